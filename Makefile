@@ -1,0 +1,65 @@
+# What a person types: quickstart, lab, test. What CI runs: test.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+# pip asks nothing, and says only what matters.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+# Lab refuses to run as root unless told so (containers, CI).
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root,)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart lab browser check format test clean
+
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.everything ## Create .venv with all that tests and development need
+
+quickstart: $(VENV)/.tutorials ## Run notebooks/01_quickstart.ipynb on real data, in the terminal
+	@$(PY) notebooks/run_notebook.py notebooks/01_quickstart.ipynb
+	@echo
+	@echo "Open it yourself:  make lab   (then 01_quickstart.ipynb)"
+
+lab: $(VENV)/.tutorials ## Open JupyterLab in notebooks/
+	@$(PY) -m jupyterlab $(ALLOW_ROOT) --ServerApp.root_dir=notebooks
+
+browser: ## Find a Chromium for the end-to-end tests, or install Debian's
+	@$(PYTHON) tests/e2e/browser.py --install
+
+check: $(VENV)/.everything ## Lint, formatting and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	@$(PYTHON) tests/link_typecheck.py
+	$(PY) -m mypy
+
+format: $(VENV)/.everything ## Apply the formatting and the safe fixes that `check` asks for
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+test: $(VENV)/.everything browser check ## Everything CI runs: checks and all tests
+	$(PY) -m pytest
+
+clean: ## Remove the environment and everything built, cached or recorded by tests
+	rm -rf $(VENV) build dist ipydurable.egg-info tests/artifacts
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A half-made environment would look like a finished one to the next run: remove it.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit("ipydurable needs Python 3.11 or newer; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# A stamp is newer than pyproject.toml when its packages are in; the second run is immediate.
+$(VENV)/.tutorials: pyproject.toml | $(PY)
+	@echo "Installing ipydurable with what the tutorials need (once, a minute or two)"
+	@$(PY) -m pip install --quiet --editable '.[tutorials]'
+	@touch $@
+
+$(VENV)/.everything: pyproject.toml | $(PY)
+	@echo "Installing ipydurable with what tests and development need (once, a minute or two)"
+	@$(PY) -m pip install --quiet --editable '.[dev,test,tutorials]'
+	@touch $(VENV)/.tutorials $@

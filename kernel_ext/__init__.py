@@ -1,0 +1,95 @@
+"""Durable Functions inside the Jupyter notebook.
+
+In a notebook: `%load_ext ipydurable`, then `%%activity`, `%%orchestrator` and `%durable?`.
+In a script: `@activity`, `@orchestrator` and `Runtime`.
+
+Everything is imported when it is first asked for: worker processes import this package too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ipydurable.runtime.activity_context import ActivityContext, activity_context
+    from ipydurable.runtime.core import errors
+    from ipydurable.runtime.core.context import OrchestrationContext
+    from ipydurable.runtime.core.errors import *  # noqa: F403
+    from ipydurable.runtime.core.retry import RetryPolicy
+    from ipydurable.runtime.core.status import RuntimeStatus
+
+    from .decorators import activity, orchestrator
+    from .embedded import Runtime
+    from .session import connect, history, instance, instances, sql
+
+_ERRORS = "ipydurable.runtime.core.errors"
+_HOMES = {
+    "ActivityContext": "ipydurable.runtime.activity_context",
+    "OrchestrationContext": "ipydurable.runtime.core.context",
+    "RetryPolicy": "ipydurable.runtime.core.retry",
+    "Runtime": "ipydurable.embedded",
+    "RuntimeStatus": "ipydurable.runtime.core.status",
+    "activity": "ipydurable.decorators",
+    "activity_context": "ipydurable.runtime.activity_context",
+    "connect": "ipydurable.session",
+    "history": "ipydurable.session",
+    "instance": "ipydurable.session",
+    "instances": "ipydurable.session",
+    "orchestrator": "ipydurable.decorators",
+    "sql": "ipydurable.session",
+}
+
+__all__ = [
+    "ActivityContext",
+    "OrchestrationContext",
+    "RetryPolicy",
+    "Runtime",
+    "RuntimeStatus",
+    "__version__",
+    "activity",
+    "activity_context",
+    "connect",
+    "errors",
+    "history",
+    "instance",
+    "instances",
+    "load_ipython_extension",
+    "orchestrator",
+    "sql",
+    "unload_ipython_extension",
+]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add the magics and connect to the store in the background; `%load_ext ipydurable`."""
+    from .magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Undo `load_ipython_extension`; what runs goes on. `%unload_ext ipydurable`."""
+    from .magics import unload
+
+    unload(shell)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module(_ERRORS)
+    home = _HOMES.get(name, _ERRORS if name.endswith("Error") else None)
+    if home is not None:
+        module = importlib.import_module(home)
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    errors_module = importlib.import_module(_ERRORS)
+    return sorted({*__all__, *errors_module.__all__})

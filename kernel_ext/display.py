@@ -1,0 +1,374 @@
+"""How things look in a notebook and in a terminal: lines, small tables, timelines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.payload import Payload
+from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.definitions import Definition
+from ipydurable.runtime.ports import InstanceUpdate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ipydurable.runtime.requests import Defined
+    from ipydurable.widgets import Timeline, TimelineModel
+
+    from .functions import DurableFunction
+
+__all__ = [
+    "Facts",
+    "Line",
+    "Static",
+    "TimelineView",
+    "current_shell",
+    "defined_line",
+    "definitions_frame",
+    "instances_frame",
+    "is_notebook",
+    "take_snapshot",
+]
+
+_log = logging.getLogger(__name__)
+
+_FIRST_UPDATE_S = 5.0
+_FONT = (
+    "font-family:var(--jp-ui-font-family,system-ui,sans-serif);"
+    "font-size:var(--jp-ui-font-size1,13px);line-height:1.6"
+)
+_MUTED = "opacity:.65"
+_TONES = {
+    "": "",
+    "warning": "color:var(--jp-warn-color0,#b07a00)",
+    "error": "color:var(--jp-error-color0,#d64545)",
+}
+
+
+def current_shell() -> InteractiveShell | None:
+    """Return the IPython shell this code runs in; None in a plain Python process."""
+    # A shell that runs has imported IPython; where nobody has, importing it would only cost time.
+    module = sys.modules.get("IPython")
+    return None if module is None else module.get_ipython()
+
+
+def is_notebook(shell: InteractiveShell | None) -> bool:
+    """Whether the shell belongs to a Jupyter kernel, so that its outputs can be live."""
+    return getattr(shell, "kernel", None) is not None
+
+
+class Line:
+    """One line for people, with notes below it.
+
+    Args:
+        label: What it is about, e.g. `"activity"`.
+        name: The name that stands out.
+        detail: The rest of the line.
+        notes: One line each, shown as warnings.
+        tone: What the line itself is.
+    """
+
+    def __init__(
+        self,
+        label: str = "",
+        name: str = "",
+        detail: str = "",
+        notes: Sequence[str] = (),
+        tone: Literal["", "warning", "error"] = "",
+    ) -> None:
+        self.label = label
+        self.name = name
+        self.detail = detail
+        self.notes = tuple(notes)
+        self.tone = tone
+
+    def __repr__(self) -> str:
+        head = " ".join(part for part in (self.label, self.name, self.detail) if part)
+        return "\n".join([head, *(f"  ⚠ {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        parts = [
+            f'<span style="{_MUTED}">{escape(self.label)}</span>' if self.label else "",
+            f"<b>{escape(self.name)}</b>" if self.name else "",
+            escape(self.detail),
+        ]
+        mark = f'<span style="{_TONES["warning"]}">⚠</span>'
+        notes = "".join(
+            f'<div style="padding-left:1.2em;white-space:pre-wrap">{mark} {escape(note)}</div>'
+            for note in self.notes
+        )
+        head = " ".join(part for part in parts if part)
+        return f'<div style="{_FONT};white-space:pre-wrap;{_TONES[self.tone]}">{head}</div>' + (
+            f'<div style="{_FONT}">{notes}</div>' if notes else ""
+        )
+
+
+class Facts:
+    """A heading with a small table of two columns.
+
+    Args:
+        heading: Stands above it.
+        rows: What, and its value.
+    """
+
+    def __init__(self, heading: str, rows: Iterable[tuple[str, str]]) -> None:
+        self.heading = heading
+        self.rows = [(label, value) for label, value in rows if value]
+
+    def __repr__(self) -> str:
+        width = max((len(label) for label, _ in self.rows), default=0)
+        return "\n".join([self.heading, *(f"  {one:<{width}}  {two}" for one, two in self.rows)])
+
+    def _repr_html_(self) -> str:
+        cell = "text-align:left;padding:1px 16px 1px 0;border:0;vertical-align:top"
+        rows = "".join(
+            f'<tr style="background:none"><td style="{cell};{_MUTED}">{escape(label)}</td>'
+            f'<td style="{cell};white-space:pre-wrap">{escape(value)}</td></tr>'
+            for label, value in self.rows
+        )
+        return (
+            f'<div style="{_FONT}"><b>{escape(self.heading)}</b>'
+            f'<table style="border-collapse:collapse;margin:2px 0 0;{_FONT}">{rows}</table></div>'
+        )
+
+
+def defined_line(function: DurableFunction, defined: Defined, previous: int = 0) -> Line:
+    """Return what a cell that defines something says.
+
+    Args:
+        function: What it defined.
+        defined: What became of it.
+        previous: The number of the version this notebook had before; 0 for none.
+    """
+    detail = f"v{defined.number}"
+    stay = [
+        f"{count} instance{'s' if count != 1 else ''} in flight "
+        f"stay{'s' if count == 1 else ''} on v{number}"
+        for number, count in sorted(defined.in_flight.items())
+    ]
+    if not defined.is_new:
+        detail += " (unchanged)"
+    elif stay:
+        detail += f" · {', '.join(stay)}"
+    elif defined.number < previous:
+        detail += " again · new runs take it"
+    elif defined.number > 1:
+        detail += " · new runs take it"
+    return Line(function.kind.value, function.name, detail, function.warnings)
+
+
+class Static:
+    """The timeline of an instance as it was: needs no kernel to be shown again."""
+
+    def __init__(self, model: TimelineModel) -> None:
+        from ipydurable.widgets import static_html, text
+
+        self._html = static_html(model)
+        self._text = text(model)
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+
+class TimelineView:
+    """The timeline of one instance: live in a notebook, and its static form once it has ended.
+
+    Each output that shows it is replaced in place at the end, so a saved notebook is never blank.
+    Elsewhere it shows how the instance is at that moment.
+
+    Args:
+        client: Reaches the host.
+        instance_id: Which instance.
+
+    Attributes:
+        settled: Done once no output of it will change any more.
+    """
+
+    def __init__(self, client: DurableClient, instance_id: str) -> None:
+        self.settled: Future[None] = Future()
+        self._client = client
+        self._instance_id = instance_id
+        self._lock = threading.RLock()
+        self._widget: Timeline | None = None
+        self._is_shared = False
+        self._has_first = threading.Event()
+        self._outputs: list[Any] = []
+        self._unsubscribe: Callable[[], None] | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody looks at it and it may still change."""
+        return self._widget is not None and not self.settled.done()
+
+    @property
+    def widget(self) -> Timeline:
+        """The live widget, to be put into layouts of widgets; it stays after the end.
+
+        Raises:
+            UnknownInstanceError: There is no such instance.
+        """
+        self._is_shared = True
+        return self._follow()
+
+    def freeze(self) -> None:
+        """Replace the live form by the static one, whether or not the instance has ended."""
+        with self._lock:
+            if self._widget is None or self.settled.done():
+                return
+            if self._has_first.is_set():
+                static = Static(self._widget.model)
+                for output in self._outputs:
+                    output.update(static)
+            if not self._is_shared:
+                self._widget.close()
+            self.settled.set_result(None)
+            unsubscribe, self._unsubscribe = self._unsubscribe, None
+        if unsubscribe is not None:
+            unsubscribe()
+
+    def __repr__(self) -> str:
+        return f"<timeline of {self._instance_id!r}>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        del kwargs
+        static = Static(take_snapshot(self._client, self._instance_id))
+        return {"text/plain": repr(static), "text/html": static._repr_html_()}
+
+    def _ipython_display_(self) -> None:
+        if not is_notebook(current_shell()):
+            raise NotImplementedError  # IPython then asks for the mime bundle.
+        from IPython.display import display
+
+        widget = self._follow()
+        with self._lock:
+            if self.settled.done():
+                display(Static(widget.model))
+            else:
+                self._outputs.append(display(widget, display_id=True))
+
+    def _follow(self) -> Timeline:
+        if self._widget is None:
+            from ipydurable.widgets import Timeline
+
+            self._widget = Timeline()
+            unsubscribe = self._client.subscribe(self._instance_id, self._on_update)
+            # Shown before it knows anything, it would be blank in a notebook saved meanwhile.
+            self._has_first.wait(_FIRST_UPDATE_S)
+            with self._lock:
+                if not self.settled.done():
+                    self._unsubscribe = unsubscribe
+                    return self._widget
+            unsubscribe()
+        return self._widget
+
+    def _on_update(self, update: InstanceUpdate) -> None:
+        """Show news; in the thread of the link, which must go on whatever happens here."""
+        try:
+            assert self._widget is not None
+            self._widget.update(update)
+            self._has_first.set()
+            if self._widget.finished:
+                self.freeze()
+        except Exception:  # noqa: BLE001
+            _log.exception("the timeline of %s could not be shown", self._instance_id)
+
+
+def take_snapshot(client: DurableClient, instance_id: str) -> TimelineModel:
+    """Return the timeline of an instance as it is now.
+
+    Raises:
+        UnknownInstanceError: There is no such instance.
+    """
+    from ipydurable.widgets import TimelineModel
+
+    first: Future[InstanceUpdate] = Future()
+
+    def tell(update: InstanceUpdate) -> None:
+        if not first.done():
+            first.set_result(update)
+
+    unsubscribe = client.subscribe(instance_id, tell)
+    try:
+        model = TimelineModel()
+        model.apply(first.result(_FIRST_UPDATE_S))
+    finally:
+        unsubscribe()
+    return model
+
+
+def instances_frame(
+    records: Sequence[InstanceRecord], decode: Callable[[Payload | None], Any]
+) -> pd.DataFrame:
+    """Return records of instances as a DataFrame, one row each, in their order.
+
+    Args:
+        records: The records.
+        decode: Gives the value of a custom status.
+
+    Returns:
+        The columns are `instance_id, name, status, created_at, started_at, completed_at` (UTC)`,
+        duration` (seconds, until now where it runs)`, custom_status, error, parent, version, tags`.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "instance_id": one.instance_id,
+            "name": one.name,
+            "status": one.status.value,
+            "created_at": one.created_at,
+            "started_at": one.started_at,
+            "completed_at": one.completed_at,
+            "custom_status": decode(one.custom_status),
+            "error": str(one.failure) if one.failure else one.suspend_reason,
+            "parent": one.parent_instance_id,
+            "version": one.version[:8],
+            "tags": dict(one.tags),
+        }
+        for one in records
+    ]
+    columns = ("instance_id", "name", "status", "created_at", "started_at", "completed_at")
+    others = ("custom_status", "error", "parent", "version", "tags")
+    frame = pd.DataFrame(rows, columns=[*columns, *others])
+    for column in columns[3:]:
+        frame[column] = pd.to_datetime(frame[column])
+    ended = frame["completed_at"].fillna(pd.Timestamp.now("UTC").tz_localize(None))
+    frame.insert(len(columns), "duration", (ended - frame["started_at"]).dt.total_seconds())
+    return frame
+
+
+def definitions_frame(definitions: Sequence[Definition]) -> pd.DataFrame:
+    """Return definitions as a DataFrame, one row each, in their order.
+
+    Returns:
+        The columns are `kind, name, number, version` (content hash)`, notebook, cell, created_at`
+        (UTC) and `source`.
+    """
+    import pandas as pd
+
+    rows = [
+        (
+            one.kind.value,
+            one.name,
+            one.number,
+            one.version[:8],
+            one.notebook,
+            one.cell or None,
+            one.created_at,
+            one.source,
+        )
+        for one in definitions
+    ]
+    columns = ["kind", "name", "number", "version", "notebook", "cell", "created_at", "source"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,134 @@
+"""`Runtime`: the durable engine inside any Python process, for scripts and tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ipydurable.runtime.client import DurableClient, InProcess
+from ipydurable.runtime.ports import ActivityExecutor
+
+from .functions import OrchestratorFunction
+from .handles import NotebookInstance
+from .session import DurableSession
+from .version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ipydurable.runtime.engine import EngineOptions
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """Runs durable functions in this process, on a store of its own; a context manager.
+
+    As long as it is entered, `report.start(...)` uses it. What has not finished when it is closed
+    goes on when the store is opened next time.
+
+    Args:
+        path: The store; created if it is missing.
+        executors: Run the activities, by name; by default worker processes, threads and an
+            event loop.
+        options: Of the engine.
+
+    Raises:
+        StoreLockedError: Another process has the store open, such as the host of a notebook.
+        StoreError: The store cannot be opened; says why.
+
+    Example:
+        with ipydurable.Runtime("orders.duckdb") as runtime:
+            run = runtime.start(report, ["Basel", "Zürich"])
+            print(run.result(timeout=60))
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        executors: Mapping[str, ActivityExecutor] | None = None,
+        options: EngineOptions | None = None,
+    ) -> None:
+        from ipydurable.runtime.codecs import NamespaceConverter
+        from ipydurable.runtime.embedded import EmbeddedEngine
+        from ipydurable.runtime.executors import default_executors
+        from ipydurable.store import open_store
+
+        self.path = str(Path(path).expanduser().absolute())
+        self._engine = EmbeddedEngine(
+            open_store(self.path),
+            default_executors() if executors is None else executors,
+            options,
+            version=__version__,
+        )
+        namespace = vars(sys.modules["__main__"])
+        client = DurableClient(InProcess(self._engine.service), NamespaceConverter(namespace))
+        self._client = client
+        self._session = DurableSession(lambda: client, self.path)
+
+    @property
+    def client(self) -> DurableClient:
+        """Everything that can be asked of the engine."""
+        return self._client
+
+    def start(
+        self,
+        orchestrator: OrchestratorFunction | str,
+        *args: Any,
+        instance_id: str | None = None,
+        start_at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> NotebookInstance:
+        """Start an instance; as `orchestrator.start`, here.
+
+        Args:
+            orchestrator: What `@orchestrator` or `%%orchestrator` defined, or its name.
+            *args: The input. Several, or keywords, become the parameters after the context.
+            instance_id: Its id; by default the name and a random suffix.
+            start_at: When to start (naive means UTC); by default now.
+            tags: Labels to find it by.
+            **kwargs: See `args`.
+        """
+        if isinstance(orchestrator, OrchestratorFunction):
+            orchestrator.check_arguments(args, kwargs)
+        return self._session.start(
+            orchestrator, args, kwargs, instance_id=instance_id, start_at=start_at, tags=tags
+        )
+
+    def instance(self, instance_id: str) -> NotebookInstance:
+        """Return the handle of an instance; raises UnknownInstanceError."""
+        return self._session.instance(instance_id)
+
+    def instances(self, **filters: Any) -> pd.DataFrame:
+        """Return the instances as a DataFrame; filters as of `ipydurable.instances`."""
+        return self._session.instances(**filters)
+
+    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return the answer to a read-only SQL query; raises QueryError."""
+        return self._session.sql(text, parameters)
+
+    def close(self) -> None:
+        """Stop the engine and free the store."""
+        self._session.close()
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        self._session.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Runtime {self.path!r}>"

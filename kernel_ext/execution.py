@@ -1,0 +1,117 @@
+"""Runs the body of a cell that defines a durable function, with errors as if it had no magic."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ipydurable.runtime.core.errors import DefinitionError
+
+from .cells import find_definition
+from .functions import DurableFunction
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["CellSyntaxError", "DefinedInCell", "run_definition_cell"]
+
+
+class CellSyntaxError(DefinitionError):
+    """The body of the cell is no Python.
+
+    Args:
+        message: What is wrong, in a line.
+        shown: The lines IPython shows for it.
+    """
+
+    def __init__(self, message: str, shown: str = "") -> None:
+        super().__init__(message, shown)
+        self.message = message
+        self.shown = shown
+
+    def __str__(self) -> str:
+        return self.message
+
+    def _render_traceback_(self) -> list[str]:
+        return self.shown.splitlines() or super()._render_traceback_()
+
+
+class DefinedInCell(NamedTuple):
+    """What a cell defined.
+
+    Attributes:
+        function: The function itself.
+        variable: The variable it is bound to.
+        name: The name its definition is to have.
+        cell: The execution count of the cell.
+    """
+
+    function: Callable[..., Any]
+    variable: str
+    name: str
+    cell: int
+
+
+def run_definition_cell(
+    shell: InteractiveShell, kind: str, name: str | None, header: str, body: str
+) -> DefinedInCell:
+    """Run the body of a cell in the user's namespace and return the function it defines.
+
+    Args:
+        shell: Runs it, as if it were a plain cell: its magics work, and tracebacks name the cell.
+        kind: What the cell is to define, e.g. `"activity"`.
+        name: What the definition is to be called; None for its function's name.
+        header: The line of the magic.
+        body: The lines below it.
+
+    Raises:
+        CellSyntaxError: The body is no Python.
+        DefinitionError: The body defines no function, or one that is durable already.
+        BaseException: Whatever running the body raises.
+    """
+    count = len(shell.user_ns["In"]) - 1
+    # The line of the magic is put back, and what IPython trims, so that the lines keep their
+    # numbers.
+    trimmed = len(body) - len(body.lstrip("\n"))
+    source = f"# {header.strip()}\n" + "\n" * trimmed + shell.transform_cell(body.lstrip("\n"))
+    filename = shell.compile.cache(source, count)
+    try:
+        code = shell.compile(shell.compile.ast_parse(source, filename), filename, "exec")
+        found = find_definition(source, kind, name)
+    except SyntaxError as error:
+        shown = shell.SyntaxTB.structured_traceback(SyntaxError, error, [])
+        raise CellSyntaxError(str(error), "\n".join(shown)) from None
+    try:
+        exec(code, shell.user_ns)  # noqa: S102  (running the user's cell is the purpose)
+    except BaseException as error:
+        if error.__traceback__ is not None:
+            _hide_our_frames(shell, error, error.__traceback__.tb_next)
+        raise
+    function = shell.user_ns[found.function]
+    if isinstance(function, DurableFunction):
+        raise DefinitionError(
+            f"{found.function} is made durable twice, by the decorator and by %%{kind}: "
+            "take one away."
+        )
+    return DefinedInCell(function, found.function, found.name, count)
+
+
+def _hide_our_frames(
+    shell: InteractiveShell, error: BaseException, trace: TracebackType | None
+) -> None:
+    """Have IPython show only what happened in the user's code."""
+    if hasattr(error, "_render_traceback_"):
+        return
+
+    def render() -> list[str]:
+        shown: list[str] = shell.InteractiveTB.structured_traceback(
+            type(error), error, trace, tb_offset=0
+        )
+        return shown
+
+    # An exception with slots cannot be told; then it is shown with our frames.
+    with contextlib.suppress(AttributeError):
+        error._render_traceback_ = render  # type: ignore[attr-defined]

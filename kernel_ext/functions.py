@@ -1,0 +1,293 @@
+"""Durable functions as their user holds them: what the magics and the decorators bind."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import os
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ipydurable.runtime.core.context import OrchestrationContext, current_context
+from ipydurable.runtime.core.errors import DefinitionError
+from ipydurable.runtime.definitions import ActivityOptions, Definition, Kind
+
+if TYPE_CHECKING:
+    from ipydurable.runtime.activity_context import ActivityContext
+
+    from .handles import NotebookInstance
+
+__all__ = ["DECLARED", "ActivityFunction", "DurableFunction", "OrchestratorFunction"]
+
+_serials = itertools.count(1)
+_CONTEXT_NAMES = frozenset({"ctx", "context", "_ctx", "_context"})
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class DurableFunction:
+    """One version of an activity or orchestrator, and the function it was made of.
+
+    In an orchestrator a call schedules it: `await fetch("Basel")`.
+
+    Args:
+        function: The user's function.
+        name: The definition's name.
+        options: How an activity is run.
+        cell: Execution count of the cell that defined it; 0 outside a notebook.
+
+    Attributes:
+        name: The definition's name.
+        options: How an activity is run.
+        cell: Execution count of the cell that defined it; 0 outside a notebook.
+        number: 1 for the first version of this name in the store, 2 for the next; 0 while no
+            store has it.
+        serial: Grows with each durable function made in this process.
+    """
+
+    kind: Kind
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str | None = None,
+        options: ActivityOptions | None = None,
+        cell: int = 0,
+    ) -> None:
+        self.__wrapped__: Callable[..., Any]
+        self.__name__: str
+        functools.update_wrapper(self, function)
+        self.__durable_kind__ = self.kind.value
+        self.name = self.__durable_name__ = name or function.__name__
+        self.options = options or ActivityOptions()
+        self.cell = cell
+        self.number = 0
+        self.serial = next(_serials)
+        self._captured: tuple[Definition, tuple[str, ...]] | None = None
+        self._check()
+
+    @property
+    def definition(self) -> Definition:
+        """The code as data; captured when it is first asked for.
+
+        Raises:
+            DefinitionError: The code cannot be made durable; says why and what to do.
+        """
+        return self._capture()[0]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noticed while the code was captured, one sentence each."""
+        return self._capture()[1]
+
+    @property
+    def version(self) -> str:
+        """Content hash of the code and all it reaches: the same content is the same version."""
+        return self.definition.version
+
+    @property
+    def source(self) -> str:
+        """The function as the user wrote it."""
+        return self.definition.source
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function here or, in an orchestrator, schedule it and return its task."""
+        context = current_context()
+        if context is not None:
+            return context.call(self.__durable_kind__, self.name, args, kwargs)
+        return self._call_here(args, kwargs)
+
+    def __repr__(self) -> str:
+        number = f" v{self.number}" if self.number else ""
+        version = f" ({self._captured[0].version[:8]})" if self._captured else ""
+        place = f", cell [{self.cell}]" if self.cell else ""
+        return f"{self.kind} {self.name}{number}{version}{place}"
+
+    def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def _check(self) -> None:
+        """Refuse a function that cannot be one of this kind."""
+
+    def _capture(self) -> tuple[Definition, tuple[str, ...]]:
+        if self._captured is None:
+            from .capture import capture
+
+            found = capture(self.__wrapped__, name=self.name, kind=self.kind, home=self.__module__)
+            definition = Definition(
+                kind=self.kind,
+                name=self.name,
+                version=found.version,
+                package=found.package,
+                source=found.source,
+                options=self.options,
+                is_async=inspect.iscoroutinefunction(self.__wrapped__),
+                notebook=_notebook() if self.cell else "",
+                cell=self.cell,
+            )
+            self._captured = definition, tuple(found.warnings)
+        return self._captured
+
+
+class ActivityFunction(DurableFunction):
+    """An activity. Called in a plain cell it just runs, here and now."""
+
+    kind = Kind.ACTIVITY
+
+    def _check(self) -> None:
+        function = self.__wrapped__
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise DefinitionError(
+                f"{self.name} is a generator, and an activity returns one result: "
+                "collect what it yields in a list and return that."
+            )
+        if self.options.executor == "asyncio" and not inspect.iscoroutinefunction(function):
+            raise DefinitionError(
+                f"{self.name} is to run on asyncio, where it would block all others: "
+                "make it an `async def`, or run it on threads or processes."
+            )
+
+    def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from ipydurable.runtime.activity_context import CURRENT, ActivityContext
+
+        function = self.__wrapped__
+        context = CURRENT.get(None) or ActivityContext(self.name)
+        if _takes_context(function) and not (args and isinstance(args[0], ActivityContext)):
+            args = (context, *args)
+        if inspect.iscoroutinefunction(function):
+            return _run_async(function, args, kwargs, context)
+        token = CURRENT.set(context)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            CURRENT.reset(token)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "start":
+            raise AttributeError(
+                f"an activity has no start: call {self.__dict__.get('name')} from an "
+                "orchestrator and start that. In a plain cell a call just runs it."
+            )
+        raise AttributeError(f"an activity has no attribute {name!r}")
+
+
+class OrchestratorFunction(DurableFunction):
+    """An orchestrator: `start` starts an instance of it."""
+
+    kind = Kind.ORCHESTRATOR
+
+    def start(
+        self,
+        *args: Any,
+        instance_id: str | None = None,
+        start_at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> NotebookInstance:
+        """Start an instance; returns at once, while it runs in the background.
+
+        Args:
+            *args: The input. Several, or keywords, become the parameters after the context.
+            instance_id: Its id; by default the name and a random suffix.
+            start_at: When to start (naive means UTC); by default now.
+            tags: Labels to find it by.
+            **kwargs: See `args`.
+
+        Returns:
+            Its handle: `await` it, or ask it for `.result()`, `.status`, `.history()`.
+
+        Raises:
+            TypeError: The orchestrator does not take these arguments.
+            InstanceExistsError: The id is taken.
+            InvalidInstanceIdError: The id breaks a rule.
+            EncodingError: The input cannot be stored.
+            DefinitionError: Its code, or that of an activity, cannot be made durable.
+        """
+        from .session import current_session
+
+        self.check_arguments(args, kwargs)
+        return current_session().start(
+            self, args, kwargs, instance_id=instance_id, start_at=start_at, tags=tags
+        )
+
+    def check_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError where the orchestrator does not take these arguments."""
+        if not args and not kwargs:
+            return  # Without an input an orchestrator that wants one gets None.
+        signature = inspect.signature(self.__wrapped__)
+        try:
+            signature.bind(None, *args, **kwargs)
+        except TypeError as error:
+            parameters = list(signature.parameters.values())[1:]
+            takes = signature.replace(parameters=parameters, return_annotation=signature.empty)
+            raise TypeError(f"{self.name}.start{takes}: {error}") from None
+
+    def _check(self) -> None:
+        function = self.__wrapped__
+        if inspect.isasyncgenfunction(function):
+            raise DefinitionError(
+                f"{self.name} is an `async def` that yields: an orchestrator does one or the "
+                "other. Await the tasks, and return the result."
+            )
+        parameters = list(inspect.signature(function).parameters.values())
+        first = parameters[0] if parameters else None
+        if first is None or first.kind not in (*_POSITIONAL, first.VAR_POSITIONAL):
+            raise DefinitionError(
+                f"{self.name} takes no context. The first parameter of an orchestrator is its "
+                f"context, by which it calls activities: async def {self.name}(ctx): ..."
+            )
+
+    def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        del kwargs
+        if args and isinstance(args[0], OrchestrationContext):
+            raise DefinitionError(
+                f"{self.name} is an orchestrator: another one calls it by "
+                f"ctx.call_sub_orchestrator({self.name}, ...)."
+            )
+        raise DefinitionError(
+            f"{self.name} is an orchestrator, which the runtime runs: start an instance with "
+            f"{self.name}.start(...), or call it from another orchestrator with "
+            f"ctx.call_sub_orchestrator({self.name}, ...)."
+        )
+
+
+DECLARED: weakref.WeakValueDictionary[tuple[Kind, str], DurableFunction] = (
+    weakref.WeakValueDictionary()
+)
+"""What decorators have defined in this process: a session sends it to its host at its first use,
+as there need not be a session yet when a module is imported."""
+
+
+async def _run_async(
+    function: Callable[..., Coroutine[Any, Any, Any]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    context: ActivityContext,
+) -> Any:
+    from ipydurable.runtime.activity_context import CURRENT
+
+    token = CURRENT.set(context)
+    try:
+        return await function(*args, **kwargs)
+    finally:
+        CURRENT.reset(token)
+
+
+def _takes_context(function: Callable[..., Any]) -> bool:
+    """Whether the first parameter is for the context, by the rules of the runtime."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].kind not in _POSITIONAL:
+        return False
+    annotation = parameters[0].annotation
+    named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return (
+        parameters[0].name in _CONTEXT_NAMES
+        or named.rpartition(".")[2].strip("'\"") == "ActivityContext"
+    )
+
+
+def _notebook() -> str:
+    """Return the path of the notebook this kernel serves; empty if nobody told us."""
+    return os.environ.get("JPY_SESSION_NAME", "")

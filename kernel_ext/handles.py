@@ -1,0 +1,132 @@
+"""The handle of an instance in a notebook: shows itself, waits kindly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.handles import InstanceHandle
+
+from .display import Static, TimelineView, current_shell, is_notebook, take_snapshot
+
+__all__ = ["NotebookInstance"]
+
+_SETTLE_S = 2.0
+
+
+class NotebookInstance(InstanceHandle):
+    """A handle to one instance; as the last expression of a cell it shows its timeline.
+
+    `await run` gives the result, `run.result()` waits for it in plain code. Both leave the
+    instance alone when they are interrupted.
+
+    Args:
+        client: Reaches the host.
+        instance_id: Which instance.
+        keep: Told of each timeline that is made, so that somebody can end it.
+    """
+
+    def __init__(
+        self,
+        client: DurableClient,
+        instance_id: str,
+        keep: Callable[[TimelineView], None] | None = None,
+    ) -> None:
+        super().__init__(client, instance_id)
+        self._keep = keep
+        self._views: list[TimelineView] = []
+        self._shown_in: int | None = None
+
+    def timeline(self) -> TimelineView:
+        """Return its timeline; as the last expression of a cell that is shown, live.
+
+        `run.timeline().widget` is the widget itself, for layouts.
+
+        Raises:
+            UnknownInstanceError: There is no such instance.
+        """
+        self._client.get(self.instance_id)
+        view = TimelineView(self._client, self.instance_id)
+        self._views.append(view)
+        if self._keep is not None:
+            self._keep(view)
+        return view
+
+    def wait(self, timeout: float | None = None) -> RuntimeStatus:
+        """Wait until it has ended, well or not; as `InstanceHandle.wait`."""
+        return self._wait_here(timeout).status
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result; as `InstanceHandle.result`.
+
+        An interrupt ends the waiting only: the instance goes on.
+        """
+        return self._outcome(self._wait_here(timeout))
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._wait_async().__await__()
+
+    def show(self) -> None:
+        """Show the live timeline below this cell."""
+        from IPython.display import display
+
+        shell = current_shell()
+        display(self.timeline())
+        self._shown_in = None if shell is None else shell.execution_count
+
+    def _wait_here(self, timeout: float | None) -> InstanceRecord:
+        with self._explaining_interrupts():
+            record = self._client.wait(self.instance_id, timeout)
+            for view in self._live_views():
+                with contextlib.suppress(FutureTimeoutError):
+                    view.settled.result(_SETTLE_S)
+        return record
+
+    async def _wait_async(self) -> Any:
+        with self._explaining_interrupts():
+            # Shielded: cancelling the wait must not reach the future that the host answers.
+            completion = asyncio.wrap_future(self._client.completion(self.instance_id))
+            record = await asyncio.shield(completion)
+            settled = [asyncio.wrap_future(view.settled) for view in self._live_views()]
+            if settled:
+                await asyncio.wait(settled, timeout=_SETTLE_S)
+        return self._outcome(record)
+
+    def _live_views(self) -> list[TimelineView]:
+        """The timelines to wait for: what is shown last must be what is saved."""
+        self._views = [view for view in self._views if view.is_live]
+        return self._views
+
+    @contextlib.contextmanager
+    def _explaining_interrupts(self) -> Iterator[None]:
+        try:
+            yield
+        except (KeyboardInterrupt, asyncio.CancelledError) as error:
+            said = (
+                f"{self.instance_id!r} goes on in the background; only the waiting was "
+                "interrupted. await it again, or end it with .terminate()"
+            )
+            error.add_note(said)
+            kind = type(error).__name__
+            # IPython asks the exception itself; the frames of the wait say nothing.
+            error._render_traceback_ = lambda: [f"{kind}: {said}"]  # type: ignore[union-attr]
+            raise
+
+    def _ipython_display_(self) -> None:
+        shell = current_shell()
+        if not is_notebook(shell):
+            raise NotImplementedError  # IPython then asks for the mime bundle.
+        assert shell is not None
+        if self._shown_in != shell.execution_count:
+            self.show()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        del kwargs
+        static = Static(take_snapshot(self._client, self.instance_id))
+        return {"text/plain": repr(static), "text/html": static._repr_html_()}

@@ -1,0 +1,229 @@
+"""The magics: %%activity, %%orchestrator and %durable."""
+
+from __future__ import annotations
+
+import atexit
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.display import display
+from traitlets import Bool, Unicode, observe
+
+from ipydurable.runtime.client import DurableClient
+
+from .arguments import EXECUTORS, ArgumentError, activity_options
+from .completion import Completion
+from .display import Line, defined_line, is_notebook
+from .execution import run_definition_cell
+from .functions import ActivityFunction, DurableFunction, OrchestratorFunction
+from .session import SESSIONS, DurableSession, host_client
+from .subcommands import Subcommands
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["DurableMagics", "load", "unload"]
+
+_KNOWN_AT_ONCE_S = 0.25
+
+
+@magics_class
+class DurableMagics(Magics):
+    """Durable Functions in this notebook; `%durable help` lists what can be done."""
+
+    store = Unicode(
+        "durable.duckdb", help="The store: a DuckDB file, created if it is missing."
+    ).tag(config=True)
+    timeline = Bool(
+        True, help="Whether starting an instance shows its timeline below the cell."
+    ).tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self._shell = shell
+        self.session = self._connect(self.store)
+        SESSIONS[shell] = self.session
+        self._subcommands = Subcommands(lambda: self.session, self.open)
+        self.completion = Completion(lambda: self.session)
+
+    @magic_arguments()
+    @argument("--name", help="The activity's name; by default its function's.")
+    @argument("--retries", type=int, default=0, help="How often a failed attempt is tried again.")
+    @argument("--retry-delay", default="1s", help="Time before the first retry: 100ms, 5s, 2m.")
+    @argument("--backoff", type=float, default=2.0, help="Factor from one delay to the next.")
+    @argument("--timeout", help="How long one attempt may take: 5, 5s, 2m, 1h; else no limit.")
+    @argument("--on", metavar="|".join(EXECUTORS), help="Where it runs; else where it suits.")
+    @argument("--max-parallel", type=int, default=0, help="How many may run at once; 0: no limit.")
+    @cell_magic
+    def activity(self, line: str, cell: str) -> None:
+        """Define an activity: a step that does the work, in the background, at least once.
+
+        The last function of the cell is the activity, what stands before it are its helpers:
+
+            %%activity --retries 3 --timeout 60
+            def fetch(city):
+                return requests.get(URL, params={"q": city}).json()
+
+        `fetch("Basel")` in a plain cell just runs it.
+        """
+        given = vars(parse_argstring(self.activity, line))
+        name = given.pop("name")
+        try:
+            options = activity_options(**given)
+        except ArgumentError as error:
+            raise UsageError(str(error)) from None
+        found = run_definition_cell(self._shell, "activity", name, f"%%activity {line}", cell)
+        self._bind(
+            found.variable, ActivityFunction(found.function, found.name, options, found.cell)
+        )
+
+    @magic_arguments()
+    @argument("--name", help="The orchestrator's name; by default its function's.")
+    @cell_magic
+    def orchestrator(self, line: str, cell: str) -> None:
+        """Define an orchestrator: it says which steps are taken, and survives restarts.
+
+        The last function of the cell is the orchestrator, what stands before it are its helpers:
+
+            %%orchestrator
+            async def report(ctx, cities):
+                readings = await ctx.when_all([fetch(city) for city in cities])
+                return await summarise(readings)
+
+        `run = report.start(["Basel", "Zürich"])` starts an instance of it.
+        """
+        name = parse_argstring(self.orchestrator, line).name
+        header = f"%%orchestrator {line}"
+        found = run_definition_cell(self._shell, "orchestrator", name, header, cell)
+        self._bind(
+            found.variable, OrchestratorFunction(found.function, found.name, cell=found.cell)
+        )
+
+    @no_var_expand
+    @line_cell_magic
+    def durable(self, line: str, cell: str | None = None) -> Any:
+        """Look at the store of this notebook, and steer what runs there.
+
+        %durable [status]              how store and host are
+        %durable list [--status S] [--name N] [--limit N]
+                                       the newest instances, as a DataFrame
+        %durable show ID               the timeline of an instance
+        %durable history ID            its history, as a DataFrame
+        %durable start NAME [JSON] [--id ID]
+                                       start an orchestrator
+        %durable raise ID EVENT [JSON] raise an external event
+        %durable suspend ID [REASON]   have an instance wait
+        %durable resume ID [REASON]    have it go on
+        %durable terminate ID [REASON] end it now
+        %durable definitions           what is defined in the store
+        %durable versions NAME         all versions of a definition
+        %durable sql QUERY             query history, activities, instances, definitions
+        %durable open PATH             use another store
+        %durable stop                  end the host; what runs goes on with the next one
+        %durable help                  this list
+
+        Lines below `%%durable ...` belong to its first line: long queries, long JSON.
+        """
+        return self._subcommands.run(line if cell is None else f"{line}\n{cell}")
+
+    def open(self, store: str) -> None:
+        """Use another store, once it is known to open; definitions are sent there when needed.
+
+        Raises:
+            StoreError: It cannot be opened; then nothing changes.
+            HostError: Its host did not start; then nothing changes.
+        """
+        session = self._connect(store)
+        try:
+            _ = session.client
+        except BaseException:
+            session.close()
+            raise
+        self._use(session)
+        self.store = store
+        self.greet()
+
+    def greet(self) -> None:
+        """Say which store is used, and as soon as it is known whether it opened."""
+        store, connection = self.session.store, self.session.connection
+        wait_for([connection], timeout=_KNOWN_AT_ONCE_S)
+        if not is_notebook(self._shell):
+            display(_greeting(store, connection))
+            return
+        output = display(_greeting(store, connection), display_id=True)
+        if not connection.done():
+            connection.add_done_callback(lambda done: output.update(_greeting(store, done)))
+
+    def close(self) -> None:
+        """End the session; what runs goes on."""
+        self.session.close()
+
+    @observe("store")
+    def _on_store(self, change: Any) -> None:
+        session = self.__dict__.get("session")  # None while the configuration is being read
+        if session is not None and session.store != change["new"]:
+            self._use(self._connect(change["new"]))
+
+    def _connect(self, store: str) -> DurableSession:
+        return DurableSession(
+            host_client(store, self._shell),
+            store,
+            shell=self._shell,
+            shows_timelines=lambda: self.timeline,
+        )
+
+    def _use(self, session: DurableSession) -> None:
+        old, self.session = self.session, session
+        SESSIONS[self._shell] = session
+        session.take_over(old)
+        old.close()
+
+    def _bind(self, variable: str, function: DurableFunction) -> None:
+        """Bind a durable function to its variable, send it, and say what became of it."""
+        self._shell.user_ns[variable] = function
+        before = self.session.sent(function.kind, function.name)
+        defined = self.session.define(function)
+        display(defined_line(function, defined, before.number if before else 0))
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add magics and completion to a shell, and connect to its store in the background."""
+    magics = DurableMagics(shell)
+    shell.register_magics(magics)
+    if shell.Completer is not None:
+        shell.Completer.custom_matchers.append(magics.completion.match)
+    # A host ends sooner where its clients say goodbye.
+    atexit.register(magics.close)
+    magics.greet()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back what `load` did; what runs goes on."""
+    magics = shell.magics_manager.registry.pop(DurableMagics.__name__, None)
+    if not isinstance(magics, DurableMagics):
+        return
+    for kind, names in magics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+    if shell.Completer is not None and magics.completion.match in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(magics.completion.match)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)
+    atexit.unregister(magics.close)
+    SESSIONS.pop(shell, None)
+    magics.close()
+
+
+def _greeting(store: str, connection: Future[DurableClient]) -> Line:
+    if not connection.done():
+        return Line("durable store", store, "is being opened")
+    error = connection.exception()
+    if error is not None:
+        return Line("durable store", store, "did not open", [str(error)], tone="error")
+    status = connection.result().host_status()
+    count = f"{status.live} instance{'s' if status.live != 1 else ''} in flight"
+    return Line("durable store", store, f"· {count}" if status.live else "", status.report)

@@ -1,0 +1,418 @@
+"""Sessions: who in this process talks to which store, and what was sent there."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.context import NO_INPUT
+from ipydurable.runtime.core.errors import DefinitionError, DurableError
+from ipydurable.runtime.core.serialization import CallArguments
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.definitions import Kind
+from ipydurable.runtime.ports import InstanceQuery
+
+from .arguments import parse_status
+from .display import Line, TimelineView, current_shell, instances_frame, is_notebook
+from .functions import DECLARED, DurableFunction, OrchestratorFunction
+from .handles import NotebookInstance
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ipydurable.runtime.requests import Defined
+
+__all__ = [
+    "SESSIONS",
+    "DurableSession",
+    "connect",
+    "current_session",
+    "history",
+    "host_client",
+    "instance",
+    "instances",
+    "sql",
+]
+
+_TIMELINES_PER_CELL = 3
+
+SESSIONS: weakref.WeakKeyDictionary[InteractiveShell, DurableSession] = weakref.WeakKeyDictionary()
+"""The session of each IPython shell of this process."""
+
+_entered: list[weakref.ref[DurableSession]] = []
+
+
+class DurableSession:
+    """Talks to one store for one notebook or script.
+
+    The connection is made in the background as soon as the session exists; whoever needs it
+    first waits for it, and gets the error if there is one. The next use tries again.
+
+    Args:
+        connect: Makes the client; called in a thread.
+        store: Path of the store, to be told.
+        shell: The shell that shows timelines, if any.
+        shows_timelines: Whether starting an instance shows its timeline there.
+
+    Attributes:
+        store: Path of the store.
+        shell: The shell that shows timelines, if any.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], DurableClient],
+        store: str,
+        *,
+        shell: InteractiveShell | None = None,
+        shows_timelines: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.store = store
+        self.shell = shell
+        self._connect = connect
+        self._shows_timelines = shows_timelines
+        self._lock = threading.RLock()
+        self._is_closed = False
+        self._functions: dict[tuple[Kind, str], DurableFunction] = {}
+        self._sent: dict[tuple[Kind, str], DurableFunction] = {}
+        self._views: weakref.WeakSet[TimelineView] = weakref.WeakSet()
+        self._shown_in = (0, 0)
+        self._connection = self._begin()
+
+    @property
+    def client(self) -> DurableClient:
+        """The client; waits until it is connected.
+
+        Raises:
+            StoreError: The store cannot be opened; says why.
+            HostError: The background host did not start.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise DurableError(f"The session with {self.store} was closed.")
+            connection = self._connection
+            if connection.done() and connection.exception() is not None:
+                connection = self._connection = self._begin()
+        return connection.result()
+
+    @property
+    def connection(self) -> Future[DurableClient]:
+        """The future of the client, for who must not wait."""
+        return self._connection
+
+    def define(self, function: DurableFunction) -> Defined:
+        """Send a definition; the same content again adds nothing.
+
+        Raises:
+            DefinitionError: The code cannot be made durable; says why.
+        """
+        with self._lock:
+            self._functions[_key(function)] = function
+            return self._send([function])[0]
+
+    def sent(self, kind: Kind, name: str) -> DurableFunction | None:
+        """Return what this session sent last under a name; None if nothing."""
+        return self._sent.get((kind, name))
+
+    def start(
+        self,
+        orchestrator: OrchestratorFunction | str,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        instance_id: str | None = None,
+        start_at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> NotebookInstance:
+        """Start an instance, and show its timeline in a notebook; see `OrchestratorFunction.start`.
+
+        Args:
+            orchestrator: What was defined, or its name.
+            args: The input; several become the parameters after the context.
+            kwargs: Keyword parameters.
+            instance_id: Its id; by default the name and a random suffix.
+            start_at: When to start; by default now.
+            tags: Labels.
+        """
+        self._send_pending(orchestrator)
+        name = orchestrator if isinstance(orchestrator, str) else orchestrator.name
+        given: Any = args[0] if args else NO_INPUT
+        if kwargs or len(args) > 1:
+            given = CallArguments(args, dict(kwargs or {}))
+        started = self.client.start(
+            name, given, instance_id=instance_id, tags=tags, start_at=start_at
+        )
+        handle = NotebookInstance(self.client, started, self._views.add)
+        self._show(handle)
+        return handle
+
+    def instance(self, instance_id: str) -> NotebookInstance:
+        """Return the handle of an instance; raises UnknownInstanceError."""
+        self.client.get(instance_id)
+        return NotebookInstance(self.client, instance_id, self._views.add)
+
+    def instances(
+        self,
+        *,
+        status: str | RuntimeStatus | Iterable[str | RuntimeStatus] = (),
+        name: str = "",
+        prefix: str = "",
+        tags: Mapping[str, str] | None = None,
+        limit: int = 0,
+    ) -> pd.DataFrame:
+        """Return the instances as a DataFrame, newest first; see `ipydurable.instances`."""
+        wanted = [status] if isinstance(status, str) else status
+        query = InstanceQuery(
+            status=tuple(parse_status(one) for one in wanted),
+            name=name,
+            prefix=prefix,
+            tags=dict(tags or {}),
+            limit=limit,
+        )
+        return instances_frame(self.client.query(query), self.client.decode)
+
+    def history(self, instance_id: str) -> pd.DataFrame:
+        """Return an instance's history as a DataFrame; raises UnknownInstanceError."""
+        return self.instance(instance_id).history()
+
+    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return the answer to a read-only SQL query; see `ipydurable.sql`."""
+        return self.client.sql(text, parameters).to_pandas()
+
+    def take_over(self, other: DurableSession) -> None:
+        """Know the definitions of another session too; they are sent when they are needed."""
+        self._functions.update(other._functions)
+
+    def close(self) -> None:
+        """Leave; what runs goes on. Timelines that are still live become static."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        _entered[:] = [one for one in _entered if one() not in (None, self)]
+        for view in list(self._views):
+            view.freeze()
+        self._connection.add_done_callback(_close_client)
+
+    def __enter__(self) -> Self:
+        _entered.append(weakref.ref(self))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _begin(self) -> Future[DurableClient]:
+        future: Future[DurableClient] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(self._connect())
+            except BaseException as error:  # noqa: BLE001  (told to whoever needs the client)
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="ipydurable-connect", daemon=True).start()
+        return future
+
+    def _send(self, functions: list[DurableFunction]) -> list[Defined]:
+        answers = self.client.define([function.definition for function in functions])
+        for function, defined in zip(functions, answers, strict=True):
+            function.number = defined.number
+            self._sent[_key(function)] = function
+        return answers
+
+    def _send_pending(self, orchestrator: OrchestratorFunction | str) -> None:
+        """Send what is to be started, and all else that this store has not got yet."""
+        with self._lock:
+            newest = dict(self._functions)
+            for key, function in list(DECLARED.items()):
+                if key not in newest or newest[key].serial < function.serial:
+                    newest[key] = function
+            wanted = None
+            if isinstance(orchestrator, OrchestratorFunction):
+                # What is started is what the caller holds, even where a later version exists.
+                wanted = newest[_key(orchestrator)] = orchestrator
+            pending = [
+                function
+                for key, function in newest.items()
+                if self._sent.get(key) is not function
+                and (function is wanted or _is_durable(function))
+            ]
+            if pending:
+                self._send(pending)
+
+    def _show(self, handle: NotebookInstance) -> None:
+        """Show the timeline of a started instance, unless this cell shows a few already."""
+        if self.shell is None or not is_notebook(self.shell) or not self._shows_timelines():
+            return
+        cell, count = self._shown_in
+        count = count + 1 if cell == self.shell.execution_count else 1
+        self._shown_in = self.shell.execution_count, count
+        if count <= _TIMELINES_PER_CELL:
+            handle.show()
+        elif count == _TIMELINES_PER_CELL + 1:
+            from IPython.display import display
+
+            more = "Further instances of this cell are not shown: %durable list, or run.timeline()"
+            display(Line(detail=more))
+
+
+def current_session() -> DurableSession:
+    """Return the session that durable functions use here.
+
+    It is the one entered last by `with`, else that of the notebook.
+
+    Raises:
+        DurableError: There is none; says how to get one.
+    """
+    for entered in reversed(_entered):
+        session = entered()
+        if session is not None:
+            return session
+    shell = current_shell()
+    found = None if shell is None else SESSIONS.get(shell)
+    if found is None:
+        raise DurableError(
+            "Nothing here runs durable functions yet. In a notebook: %load_ext ipydurable. "
+            'In a script: with ipydurable.Runtime("orders.duckdb"): ...'
+        )
+    return found
+
+
+def connect(path: str | Path | None = None) -> DurableSession:
+    """Return a session.
+
+    Args:
+        path: A store, whose background host is started if there is none; None for the session
+            that is current here.
+
+    Returns:
+        The session; close it, or use it as a context manager, if you gave a path.
+
+    Raises:
+        DurableError: No path was given and no session is current.
+        StoreError: The store cannot be opened; says why.
+        HostError: The background host did not start.
+    """
+    if path is None:
+        return current_session()
+    shell = current_shell()
+    session = DurableSession(host_client(path, shell), str(path), shell=shell)
+    _ = session.client
+    return session
+
+
+def host_client(
+    path: str | Path, shell: InteractiveShell | None = None
+) -> Callable[[], DurableClient]:
+    """Return what connects to the host of a store; the path means what it means now.
+
+    Args:
+        path: The store.
+        shell: Whose variables results are decoded with; by default those of `__main__`.
+    """
+    store = Path(path).expanduser().absolute()
+    namespace = vars(sys.modules["__main__"]) if shell is None else shell.user_ns
+
+    def connect_now() -> DurableClient:
+        from ipydurable.runtime.codecs import NamespaceConverter
+        from ipydurable.runtime.connection import HostPaths
+        from ipydurable.runtime.link import Link
+
+        return DurableClient(Link(HostPaths(store)), NamespaceConverter(namespace))
+
+    return connect_now
+
+
+def instance(instance_id: str) -> NotebookInstance:
+    """Return the handle of an instance, in any notebook and after any restart.
+
+    Raises:
+        UnknownInstanceError: There is no such instance; lists ids like it.
+    """
+    return current_session().instance(instance_id)
+
+
+def instances(
+    *,
+    status: str | RuntimeStatus | Iterable[str | RuntimeStatus] = (),
+    name: str = "",
+    prefix: str = "",
+    tags: Mapping[str, str] | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return the instances as a DataFrame, newest first.
+
+    Args:
+        status: Only these, e.g. `"failed"`; several as a list.
+        name: Only of this orchestrator.
+        prefix: Only ids that begin so.
+        tags: Only those that carry these labels.
+        limit: How many at most; 0 for all.
+
+    Returns:
+        One row per instance; times are UTC, `duration` is in seconds.
+
+    Raises:
+        ValueError: There is no such status.
+    """
+    return current_session().instances(
+        status=status, name=name, prefix=prefix, tags=tags, limit=limit
+    )
+
+
+def history(instance_id: str) -> pd.DataFrame:
+    """Return an instance's history as a DataFrame, one row per event.
+
+    Raises:
+        UnknownInstanceError: There is no such instance; lists ids like it.
+    """
+    return current_session().history(instance_id)
+
+
+def sql(text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return the answer to a read-only SQL query over the store as a DataFrame.
+
+    Args:
+        text: One SELECT over `history`, `activities`, `instances`, `definitions`.
+        parameters: Values for `$name` in the query.
+
+    Raises:
+        QueryError: The query is no good; in the database's own words.
+    """
+    return current_session().sql(text, parameters)
+
+
+def _key(function: DurableFunction) -> tuple[Kind, str]:
+    return function.kind, function.name
+
+
+def _is_durable(function: DurableFunction) -> bool:
+    """Whether the code of something that may not even be needed can be sent."""
+    try:
+        _ = function.definition
+    except DefinitionError as error:
+        warnings.warn(f"{function.kind} {function.name} was left out: {error}", stacklevel=5)
+        return False
+    return True
+
+
+def _close_client(connection: Future[DurableClient]) -> None:
+    if connection.exception() is None:
+        with contextlib.suppress(DurableError):
+            connection.result().close()

@@ -1,0 +1,79 @@
+"""The code of one orchestrator version, ready to run, and what it may refer to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .context import NO_INPUT, OrchestrationContext
+from .payload import Converter
+from .retry import RetryPolicy
+from .serialization import CallArguments
+
+__all__ = ["OrchestratorCode", "Resolve", "Resolved"]
+
+
+class Resolved(NamedTuple):
+    """What a name means to an instance.
+
+    Attributes:
+        version: Content hash of the definition.
+        retry_policy: The definition's own retry policy, if it has one.
+    """
+
+    version: str
+    retry_policy: RetryPolicy | None = None
+
+
+Resolve = Callable[[str, str], Resolved]
+"""Gives what a definition name means, by kind and name; raises `UnknownDefinitionError`."""
+
+
+class OrchestratorCode:
+    """One orchestrator version.
+
+    Args:
+        function: An `async def`, a generator function, or a plain function.
+        converter: Encodes and decodes in the function's namespace.
+        namespace: Its globals, in which exception classes are looked up.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        converter: Converter,
+        namespace: Mapping[str, Any],
+    ) -> None:
+        self.function = function
+        self.converter = converter
+        self.namespace = namespace
+        self._takes_input, self._needs_input = _input_parameters(function)
+
+    def begin(self, context: OrchestrationContext, value: Any) -> Any:
+        """Call the function; returns its coroutine, its generator, or its result.
+
+        Args:
+            context: The first argument.
+            value: The input, `CallArguments`, or NO_INPUT.
+        """
+        if isinstance(value, CallArguments):
+            return self.function(context, *value.args, **value.kwargs)
+        if not self._takes_input:
+            return self.function(context)
+        if value is NO_INPUT:
+            return self.function(context, None) if self._needs_input else self.function(context)
+        return self.function(context, value)
+
+
+def _input_parameters(function: Callable[..., Any]) -> tuple[bool, bool]:
+    """Return whether the function takes an input after the context, and whether it must get one."""
+    positional = 0
+    required = 0
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += 2
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            positional += 1
+            required += parameter.default is parameter.empty
+    return positional > 1, required > 1

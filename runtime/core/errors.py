@@ -1,0 +1,510 @@
+"""Every error this package raises on purpose, as one tree.
+
+    DurableError
+    ├── DurableInternalError            our bug: please report it
+    ├── EncodingError                   a value that cannot be made durable
+    ├── DecodingError                   a stored value that cannot be rebuilt here
+    ├── DefinitionError
+    │   ├── NotDurableError             the code captures something that cannot travel
+    │   └── UnknownDefinitionError      no orchestrator, activity or entity of that name
+    ├── OrchestrationError              raised inside orchestrator code
+    │   ├── TaskFailedError             an activity or sub-orchestration failed
+    │   ├── TaskCancelledError          the awaited timer or event wait was cancelled
+    │   ├── ForeignAwaitableError       awaited something that is not a durable task
+    │   ├── TurnBlockedError            the code ran for too long without waiting
+    │   └── NonDeterminismError         replay and history differ
+    ├── InstanceError
+    │   ├── UnknownInstanceError        no instance of that id
+    │   ├── InstanceExistsError         the id is taken
+    │   ├── InvalidInstanceIdError      the id has characters it may not have
+    │   ├── InstanceStateError          the instance's status does not allow the request
+    │   ├── OrchestrationFailedError    the awaited orchestration failed
+    │   └── OrchestrationTerminatedError  the awaited orchestration was terminated
+    ├── WaitTimeoutError                not finished in the time given (also a TimeoutError)
+    ├── StoreError
+    │   ├── NotAStoreError              the file is no ipydurable store
+    │   ├── StoreLockedError            another program has the file open
+    │   ├── StoreUnwritableError        the file or folder cannot be written
+    │   ├── StoreVersionError           the file is of another schema version
+    │   ├── StoreDamagedError           the file is damaged beyond safe repair
+    │   └── QueryError                  a SQL query failed
+    └── HostError
+        ├── HostStartError              the background host did not start
+        ├── HostGoneError               the background host ended meanwhile
+        └── AuthenticationError         a message was not signed with the right key
+
+Positional arguments are the error's data, so each class survives pickling and the link between
+the processes; the sentence for people is made by `__str__`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .failure import FailureDetails
+
+__all__ = [
+    "AuthenticationError",
+    "DecodingError",
+    "DefinitionError",
+    "DurableError",
+    "DurableInternalError",
+    "EncodingError",
+    "ForeignAwaitableError",
+    "HostError",
+    "HostGoneError",
+    "HostStartError",
+    "InstanceError",
+    "InstanceExistsError",
+    "InstanceStateError",
+    "InvalidInstanceIdError",
+    "NonDeterminismError",
+    "NotAStoreError",
+    "NotDurableError",
+    "OrchestrationError",
+    "OrchestrationFailedError",
+    "OrchestrationTerminatedError",
+    "QueryError",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreLockedError",
+    "StoreUnwritableError",
+    "StoreVersionError",
+    "TaskCancelledError",
+    "TaskFailedError",
+    "TurnBlockedError",
+    "UnknownDefinitionError",
+    "UnknownInstanceError",
+    "WaitTimeoutError",
+]
+
+
+class DurableError(Exception):
+    """Base of all errors of this package."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show the sentence without our own frames; IPython asks for this."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class DurableInternalError(DurableError):
+    """A rule this package sets itself was broken: a bug here, not in the user's code."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what}. This is a bug in ipydurable; please report it."
+
+
+class EncodingError(DurableError):
+    """A value cannot be made durable."""
+
+    def __init__(self, where: str, path: str, type_name: str, reason: str) -> None:
+        super().__init__(where, path, type_name, reason)
+        self.where = where
+        self.path = path
+        self.type_name = type_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        place = f" at {self.path}" if self.path else ""
+        return f"The {self.where} cannot be stored: the {self.type_name}{place} {self.reason}"
+
+
+class DecodingError(DurableError):
+    """A stored value cannot be rebuilt here."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot be rebuilt: {self.reason}"
+
+
+class DefinitionError(DurableError):
+    """Code that cannot become a durable definition; the argument says why and what to do."""
+
+
+class NotDurableError(DefinitionError):
+    """The code captures a variable whose value cannot travel to another process."""
+
+    def __init__(self, definition: str, variable: str, type_name: str, remedy: str) -> None:
+        super().__init__(definition, variable, type_name, remedy)
+        self.definition = definition
+        self.variable = variable
+        self.type_name = type_name
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return (
+            f"{self.definition} uses the variable {self.variable!r}, a {self.type_name}, "
+            f"which cannot be made durable. {self.remedy}"
+        )
+
+
+class UnknownDefinitionError(DefinitionError):
+    """No definition of that kind and name."""
+
+    def __init__(self, kind: str, name: str, near: tuple[str, ...] = ()) -> None:
+        super().__init__(kind, name, tuple(near))
+        self.kind = kind
+        self.name = name
+        self.near = tuple(near)
+
+    def __str__(self) -> str:
+        hint = f" Did you mean {_or_list(self.near)}?" if self.near else ""
+        article = "an" if self.kind[:1] in "aeiou" else "a"
+        return (
+            f"There is no {self.kind} named {self.name!r}.{hint} "
+            f"Run the cell that defines it with %%{self.kind}, "
+            f"or {article} {self.kind} decorator, first."
+        )
+
+
+class OrchestrationError(DurableError):
+    """Base of what orchestrator code can meet."""
+
+
+class TaskFailedError(OrchestrationError):
+    """An activity, entity call or sub-orchestration failed.
+
+    It is also an instance of the original exception class where the orchestrator's code knows
+    that class by name, so `except ValueError` works.
+    """
+
+    def __init__(self, task_name: str, task_id: int, details: FailureDetails) -> None:
+        Exception.__init__(self, task_name, task_id, details)
+        self.task_name = task_name
+        self.task_id = task_id
+        self.details = details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TaskFailedError, (self.task_name, self.task_id, self.details)
+
+    def __str__(self) -> str:
+        return f"{self.task_name} (task {self.task_id}) failed: {self.details}"
+
+
+class TaskCancelledError(OrchestrationError):
+    """The awaited timer or event wait was cancelled by the orchestrator itself."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} was cancelled"
+
+
+class ForeignAwaitableError(OrchestrationError):
+    """The orchestrator awaited or yielded something that is not a durable task."""
+
+    def __init__(self, type_name: str, line: str, remedy: str) -> None:
+        super().__init__(type_name, line, remedy)
+        self.type_name = type_name
+        self.line = line
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        at = f" ({self.line})" if self.line else ""
+        return f"The orchestrator awaited a {self.type_name}{at}. {self.remedy}"
+
+
+class TurnBlockedError(OrchestrationError):
+    """Orchestrator code ran for too long from one wait to the next, and was interrupted."""
+
+    def __init__(self, line: str, limit_s: float) -> None:
+        super().__init__(line, limit_s)
+        self.line = line
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        at = f" at {self.line}" if self.line else ""
+        return (
+            f"The orchestrator's code ran for more than {self.limit_s:g} s without waiting{at}. "
+            "It holds up every other instance: put work, I/O and sleeping into an activity "
+            "(ctx.create_timer waits), then resume the instance or start a new one."
+        )
+
+
+class NonDeterminismError(OrchestrationError):
+    """Replaying the code does not give what history says.
+
+    Attributes:
+        instance_id: The instance.
+        task_id: The action id at which they part; 0 where it is not about one action.
+        history: What history says.
+        code: What the code did.
+        line: Where in the code.
+        cause: The likely cause and the next step.
+    """
+
+    def __init__(
+        self, instance_id: str, task_id: int, history: str, code: str, line: str, cause: str
+    ) -> None:
+        super().__init__(instance_id, task_id, history, code, line, cause)
+        self.instance_id = instance_id
+        self.task_id = task_id
+        self.history = history
+        self.code = code
+        self.line = line
+        self.cause = cause
+
+    def __str__(self) -> str:
+        at = f" at {self.line}" if self.line else ""
+        number = f" at action {self.task_id}" if self.task_id else ""
+        return (
+            f"The code of {self.instance_id!r} no longer does what its history says{number}. "
+            f"History: {self.history}. Code{at}: {self.code}. {self.cause}"
+        )
+
+
+class InstanceError(DurableError):
+    """Base of errors about one instance."""
+
+
+class UnknownInstanceError(InstanceError):
+    """No instance of that id in the store."""
+
+    def __init__(self, instance_id: str, store: str, near: tuple[str, ...] = ()) -> None:
+        super().__init__(instance_id, store, tuple(near))
+        self.instance_id = instance_id
+        self.store = store
+        self.near = tuple(near)
+
+    def __str__(self) -> str:
+        hint = f" Did you mean {_or_list(self.near)}?" if self.near else ""
+        return (
+            f"There is no instance {self.instance_id!r} in {self.store}.{hint} "
+            "%durable list shows those there are."
+        )
+
+
+class InstanceExistsError(InstanceError):
+    """The instance id is taken."""
+
+    def __init__(self, instance_id: str, status: str) -> None:
+        super().__init__(instance_id, status)
+        self.instance_id = instance_id
+        self.status = status
+
+    def __str__(self) -> str:
+        return (
+            f"There is an instance {self.instance_id!r} already; it is {self.status}. "
+            f"ipydurable.instance({self.instance_id!r}) gives its handle. To start another, "
+            "choose another id, leave the id out, or say which statuses may be replaced."
+        )
+
+
+class InvalidInstanceIdError(InstanceError):
+    """The instance id breaks the rules for ids."""
+
+    def __init__(self, instance_id: str, rule: str) -> None:
+        super().__init__(instance_id, rule)
+        self.instance_id = instance_id
+        self.rule = rule
+
+    def __str__(self) -> str:
+        return f"{self.instance_id!r} cannot be an instance id: {self.rule}"
+
+
+class InstanceStateError(InstanceError):
+    """The instance's status does not allow what was asked."""
+
+    def __init__(self, instance_id: str, status: str, wanted: str) -> None:
+        super().__init__(instance_id, status, wanted)
+        self.instance_id = instance_id
+        self.status = status
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return f"{self.instance_id!r} is {self.status}: {self.wanted}"
+
+
+class OrchestrationFailedError(InstanceError):
+    """The orchestration whose result was awaited failed."""
+
+    def __init__(self, instance_id: str, failure: FailureDetails) -> None:
+        super().__init__(instance_id, failure)
+        self.instance_id = instance_id
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return f"{self.instance_id!r} failed: {self.failure}"
+
+    def _render_traceback_(self) -> list[str]:
+        lines = self.failure.stack_trace.rstrip().splitlines()
+        return [f"OrchestrationFailedError: {self}", *(["", *lines] if lines else [])]
+
+
+class OrchestrationTerminatedError(InstanceError):
+    """The orchestration whose result was awaited was terminated."""
+
+    def __init__(self, instance_id: str, output: str = "") -> None:
+        super().__init__(instance_id, output)
+        self.instance_id = instance_id
+        self.output = output
+
+    def __str__(self) -> str:
+        said = f" with {self.output}" if self.output else ""
+        return f"{self.instance_id!r} was terminated{said}"
+
+
+class WaitTimeoutError(DurableError, TimeoutError):
+    """Not finished within the time given; the instance goes on."""
+
+    def __init__(self, what: str, timeout_s: float) -> None:
+        super().__init__(what, timeout_s)
+        self.what = what
+        self.timeout_s = timeout_s
+
+    def __str__(self) -> str:
+        return f"{self.what} did not happen within {self.timeout_s:g} s; it goes on meanwhile"
+
+
+class StoreError(DurableError):
+    """Base of errors about the store file."""
+
+
+class NotAStoreError(StoreError):
+    """The file exists and is no ipydurable store."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(path, found)
+        self.path = path
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is no ipydurable store: {self.found}. Nothing was changed. "
+            "Choose another path with %durable open PATH."
+        )
+
+
+class StoreLockedError(StoreError):
+    """Another program has the file open."""
+
+    def __init__(self, path: str, pid: int, program: str = "") -> None:
+        super().__init__(path, pid, program)
+        self.path = path
+        self.pid = pid
+        self.program = program
+
+    def __str__(self) -> str:
+        who = f"process {self.pid}" if self.pid else "another process"
+        if self.program:
+            who += f" ({self.program})"
+        return (
+            f"{self.path} is open in {who}, and DuckDB lets only one process in. "
+            "Close it there, or choose another path with %durable open PATH."
+        )
+
+
+class StoreUnwritableError(StoreError):
+    """The file or its folder cannot be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} cannot be written: {self.reason}. "
+            "Choose a path you may write with %durable open PATH."
+        )
+
+
+class StoreVersionError(StoreError):
+    """The file was written with another schema version."""
+
+    def __init__(self, path: str, found: int, supported: int) -> None:
+        super().__init__(path, found, supported)
+        self.path = path
+        self.found = found
+        self.supported = supported
+
+    def __str__(self) -> str:
+        if self.found > self.supported:
+            return (
+                f"{self.path} was written by a newer ipydurable (schema {self.found}, this one "
+                f"knows {self.supported}). Upgrade ipydurable; nothing was changed."
+            )
+        return (
+            f"{self.path} has schema {self.found}, which this ipydurable (schema "
+            f"{self.supported}) cannot migrate. Nothing was changed."
+        )
+
+
+class StoreDamagedError(StoreError):
+    """The file is damaged beyond what can be repaired without losing acknowledged facts."""
+
+    def __init__(self, path: str, found: str, advice: str) -> None:
+        super().__init__(path, found, advice)
+        self.path = path
+        self.found = found
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.path} is damaged: {self.found}. {self.advice}"
+
+
+class QueryError(StoreError):
+    """A SQL query failed."""
+
+    def __init__(self, query: str, reason: str) -> None:
+        super().__init__(query, reason)
+        self.query = query
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class HostError(DurableError):
+    """Base of errors about the background host."""
+
+
+class HostStartError(HostError):
+    """The background host did not start."""
+
+    def __init__(self, store: str, reason: str, log: str) -> None:
+        super().__init__(store, reason, log)
+        self.store = store
+        self.reason = reason
+        self.log = log
+
+    def __str__(self) -> str:
+        return f"The host for {self.store} did not start: {self.reason}. Its log: {self.log}"
+
+
+class HostGoneError(HostError):
+    """The background host ended and could not be replaced."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(store, reason)
+        self.store = store
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The host for {self.store} is gone: {self.reason}"
+
+
+class AuthenticationError(HostError):
+    """A message was not signed with the right key."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The message was refused: {self.reason}"
+
+
+def _or_list(names: tuple[str, ...]) -> str:
+    quoted = [repr(name) for name in names]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]

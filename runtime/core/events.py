@@ -1,0 +1,404 @@
+"""History events: what happened to an instance, in the words of Durable Task, in the past tense.
+
+There are three kinds. *Incoming* events reach an orchestration from outside and drive it on.
+*Decision* events record what its code asked for; each carries the action id (`task_id`) the code
+drew for it, counted from 1 in each execution. *Notes* are for people and tools: replay ignores
+them. An event never changes once written.
+
+All times are naive UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from .failure import FailureDetails
+from .payload import Payload
+from .status import RuntimeStatus
+
+__all__ = [
+    "DECISIONS",
+    "INCOMING",
+    "ActivityProgressed",
+    "AttemptLost",
+    "AttemptRecord",
+    "AttemptStarted",
+    "CustomStatusSet",
+    "DecisionEvent",
+    "EntityLockGranted",
+    "EntityLockRequested",
+    "EntityOperationCalled",
+    "EntityOperationCompleted",
+    "EntityOperationFailed",
+    "EntityOperationSignaled",
+    "EntityUnlockSent",
+    "Event",
+    "EventRaised",
+    "EventSent",
+    "ExecutionCompleted",
+    "ExecutionResumed",
+    "ExecutionRewound",
+    "ExecutionStarted",
+    "ExecutionSuspended",
+    "ExecutionTerminated",
+    "HistoryEvent",
+    "IncomingEvent",
+    "Note",
+    "ParentInstance",
+    "SubOrchestrationInstanceCompleted",
+    "SubOrchestrationInstanceCreated",
+    "SubOrchestrationInstanceFailed",
+    "TaskCompleted",
+    "TaskFailed",
+    "TaskScheduled",
+    "TimerCreated",
+    "TimerFired",
+    "kind_of",
+]
+
+
+class ParentInstance(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a sub-orchestration came from.
+
+    Attributes:
+        instance_id: The parent's instance id.
+        execution_id: The parent's execution that created the child.
+        task_id: The action id the child's outcome is reported to.
+    """
+
+    instance_id: str
+    execution_id: str
+    task_id: int
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one attempt of an activity went.
+
+    Attributes:
+        number: Counted from 1 for each action id; above 1 only where attempts were lost.
+        started_at: When the body began to run.
+        worker: Who ran it, e.g. `"process 4711"`.
+        version: Content hash of the activity's code that ran.
+    """
+
+    number: int = 1
+    started_at: datetime | None = None
+    worker: str = ""
+    version: str = ""
+
+
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True, tag_field="kind"
+):
+    """Base of all history events.
+
+    Attributes:
+        timestamp: When it was recorded, naive UTC; never decreases within a history.
+    """
+
+    timestamp: datetime
+
+
+class ExecutionStarted(Event, frozen=True, kw_only=True):
+    """An execution began. The first event of each execution.
+
+    Attributes:
+        instance_id: The instance; the same for all its executions.
+        execution_id: This execution; changes at continue-as-new.
+        name: The orchestrator.
+        version: Content hash of the orchestrator's code; fixed for the instance's life.
+        epoch: The definitions this instance sees: those recorded up to this number.
+        input: The encoded input.
+        parent: Set for a sub-orchestration.
+        tags: Labels given by whoever started it.
+        start_at: When it was to start, if it was scheduled for later.
+        generation: How often the instance continued as new before.
+        request_id: The client's id of the request, so that a repeated request starts nothing.
+        engine: The engine's behaviour version, so that later engines replay it as it ran.
+    """
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str = ""
+    epoch: int = 0
+    input: Payload | None = None
+    parent: ParentInstance | None = None
+    tags: dict[str, str] = {}
+    start_at: datetime | None = None
+    generation: int = 0
+    request_id: str = ""
+    engine: int = 1
+
+
+class ExecutionCompleted(Event, frozen=True, kw_only=True):
+    """An execution ended: completed, failed, terminated or continued as new.
+
+    Attributes:
+        status: How it ended.
+        result: The encoded output; for continue-as-new the next execution's input.
+        failure: Set where `status` is FAILED.
+        abandoned: Action ids that were still open.
+    """
+
+    status: RuntimeStatus
+    result: Payload | None = None
+    failure: FailureDetails | None = None
+    abandoned: tuple[int, ...] = ()
+
+
+class ExecutionTerminated(Event, frozen=True, kw_only=True):
+    """Somebody asked to terminate the instance."""
+
+    output: Payload | None = None
+    recurse: bool = True
+
+
+class ExecutionSuspended(Event, frozen=True, kw_only=True):
+    """The instance was suspended: by a client, or by the engine because it cannot go on.
+
+    Attributes:
+        reason: In words.
+        failure: What the code must be mended for, where the engine parked the instance.
+    """
+
+    reason: str = ""
+    failure: FailureDetails | None = None
+
+
+class ExecutionResumed(Event, frozen=True, kw_only=True):
+    """The instance was resumed."""
+
+    reason: str = ""
+
+
+class ExecutionRewound(Event, frozen=True, kw_only=True):
+    """A failed instance was put back to before its failures."""
+
+    reason: str = ""
+
+
+class TaskScheduled(Event, frozen=True, kw_only=True):
+    """The code scheduled an activity.
+
+    Attributes:
+        task_id: The action id.
+        name: The activity.
+        version: Content hash of the activity's code at that time.
+        input: The encoded input.
+        origin: For a retry, the action id of the first attempt.
+        tags: Labels given at the call.
+    """
+
+    task_id: int
+    name: str
+    version: str = ""
+    input: Payload | None = None
+    origin: int = 0
+    tags: dict[str, str] = {}
+
+
+class TaskCompleted(Event, frozen=True, kw_only=True):
+    """An activity returned."""
+
+    task_id: int
+    result: Payload | None = None
+    attempt: AttemptRecord = AttemptRecord()
+
+
+class TaskFailed(Event, frozen=True, kw_only=True):
+    """An activity raised, timed out, or lost all its attempts."""
+
+    task_id: int
+    failure: FailureDetails
+    attempt: AttemptRecord = AttemptRecord()
+
+
+class SubOrchestrationInstanceCreated(Event, frozen=True, kw_only=True):
+    """The code started a sub-orchestration; `explicit_id` says whether it chose the id itself."""
+
+    task_id: int
+    instance_id: str
+    name: str
+    version: str = ""
+    input: Payload | None = None
+    origin: int = 0
+    explicit_id: bool = False
+    tags: dict[str, str] = {}
+
+
+class SubOrchestrationInstanceCompleted(Event, frozen=True, kw_only=True):
+    """A sub-orchestration returned."""
+
+    task_id: int
+    result: Payload | None = None
+
+
+class SubOrchestrationInstanceFailed(Event, frozen=True, kw_only=True):
+    """A sub-orchestration failed, was terminated, or could not be created."""
+
+    task_id: int
+    failure: FailureDetails
+
+
+class TimerCreated(Event, frozen=True, kw_only=True):
+    """The code created a timer; `origin` is the action id of the task whose retry it delays."""
+
+    task_id: int
+    fire_at: datetime
+    origin: int = 0
+
+
+class TimerFired(Event, frozen=True, kw_only=True):
+    """A timer fired, at or after its time."""
+
+    task_id: int
+    fire_at: datetime
+
+
+class EventSent(Event, frozen=True, kw_only=True):
+    """The code sent an event to another instance."""
+
+    task_id: int
+    instance_id: str
+    name: str
+    input: Payload | None = None
+
+
+class EventRaised(Event, frozen=True, kw_only=True):
+    """An external event arrived; `sender` is the instance that sent it, if one did."""
+
+    name: str
+    input: Payload | None = None
+    sender: str = ""
+    request_id: str = ""
+
+
+class EntityOperationCalled(Event, frozen=True, kw_only=True):
+    """The code called an entity and waits for the answer."""
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: Payload | None = None
+
+
+class EntityOperationSignaled(Event, frozen=True, kw_only=True):
+    """The code signalled an entity."""
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: Payload | None = None
+    scheduled_at: datetime | None = None
+
+
+class EntityOperationCompleted(Event, frozen=True, kw_only=True):
+    """An entity answered a call."""
+
+    task_id: int
+    result: Payload | None = None
+
+
+class EntityOperationFailed(Event, frozen=True, kw_only=True):
+    """An entity operation raised."""
+
+    task_id: int
+    failure: FailureDetails
+
+
+class EntityLockRequested(Event, frozen=True, kw_only=True):
+    """The code asked for the locks of a critical section, in lock order."""
+
+    task_id: int
+    entity_ids: tuple[str, ...]
+
+
+class EntityLockGranted(Event, frozen=True, kw_only=True):
+    """All locks of the critical section are held."""
+
+    task_id: int
+
+
+class EntityUnlockSent(Event, frozen=True, kw_only=True):
+    """A lock was given back."""
+
+    task_id: int
+    entity_id: str
+    lock_id: int
+
+
+class CustomStatusSet(Event, frozen=True, kw_only=True):
+    """The code set the custom status (a note: replay computes it anew)."""
+
+    status: Payload | None = None
+
+
+class AttemptStarted(Event, frozen=True, kw_only=True):
+    """A further attempt of an activity was opened, after the one before was lost."""
+
+    task_id: int
+    attempt: int
+    worker: str = ""
+
+
+class AttemptLost(Event, frozen=True, kw_only=True):
+    """A worker died, or the host did: the attempt has no outcome and never will."""
+
+    task_id: int
+    attempt: int
+    reason: str
+    worker: str = ""
+
+
+class ActivityProgressed(Event, frozen=True, kw_only=True):
+    """A running activity told how far it is."""
+
+    task_id: int
+    attempt: int
+    done: float
+    total: float | None = None
+    note: str = ""
+
+
+IncomingEvent: TypeAlias = (
+    ExecutionStarted
+    | ExecutionTerminated
+    | ExecutionSuspended
+    | ExecutionResumed
+    | TaskCompleted
+    | TaskFailed
+    | SubOrchestrationInstanceCompleted
+    | SubOrchestrationInstanceFailed
+    | TimerFired
+    | EventRaised
+    | EntityOperationCompleted
+    | EntityOperationFailed
+    | EntityLockGranted
+)
+DecisionEvent: TypeAlias = (
+    TaskScheduled
+    | SubOrchestrationInstanceCreated
+    | TimerCreated
+    | EventSent
+    | EntityOperationCalled
+    | EntityOperationSignaled
+    | EntityLockRequested
+    | EntityUnlockSent
+    | ExecutionCompleted
+)
+Note: TypeAlias = (
+    CustomStatusSet | ExecutionRewound | AttemptStarted | AttemptLost | ActivityProgressed
+)
+HistoryEvent: TypeAlias = IncomingEvent | DecisionEvent | Note
+
+INCOMING: tuple[type[Event], ...] = IncomingEvent.__args__
+DECISIONS: tuple[type[Event], ...] = DecisionEvent.__args__
+
+
+def kind_of(event: Event) -> str:
+    """Return the name of an event's kind, as histories show it, e.g. `"TaskScheduled"`."""
+    return type(event).__name__

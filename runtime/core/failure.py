@@ -1,0 +1,120 @@
+"""Failures as data: what is kept of an exception once it has left the process that raised it."""
+
+from __future__ import annotations
+
+import builtins
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+__all__ = ["FailureDetails", "qualified_type_name", "resolve_exception_class"]
+
+_MAX_CAUSES = 8
+
+
+class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An exception as data.
+
+    Attributes:
+        error_type: Qualified class name, e.g. `"builtins.ValueError"`.
+        message: `str()` of the exception.
+        stack_trace: The formatted traceback, with the notebook's own lines where they are known.
+        cause: The exception this one was raised from, if any.
+        non_retriable: Whether retrying is pointless and no retry policy may try.
+    """
+
+    error_type: str
+    message: str
+    stack_trace: str = ""
+    cause: FailureDetails | None = None
+    non_retriable: bool = False
+
+    @classmethod
+    def from_exception(cls, error: BaseException, *, hide: tuple[str, ...] = ()) -> FailureDetails:
+        """Describe `error`.
+
+        Args:
+            error: The exception.
+            hide: Suffixes of file names whose frames say nothing to the user and are left out.
+        """
+        return cls._describe(error, hide, _MAX_CAUSES)
+
+    @classmethod
+    def _describe(
+        cls, error: BaseException, hide: tuple[str, ...], depth: int
+    ) -> FailureDetails:
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if not (hide and frame.filename.endswith(hide))
+        ]
+        lines = traceback.format_list(frames)
+        lines += traceback.format_exception_only(type(error), error)
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return cls(
+            error_type=qualified_type_name(type(error)),
+            message=str(error),
+            stack_trace="".join(lines),
+            cause=cls._describe(cause, hide, depth - 1) if cause is not None and depth else None,
+            non_retriable=bool(getattr(error, "non_retriable", False)),
+        )
+
+    @property
+    def type_name(self) -> str:
+        """The class name without its module, e.g. `"ValueError"`."""
+        return self.error_type.rpartition(".")[2]
+
+    def is_caused_by(self, error_type: type[BaseException] | str) -> bool:
+        """Whether this failure, or one of its causes, is of `error_type` (a class or its name)."""
+        if isinstance(error_type, str):
+            wanted = {error_type}
+        else:
+            wanted = {qualified_type_name(sub) for sub in _with_subclasses(error_type)}
+        failure: FailureDetails | None = self
+        while failure is not None:
+            if failure.error_type in wanted or failure.type_name in wanted:
+                return True
+            failure = failure.cause
+        return False
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+def qualified_type_name(cls: type) -> str:
+    """Return `module.QualifiedName` of a class."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def resolve_exception_class(
+    error_type: str, namespace: Mapping[str, Any]
+) -> type[Exception] | None:
+    """Find the exception class that `error_type` names: a builtin, or one `namespace` knows.
+
+    Args:
+        error_type: As `FailureDetails.error_type`.
+        namespace: Globals of the code that will handle the exception.
+
+    Returns:
+        The class, or None where the name is unknown there or is not an `Exception`.
+    """
+    module, _, name = error_type.rpartition(".")
+    found: Any
+    if module == "builtins":
+        found = getattr(builtins, name, None)
+    else:
+        found = namespace.get(name)
+        if found is None and module:
+            found = getattr(namespace.get(module.rpartition(".")[2]), name, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        return found
+    return None
+
+
+def _with_subclasses(cls: type[BaseException]) -> list[type[BaseException]]:
+    found = [cls]
+    for sub in cls.__subclasses__():
+        found.extend(_with_subclasses(sub))
+    return found

@@ -1,0 +1,166 @@
+"""The record of an instance: the fold of its journal rows that queries and lists read.
+
+The engine folds as it goes; a store that finds its table behind the journal folds the rest. Both
+use `fold`, so the table can always be rebuilt.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from .events import (
+    CustomStatusSet,
+    Event,
+    ExecutionCompleted,
+    ExecutionResumed,
+    ExecutionRewound,
+    ExecutionStarted,
+    ExecutionSuspended,
+)
+from .failure import FailureDetails
+from .payload import Payload
+from .status import RuntimeStatus
+
+__all__ = ["InstanceRecord", "fold"]
+
+
+class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is known of an instance without reading its history.
+
+    Attributes:
+        iid: Its number in the store; grows with time.
+        instance_id: Its id.
+        name: The orchestrator (or entity) name.
+        version: Content hash of the code it runs.
+        epoch: The definitions it sees.
+        status: Its status.
+        created_at: When it was created (naive UTC, as all times here).
+        updated_at: When its last row was written.
+        started_at: When it left PENDING.
+        completed_at: When it reached a final status.
+        start_at: When it is to start, if it was scheduled for later.
+        execution_id: Its present execution.
+        generation: How often it continued as new.
+        first_seq: Sequence number of the present execution's first event.
+        last_seq: Sequence number of its last event; 0 before the first.
+        parent_instance_id: Who created it, for a sub-orchestration.
+        parent_execution_id: The parent's execution that created it.
+        parent_task_id: The parent's action id.
+        input: Encoded input of the present execution.
+        output: Encoded output.
+        failure: Why it failed, or why the engine parked it.
+        custom_status: What its code last set.
+        suspend_reason: Why it is suspended.
+        tags: Labels given at the start.
+        request_id: The request that created it.
+    """
+
+    iid: int
+    instance_id: str
+    name: str
+    version: str = ""
+    epoch: int = 0
+    status: RuntimeStatus = RuntimeStatus.PENDING
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    start_at: datetime | None = None
+    execution_id: str = ""
+    generation: int = 0
+    first_seq: int = 0
+    last_seq: int = 0
+    parent_instance_id: str = ""
+    parent_execution_id: str = ""
+    parent_task_id: int = 0
+    input: Payload | None = None
+    output: Payload | None = None
+    failure: FailureDetails | None = None
+    custom_status: Payload | None = None
+    suspend_reason: str = ""
+    tags: dict[str, str] = {}
+    request_id: str = ""
+
+
+def fold(record: InstanceRecord | None, iid: int, seq: int, event: Event) -> InstanceRecord | None:
+    """Apply one journal row to the record of its instance.
+
+    Args:
+        record: The record so far; it is changed in place.
+        iid: The row's instance number.
+        seq: The row's sequence number; 0 for a message that only waits in the inbox.
+        event: The row's event.
+
+    Returns:
+        The record; None while nothing has created the instance.
+    """
+    if type(event) is ExecutionStarted:
+        return _start(record, iid, seq, event)
+    if record is None or seq == 0:
+        return record
+    record.last_seq = seq
+    record.updated_at = event.timestamp
+    match event:
+        case ExecutionCompleted():
+            _complete(record, event)
+        case CustomStatusSet():
+            record.custom_status = event.status
+        case ExecutionSuspended():
+            record.status = RuntimeStatus.SUSPENDED
+            record.suspend_reason = event.reason
+            record.failure = event.failure
+        case ExecutionResumed():
+            record.status = RuntimeStatus.RUNNING
+            record.suspend_reason = ""
+            record.failure = None
+        case ExecutionRewound():
+            record.status = RuntimeStatus.RUNNING
+            record.completed_at = None
+            record.failure = None
+            record.output = None
+        case _:
+            pass
+    return record
+
+
+def _start(
+    record: InstanceRecord | None, iid: int, seq: int, event: ExecutionStarted
+) -> InstanceRecord:
+    if record is None or record.iid != iid:
+        parent = event.parent
+        record = InstanceRecord(
+            iid=iid,
+            instance_id=event.instance_id,
+            name=event.name,
+            created_at=event.timestamp,
+            updated_at=event.timestamp,
+            start_at=event.start_at,
+            parent_instance_id=parent.instance_id if parent else "",
+            parent_execution_id=parent.execution_id if parent else "",
+            parent_task_id=parent.task_id if parent else 0,
+            tags=event.tags,
+            request_id=event.request_id,
+        )
+    record.version = event.version
+    record.epoch = event.epoch
+    record.input = event.input
+    record.execution_id = event.execution_id
+    record.generation = event.generation
+    record.updated_at = event.timestamp
+    if seq:
+        record.first_seq = record.last_seq = seq
+        record.status = RuntimeStatus.RUNNING
+        record.started_at = record.started_at or event.timestamp
+    return record
+
+
+def _complete(record: InstanceRecord, event: ExecutionCompleted) -> None:
+    if event.status is RuntimeStatus.CONTINUED_AS_NEW:
+        return
+    record.status = event.status
+    record.completed_at = event.timestamp
+    record.output = event.result
+    record.failure = event.failure
+    record.suspend_reason = ""

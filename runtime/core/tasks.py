@@ -1,0 +1,290 @@
+"""Tasks: what orchestrator code waits for, and how they combine.
+
+A task is settled once and never again. It can be awaited (`await task`) or yielded
+(`yield task`); neither needs an event loop, as the executor drives the code itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from .errors import TaskCancelledError
+from .failure import FailureDetails
+from .retry import RetryPolicy
+
+__all__ = [
+    "CancellableTask",
+    "CompletableTask",
+    "RetryState",
+    "Task",
+    "TimerTask",
+    "WhenAllTask",
+    "WhenAnyTask",
+    "as_tasks",
+]
+
+T = TypeVar("T")
+
+
+class Task(Generic[T]):
+    """Something that will be done. Awaiting it gives its result or raises its failure.
+
+    Attributes:
+        description: What it is, for people, e.g. `"activity fetch (task 3)"`.
+    """
+
+    __slots__ = ("_complete", "_error", "_result", "_watchers", "description")
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self._complete = False
+        self._result: T | None = None
+        self._error: Exception | None = None
+        self._watchers: list[Callable[[Task[Any]], None]] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is settled: returned, failed or cancelled."""
+        return self._complete
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it is settled and has no result."""
+        return self._complete and self.get_exception() is not None
+
+    @property
+    def result(self) -> T:
+        """The result; as `get_result`."""
+        return self.get_result()
+
+    def get_result(self) -> T:
+        """Return the result.
+
+        Raises:
+            ValueError: It is not complete.
+            TaskFailedError: It failed.
+            TaskCancelledError: It was cancelled.
+        """
+        if not self._complete:
+            raise ValueError(f"{self.description} is not complete: await it first")
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        return self._result  # type: ignore[return-value]
+
+    def get_exception(self) -> Exception | None:
+        """Return why it failed, or None; raises ValueError if it is not complete."""
+        if not self._complete:
+            raise ValueError(f"{self.description} is not complete: await it first")
+        return self._error
+
+    def watch(self, watcher: Callable[[Task[Any]], None]) -> None:
+        """Have `watcher` called when it settles; at once if it is settled already."""
+        if self._complete:
+            watcher(self)
+        else:
+            self._watchers.append(watcher)
+
+    def __await__(self) -> Generator[Task[Any], Any, T]:
+        if not self._complete:
+            yield self
+        return self.get_result()
+
+    def __repr__(self) -> str:
+        state = "open" if not self._complete else "failed" if self._error else "complete"
+        return f"<{type(self).__name__} {self.description}: {state}>"
+
+    def _settle(self, result: T | None, error: Exception | None) -> None:
+        if self._complete:
+            return
+        self._complete = True
+        self._result = result
+        self._error = error
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher(self)
+
+
+class CompletableTask(Task[T]):
+    """A task that an event settles; its result is decoded when first asked for."""
+
+    __slots__ = ("_decode", "retry")
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description)
+        self._decode: Callable[[], T] | None = None
+        self.retry: RetryState | None = None
+
+    def complete(self, decode: Callable[[], T] | None) -> None:
+        """Settle it with the result that `decode` will give, or with None."""
+        self._decode = decode
+        self._settle(None, None)
+
+    def fail(self, error: Exception) -> None:
+        """Settle it as failed."""
+        self._settle(None, error)
+
+    def get_result(self) -> T:
+        """Return the result, as `Task.get_result`; may also raise DecodingError."""
+        if self._decode is not None:
+            decode, self._decode = self._decode, None
+            try:
+                self._result = decode()
+            except Exception as error:  # noqa: BLE001  (whatever a user's class raises on rebuilding)
+                self._error = error
+        return super().get_result()
+
+    def get_exception(self) -> Exception | None:
+        """Return why it failed or cannot be decoded, or None."""
+        if self._decode is not None:
+            try:
+                self.get_result()
+            except Exception as error:  # noqa: BLE001
+                return error
+        return super().get_exception()
+
+
+class CancellableTask(CompletableTask[T]):
+    """A timer or an event wait: the orchestrator may stop waiting for it."""
+
+    __slots__ = ("_is_cancelled", "_on_cancel")
+
+    def __init__(self, description: str, on_cancel: Callable[[], None]) -> None:
+        super().__init__(description)
+        self._on_cancel = on_cancel
+        self._is_cancelled = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` settled it."""
+        return self._is_cancelled
+
+    def cancel(self) -> bool:
+        """Stop waiting; its result raises TaskCancelledError from now on.
+
+        Returns:
+            False where it was complete already.
+        """
+        if self.is_complete:
+            return False
+        self._is_cancelled = True
+        self._on_cancel()
+        self._settle(None, TaskCancelledError(self.description))
+        return True
+
+
+class TimerTask(CancellableTask[None]):
+    """A durable timer.
+
+    Attributes:
+        fire_at: When it fires (naive UTC).
+    """
+
+    __slots__ = ("fire_at",)
+
+    def __init__(
+        self, description: str, on_cancel: Callable[[], None], fire_at: datetime
+    ) -> None:
+        super().__init__(description, on_cancel)
+        self.fire_at = fire_at
+
+
+class RetryState:
+    """How far the retries of one activity or sub-orchestration call have come."""
+
+    __slots__ = ("attempt", "origin", "policy", "reschedule", "scheduled_at")
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        origin: int,
+        scheduled_at: datetime,
+        reschedule: Callable[[], None],
+    ) -> None:
+        self.policy = policy
+        self.origin = origin
+        self.scheduled_at = scheduled_at
+        self.reschedule = reschedule
+        self.attempt = 1
+
+    def next_delay(self, failure: FailureDetails, now: datetime) -> timedelta | None:
+        """Return the delay before the next attempt, or None to give up."""
+        return self.policy.next_delay(self.attempt, failure, now - self.scheduled_at)
+
+
+class WhenAllTask(Task[list[Any]]):
+    """Complete when all its tasks are; see `OrchestrationContext.when_all`."""
+
+    __slots__ = ("_first_failed", "_open", "_tasks")
+
+    def __init__(self, tasks: list[Task[Any]]) -> None:
+        super().__init__(f"when_all of {len(tasks)} tasks")
+        self._tasks = tasks
+        self._open = len(tasks)
+        self._first_failed: Task[Any] | None = None
+        for task in tasks:
+            task.watch(self._on_settled)
+        if not tasks:
+            self._settle([], None)
+
+    def _on_settled(self, task: Task[Any]) -> None:
+        self._open -= 1
+        if self._first_failed is None and task.get_exception() is not None:
+            self._first_failed = task
+        if self._open:
+            return
+        if self._first_failed is not None:
+            self._settle(None, self._first_failed.get_exception())
+        else:
+            self._settle([one.get_result() for one in self._tasks], None)
+
+
+class WhenAnyTask(Task[Task[Any]]):
+    """Complete when the first of its tasks is; see `OrchestrationContext.when_any`."""
+
+    __slots__ = ()
+
+    def __init__(self, tasks: list[Task[Any]]) -> None:
+        super().__init__(f"when_any of {len(tasks)} tasks")
+        if not tasks:
+            raise ValueError("when_any of no tasks would wait for ever: give it at least one")
+        for task in tasks:
+            task.watch(self._on_settled)
+
+    def _on_settled(self, task: Task[Any]) -> None:
+        self._settle(task, None)
+
+
+def as_tasks(
+    what: str,
+    tasks: Iterable[Any],
+    spawn: Callable[[Coroutine[Any, Any, Any]], Task[Any]],
+) -> list[Task[Any]]:
+    """Return the tasks of any iterable; coroutines among them are started as tasks.
+
+    Args:
+        what: The name of the combinator, for the message of an error.
+        tasks: What the user gave.
+        spawn: Starts a coroutine.
+
+    Raises:
+        TypeError: Something is neither; says what and how to mend it.
+    """
+    if isinstance(tasks, Task) or not isinstance(tasks, Iterable):
+        raise TypeError(
+            f"{what} takes an iterable of tasks, not a {type(tasks).__name__}: "
+            f"write {what}([first, second])"
+        )
+    found: list[Task[Any]] = []
+    for position, one in enumerate(tasks):
+        if isinstance(one, Task):
+            found.append(one)
+        elif isinstance(one, Coroutine):
+            found.append(spawn(one))
+        else:
+            raise TypeError(
+                f"{what} takes tasks; item {position} is a {type(one).__name__}. "
+                "Tasks come from ctx.call_activity, ctx.create_timer and their like."
+            )
+    return found

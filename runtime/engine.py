@@ -1,0 +1,309 @@
+"""The engine: one thread that owns all live instances and is the only producer of journal rows.
+
+Everything reaches it as a posted call. It applies messages to instances, writes down what
+happened, hands the rows to the journal, and carries out their effects only when the journal says
+they are durable. Messages between instances are applied before that: they are rows of the same
+ordered journal, so a crash loses both ends or none.
+"""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import msgspec
+
+from .attempts import attempt_outcome, lost_with_host
+from .codeloader import CodeLoader
+from .core.events import AttemptLost, Event, TimerFired
+from .core.records import InstanceRecord, fold
+from .core.status import RuntimeStatus
+from .definitions import DefinitionAdded
+from .dispatch import Dispatcher
+from .instances import Instance, OpenActivity
+from .journal import Batch, Journal
+from .orchestrations import Orchestrations
+from .ports import (
+    ActivityExecutor,
+    AttemptKey,
+    AttemptOutcome,
+    Clock,
+    JournalRow,
+    RunningAttempt,
+    Store,
+    Stream,
+)
+from .registry import Registry
+from .subscriptions import Subscriptions
+from .timers import Due, TimerQueue
+from .watchdog import Watchdog
+
+__all__ = ["Engine", "EngineOptions"]
+
+_MAX_ROWS_PER_BATCH = 10_000
+# A signal that comes just before the main thread waits would be looked at only after the wait.
+_MAX_WAIT_S = 1.0
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the engine uses memory and time.
+
+    Attributes:
+        resident: How many waiting instances keep their code in memory; the others replay when
+            something happens to them. 0 keeps none.
+        turn_limit_s: Seconds orchestrator code may run without waiting before it is interrupted
+            and its instance parked.
+    """
+
+    resident: int = 10_000
+    turn_limit_s: float = 1.0
+
+
+class Engine:
+    """Executes all orchestrations of one store.
+
+    Args:
+        store: Where everything is kept.
+        journal: Makes the journal of that store, given the callback for durable batches.
+        clock: The time.
+        executors: Run the activities, by name.
+        options: See `EngineOptions`.
+        new_id: Gives a fresh id each time: 12 or more random characters.
+        loader: Makes code of definitions.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Callable[[Store, Callable[[list[Batch]], None]], Journal],
+        clock: Clock,
+        executors: Mapping[str, ActivityExecutor],
+        options: EngineOptions | None = None,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(6),
+        loader: CodeLoader | None = None,
+    ) -> None:
+        options = options or EngineOptions()
+        self.store = store
+        self.clock = clock
+        self.watchdog = Watchdog(options.turn_limit_s)
+        self.new_id = new_id
+        self.now: datetime = clock.now()
+        recovery = store.recover()
+        self.report = recovery.report
+        self.registry = Registry(recovery.definitions)
+        self.subscriptions = Subscriptions()
+        self.timers = TimerQueue()
+        self.durable_gseq = recovery.last_gseq
+        self._gseq = recovery.last_gseq
+        self._posted: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
+        self._rows: list[JournalRow] = []
+        self._effects: list[Callable[[], None] | tuple[Instance, OpenActivity]] = []
+        self._dirty: dict[int, Instance] = {}
+        self._stopping = False
+        self.orchestrations = Orchestrations(
+            self,
+            loader or CodeLoader(),
+            options.resident,
+            recovery.last_iid,
+        )
+        self.journal = journal(store, lambda batches: self.post(self._on_durable, batches))
+        self.dispatcher = Dispatcher(
+            executors,
+            self.registry,
+            lambda *told: self.post(self._on_attempt_started, *told),
+            lambda *told: self.post(self._on_attempt_done, *told),
+        )
+        clock.on_moved(lambda: self.post(_nothing))
+        self._restore(recovery.live)
+
+    # The loop.
+
+    def post(self, call: Callable[..., None], *args: Any) -> None:
+        """Have `call(*args)` run in the engine's thread; from any thread."""
+        self._posted.put((call, args))
+
+    def run(self) -> None:
+        """Work until `stop` is called."""
+        self.watchdog.start()
+        while not self._stopping:
+            self.step(self._wait_s())
+        self._seal()
+        self.orchestrations.close()
+        self.watchdog.close()
+        self.journal.close()
+        self.dispatcher.close()
+
+    def stop(self) -> None:
+        """Have `run` return soon; running activities are stopped and start anew next time."""
+        self.post(self._stop)
+
+    def step(self, wait_s: float = 0.0) -> bool:
+        """Do what there is to do, waiting for it at most `wait_s` seconds.
+
+        Returns:
+            Whether there was anything.
+        """
+        calls = self._take_posted(wait_s)
+        self.now = self.clock.now()
+        for call, args in calls:
+            call(*args)
+        due = self.timers.take_due(self.now)
+        for entry in due:
+            self._on_due(entry)
+        self.orchestrations.settle()
+        self._seal()
+        self.dispatcher.pump()
+        self.subscriptions.flush(self)
+        return bool(calls or due)
+
+    def _take_posted(self, wait_s: float) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
+        posted = self._posted
+        calls = []
+        try:
+            if wait_s > 0:
+                calls.append(posted.get(timeout=wait_s))
+            for _ in range(posted.qsize()):
+                calls.append(posted.get_nowait())
+        except Empty:
+            pass
+        return calls
+
+    def _wait_s(self) -> float:
+        if self.orchestrations.has_work:
+            return 0.0
+        waits = [
+            self.clock.wait_s(until)
+            for until in (self.timers.next_at, self.subscriptions.next_at)
+            if until is not None
+        ]
+        return min([_MAX_WAIT_S, *(one for one in waits if one is not None)])
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    # Rows.
+
+    def write(
+        self, instance: Instance, event: Event, stream: Stream = Stream.HISTORY, ref: int = 0
+    ) -> int:
+        """Add a row to the batch being made; returns its gseq."""
+        self._gseq += 1
+        record = instance.record
+        seq = record.last_seq + 1 if stream is Stream.HISTORY else 0
+        self._rows.append(JournalRow(self._gseq, record.iid, seq, stream, event, ref))
+        fold(record, record.iid, seq, event)
+        if seq:
+            instance.note(event)
+        instance.last_gseq = self._gseq
+        self._dirty[record.iid] = instance
+        return self._gseq
+
+    def write_definition(self, added: DefinitionAdded) -> None:
+        """Add a definition's row to the batch being made."""
+        self._gseq += 1
+        self._rows.append(JournalRow(self._gseq, 0, 0, Stream.DEFINITION, added))
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Have `effect` run in the engine's thread once the batch being made is durable."""
+        self._effects.append(effect)
+
+    def run_after_commit(self, instance: Instance, task_id: int) -> None:
+        """Have an open activity run once the batch being made is durable."""
+        self._effects.append((instance, instance.activities[task_id]))
+
+    @property
+    def batch_is_full(self) -> bool:
+        """Whether the batch being made should be handed over before more is written."""
+        return len(self._rows) >= _MAX_ROWS_PER_BATCH
+
+    def _seal(self) -> None:
+        """Hand the batch to the journal."""
+        if not self._rows and not self._effects:
+            return
+        records = [copy.copy(instance.record) for instance in self._dirty.values()]
+        batch = Batch(self._rows, records, self._effects)
+        self._rows, self._effects, self._dirty = [], [], {}
+        self.journal.submit(batch)
+
+    def _on_durable(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            if batch.rows:
+                self.durable_gseq = batch.rows[-1].gseq
+                self.subscriptions.collect(batch.rows, batch.records)
+            for effect in batch.effects:
+                if type(effect) is tuple:
+                    self.dispatcher.enqueue(*effect)
+                else:
+                    effect()
+        self.orchestrations.evict()
+
+    # Time and attempts.
+
+    def _on_due(self, due: Due) -> None:
+        instance = self.orchestrations.by_iid.get(due.iid)
+        if instance is None:
+            return
+        if due.task_id == 0:
+            self.orchestrations.start_delayed(instance)
+        elif due.execution_id == instance.record.execution_id:
+            timer = instance.timers.get(due.task_id)
+            if timer is not None:
+                self.orchestrations.deliver(
+                    instance,
+                    TimerFired(timestamp=self.now, task_id=due.task_id, fire_at=timer.fire_at),
+                )
+
+    def _on_attempt_started(self, key: AttemptKey, at: datetime, worker: str) -> None:
+        instance = self.orchestrations.by_iid.get(key.iid)
+        if instance is not None and key.task_id in instance.activities:
+            instance.running[key.task_id] = RunningAttempt(
+                task_id=key.task_id, number=key.number, started_at=at, worker=worker
+            )
+            self.subscriptions.touch(instance.iid)
+
+    def _on_attempt_done(self, key: AttemptKey, outcome: AttemptOutcome) -> None:
+        instance = self.orchestrations.by_iid.get(key.iid)
+        activity = instance.activities.get(key.task_id) if instance is not None else None
+        self.dispatcher.finished(key)
+        if (
+            instance is None
+            or activity is None
+            or outcome.cancelled
+            or instance.record.execution_id != key.execution_id
+            or activity.attempt != key.number
+        ):
+            return
+        event = attempt_outcome(activity, key, outcome, self.now)
+        if isinstance(event, AttemptLost):
+            self.write(instance, event)
+            self.run_after_commit(instance, key.task_id)
+        else:
+            self.orchestrations.deliver(instance, event)
+
+    # Recovery.
+
+    def _restore(self, live: list[InstanceRecord]) -> None:
+        """Rebuild all live instances, and start anew what was running when the host ended."""
+        for record, rows in zip(live, self.store.histories(live), strict=True):
+            instance = Instance(record)
+            instance.restore(rows)
+            self.orchestrations.adopt(instance)
+            for task_id, timer in instance.timers.items():
+                self.timers.add(Due(timer.fire_at, record.iid, record.execution_id, task_id))
+            if record.status is RuntimeStatus.PENDING and record.start_at is not None:
+                self.timers.add(Due(record.start_at, record.iid, "", 0))
+            self.post(self._restart_open, instance)
+
+    def _restart_open(self, instance: Instance) -> None:
+        for task_id, activity in list(instance.activities.items()):
+            self.write(instance, lost_with_host(activity, task_id, self.now))
+            self.run_after_commit(instance, task_id)
+        self.orchestrations.resume_inbox(instance)
+
+
+def _nothing() -> None:
+    """Wakes the engine's thread."""

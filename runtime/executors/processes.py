@@ -1,0 +1,427 @@
+"""Runs attempts in worker processes: what breaks there, breaks nothing but its own attempt.
+
+Each worker has a link of its own and gets one attempt at a time, so a worker may be killed at any
+moment without doubt about the others. One thread serves all of them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from ..attempt import decode_outcome, describe, encode_attempt, timed_out, utc_now
+from ..core.failure import FailureDetails
+from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from .frames import Frame
+from .packages import PackageShelf
+from .progress import ProgressSink
+from .slots import Job, Slot
+
+__all__ = ["ProcessExecutor"]
+
+_log = logging.getLogger(__name__)
+
+_STARTED_AFTER_S: Final = 0.05
+"""An attempt that ends sooner is not reported as started."""
+_LOOK_INTERVAL_S: Final = 1.0
+"""How often a busy worker is looked at: one may die while what it started holds its link open."""
+_MAX_BOOT_FAILURES: Final = 3
+
+_decode_progress = msgspec.msgpack.Decoder(tuple[float, float | None, str]).decode
+
+
+class ProcessExecutor:
+    """Runs attempts in worker processes, started as they are needed and kept.
+
+    A worker that dies loses its own attempt only. A timeout or `cancel` kills the worker, with
+    all that its attempt has started, before `done` is called. Workers end with this process,
+    however it ends. They get this process's import path, folder and environment, and never
+    import its main module: neither a script without `if __name__ == "__main__"` nor a notebook
+    runs twice.
+
+    `done` and `started` are called by the executor's own thread, which must not wait long: they
+    hand over to whoever works on.
+
+    Args:
+        capacity: How many workers at most; one for each processor if not given.
+        progress: Receives what activities tell by `ctx.progress`, on the executor's thread.
+
+    Attributes:
+        name: `"processes"`.
+        capacity: How many attempts run at once.
+    """
+
+    name = "processes"
+
+    def __init__(
+        self, capacity: int | None = None, *, progress: ProgressSink | None = None
+    ) -> None:
+        self.capacity = capacity or os.cpu_count() or 1
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._asleep = False
+        self._closing = False
+        self._alarm, self._bell = socket.socketpair()
+        self._alarm.setblocking(False)
+        # All below is touched by the executor's own thread only.
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._alarm, selectors.EVENT_READ)
+        self._slots: set[Slot] = set()
+        self._idle: list[Slot] = []
+        self._queue: deque[Job] = deque()
+        self._jobs: dict[AttemptKey, Job] = {}
+        self._news: list[Callable[[], None]] = []
+        self._packages = PackageShelf()
+        self._next_look = float("inf")
+        self._boot_failures = 0
+
+    def submit(
+        self,
+        request: AttemptRequest,
+        started: Callable[[AttemptKey, datetime, str], None],
+        done: Callable[[AttemptKey, AttemptOutcome], None],
+    ) -> None:
+        """Run the attempt soon; see `ActivityExecutor`.
+
+        Args:
+            request: What to run.
+            started: Left out for attempts that end within 50 ms.
+            done: Called exactly once. What is open when the executor closes, or is submitted
+                later, is reported as lost.
+        """
+        job = Job(request, started, done)
+        if not self._post(lambda: self._accept(job)):
+            done(request.key, AttemptOutcome(lost="the executor is closed", ended_at=utc_now()))
+
+    def cancel(self, key: AttemptKey) -> None:
+        """Kill the worker that runs the attempt; one that has not begun never begins."""
+        self._post(lambda: self._cancel(key))
+
+    def close(self) -> None:
+        """Kill the workers that are busy and let the others end; returns when all are gone.
+
+        Attempts that are open are reported as lost before it returns; nothing is called later.
+        Must not be called while a lock is held that `done` needs.
+        """
+        with self._lock:
+            self._closing = True
+            thread = self._thread
+        if thread is None:
+            self._free()
+        elif thread is not threading.current_thread():
+            self._ring()
+            thread.join()
+        atexit.unregister(self.close)
+
+    # From any thread
+
+    def _post(self, action: Callable[[], None]) -> bool:
+        """Have the executor's thread do something; False where it is closed."""
+        with self._lock:
+            if self._closing:
+                return False
+            self._inbox.append(action)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._serve, name="ipydurable-processes", daemon=True
+                )
+                self._thread.start()
+                atexit.register(self.close)
+            must_ring = self._asleep
+            self._asleep = False
+        if must_ring:
+            self._ring()
+        return True
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):
+            self._bell.send(b".")
+
+    # The executor's own thread
+
+    def _serve(self) -> None:
+        try:
+            while not self._closing:
+                self._wait()
+                self._do_posted()
+                if time.monotonic() >= self._next_look:
+                    self._look()
+                self._dispatch()
+                self._tell_news()
+        except Exception:  # noqa: BLE001 - every attempt must still get its outcome
+            _log.exception("The process executor failed; its attempts are lost")
+        finally:
+            self._shut_down()
+
+    def _wait(self) -> None:
+        """Wait for what happens next, and take it in."""
+        with self._lock:
+            self._asleep = not self._inbox and not self._closing
+            timeout_s = self._next_look - time.monotonic() if self._asleep else 0.0
+        for key, _ in self._selector.select(None if timeout_s == float("inf") else timeout_s):
+            slot = key.data
+            if slot is None:
+                with contextlib.suppress(BlockingIOError):
+                    self._alarm.recv(4096)
+            elif slot in self._slots:
+                self._attend(slot)
+        self._asleep = False
+
+    def _attend(self, slot: Slot) -> None:
+        """Send and receive what the worker's link allows now."""
+        if slot.process.has_unsent:
+            self._send(slot)
+        frames, is_linked = slot.process.receive()
+        self._take_in(slot, frames)
+        if not is_linked:
+            self._bury(slot)
+
+    def _take_in(self, slot: Slot, frames: list[tuple[int, bytes]]) -> None:
+        """Act on what the worker said."""
+        for kind, body in frames:
+            if kind == Frame.READY:
+                slot.is_ready = True
+                self._boot_failures = 0
+                self._idle.append(slot)
+            elif (job := slot.job) is None:
+                _log.warning("%s spoke out of turn", slot.name)
+            elif kind == Frame.OUTCOME:
+                slot.end()
+                self._idle.append(slot)
+                self._settle(job, _decoded(body))
+            elif kind == Frame.LOADED:
+                slot.end_loading()
+                self._look_by(min(slot.deadline, slot.began + _STARTED_AFTER_S))
+            elif kind == Frame.PROGRESS and self._progress is not None:
+                self._tell_progress(job, body)
+
+    def _tell_progress(self, job: Job, body: bytes) -> None:
+        sink, key, told = self._progress, job.request.key, _decode_progress(body)
+        if sink is not None:
+            self._news.append(lambda: sink(key, *told))
+
+    def _do_posted(self) -> None:
+        while self._inbox:
+            self._inbox.popleft()()
+
+    def _accept(self, job: Job) -> None:
+        self._jobs[job.request.key] = job
+        self._queue.append(job)
+
+    def _cancel(self, key: AttemptKey) -> None:
+        job = self._jobs.get(key)
+        if job is None:
+            return
+        slot = job.slot
+        if slot is None:
+            self._settle(job, AttemptOutcome(cancelled=True, ended_at=utc_now()))
+        else:
+            self._stop(slot, cancelled=True)
+
+    def _look(self) -> None:
+        """Report attempts as started, stop those that take too long, find dead workers."""
+        now = time.monotonic()
+        self._next_look = float("inf")
+        for slot in [slot for slot in self._slots if slot.job is not None]:
+            job = slot.job
+            if job is None or not self._is_in_time(slot, job, now):
+                continue
+            if not slot.process.is_alive():
+                self._bury(slot)
+                continue
+            if not slot.is_reported and not slot.is_loading:
+                self._report(slot, job, now)
+            self._look_by(min(slot.deadline, now + _LOOK_INTERVAL_S))
+
+    def _is_in_time(self, slot: Slot, job: Job, now: float) -> bool:
+        timeout_s = job.request.timeout_s
+        if timeout_s is None or now < slot.deadline:
+            return True
+        failure = timed_out(job.request.name, timeout_s, "its worker process was stopped")
+        self._stop(slot, failure=failure)
+        return False
+
+    def _report(self, slot: Slot, job: Job, now: float) -> None:
+        """Say that the attempt has begun, once it has run long enough."""
+        due = slot.began + _STARTED_AFTER_S
+        if now < due:
+            self._look_by(due)
+            return
+        slot.is_reported = True
+        key, began_at, name = job.request.key, slot.began_at or utc_now(), slot.name
+        self._news.append(lambda: job.started(key, began_at, name))
+
+    def _look_by(self, when: float) -> None:
+        self._next_look = min(self._next_look, when)
+
+    def _dispatch(self) -> None:
+        """Give queued attempts to idle workers; start workers where there are too few."""
+        queue = self._queue
+        while queue and self._idle:
+            job = queue.popleft()
+            if job.is_settled:
+                continue
+            slot = self._idle.pop()
+            if slot.has_stale_module(job.request):
+                queue.appendleft(job)
+                self._retire(slot)
+                continue
+            self._assign(slot, job)
+        booting = sum(1 for slot in self._slots if not slot.is_ready) if queue else 0
+        for _ in range(min(len(queue) - booting, self.capacity - len(self._slots))):
+            self._start_worker()
+
+    def _assign(self, slot: Slot, job: Job) -> None:
+        request = job.request
+        try:
+            payload = encode_attempt(request, *self._packages.find(request))
+        except Exception as error:  # noqa: BLE001 - a request that cannot travel is a failure
+            self._idle.append(slot)
+            self._settle(job, AttemptOutcome(failure=describe(error), ended_at=utc_now()))
+            return
+        slot.begin(job)
+        self._look_by(min(slot.deadline, slot.began + _STARTED_AFTER_S))
+        self._send(slot, payload)
+
+    def _send(self, slot: Slot, payload: bytes | None = None) -> None:
+        """Send an attempt, or the rest of one, and have the selector watch what is left."""
+        process = slot.process
+        had_unsent = process.has_unsent
+        try:
+            if payload is None:
+                process.flush()
+            else:
+                process.send(Frame.ATTEMPT, payload)
+        except OSError:
+            return  # It is dead; reading tells, with what it had said before.
+        if process.has_unsent != had_unsent:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.has_unsent else 0)
+            self._selector.modify(process, events, slot)
+
+    def _start_worker(self) -> None:
+        try:
+            slot = Slot()
+        except OSError as error:
+            self._note_boot_failure(f"a worker process cannot be started: {error}")
+            return
+        self._slots.add(slot)
+        self._selector.register(slot.process, selectors.EVENT_READ, slot)
+
+    def _note_boot_failure(self, why: str) -> None:
+        """Give up on what is queued when no worker starts: something is wrong with this place."""
+        self._boot_failures += 1
+        _log.error("A worker process did not start: %s", why)
+        if self._boot_failures < _MAX_BOOT_FAILURES:
+            self._look_by(time.monotonic())
+            return
+        self._boot_failures = 0
+        for job in list(self._queue):
+            self._settle(job, AttemptOutcome(lost=f"no worker starts: {why}", ended_at=utc_now()))
+        self._queue.clear()
+
+    def _bury(self, slot: Slot) -> None:
+        """Take leave of a worker that died by itself."""
+        self._stop(slot)
+        if not slot.is_ready:
+            self._note_boot_failure(slot.process.obituary)
+
+    def _stop(
+        self,
+        slot: Slot,
+        *,
+        failure: FailureDetails | None = None,
+        lost: str = "",
+        cancelled: bool = False,
+    ) -> None:
+        """Kill a worker and report its attempt, if it has not answered before.
+
+        Args:
+            slot: The worker.
+            failure: Why the attempt failed.
+            lost: Why it is lost; if nothing else is given, how the worker died.
+            cancelled: Whether it was asked to stop.
+        """
+        if not slot.process.kill():
+            _log.error("Worker process %d does not die", slot.process.pid)
+        self._take_in(slot, slot.process.receive_rest())
+        job = slot.job
+        if job is not None:
+            if failure is None and not cancelled:
+                lost = lost or slot.process.obituary
+            outcome = slot.ended(failure=failure, lost=lost, cancelled=cancelled)
+            slot.end()
+            self._settle(job, outcome)
+        self._forget(slot)
+
+    def _retire(self, slot: Slot) -> None:
+        """Let an idle worker end."""
+        self._forget(slot)
+        slot.process.end()
+
+    def _forget(self, slot: Slot) -> None:
+        self._slots.discard(slot)
+        if slot in self._idle:
+            self._idle.remove(slot)
+        self._selector.unregister(slot.process)
+        slot.process.hang_up()
+
+    def _settle(self, job: Job, outcome: AttemptOutcome) -> None:
+        """Report the outcome, once; the only place that does."""
+        if job.is_settled:
+            return
+        job.is_settled = True
+        self._jobs.pop(job.request.key, None)
+        self._news.append(lambda: job.done(job.request.key, outcome))
+
+    def _tell_news(self) -> None:
+        """Call the callbacks, after the workers have got new work."""
+        news, self._news = self._news, []
+        for tell in news:
+            try:
+                tell()
+            except Exception:  # noqa: BLE001 - it must not take the executor with it
+                _log.exception("A callback of the process executor failed")
+
+    def _shut_down(self) -> None:
+        with self._lock:
+            self._closing = True
+        self._do_posted()
+        lost = "the executor was closed before the attempt ended"
+        for slot in [slot for slot in self._slots if slot.job is not None or not slot.is_ready]:
+            self._stop(slot, lost=lost)
+        for job in list(self._jobs.values()):
+            self._settle(job, AttemptOutcome(lost=lost, ended_at=utc_now()))
+        idle = list(self._slots)
+        for slot in idle:
+            self._forget(slot)
+        for slot in idle:
+            slot.process.end()
+        self._free()
+        self._tell_news()
+
+    def _free(self) -> None:
+        self._selector.close()
+        self._alarm.close()
+        self._bell.close()
+        self._packages.close()
+
+
+def _decoded(body: bytes) -> AttemptOutcome:
+    try:
+        return decode_outcome(body)
+    except msgspec.MsgspecError as error:
+        return AttemptOutcome(lost=f"its answer cannot be read: {error}", ended_at=utc_now())

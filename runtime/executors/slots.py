@@ -1,0 +1,137 @@
+"""What the process executor knows of its attempts and its workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from ..attempt import utc_now
+from ..core.failure import FailureDetails
+from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from .worker_process import WorkerProcess
+
+__all__ = ["Job", "Slot"]
+
+_LOADING_ALLOWANCE_S: Final = 60.0
+"""Added to the timeout while a worker loads code that is new to it."""
+_NEVER: Final = float("inf")
+
+
+class Job:
+    """An attempt that was submitted and is not done.
+
+    Attributes:
+        slot: The worker it was sent to; None while it is queued.
+        is_settled: Whether its outcome was reported.
+    """
+
+    __slots__ = ("done", "is_settled", "request", "slot", "started")
+
+    def __init__(
+        self,
+        request: AttemptRequest,
+        started: Callable[[AttemptKey, datetime, str], None],
+        done: Callable[[AttemptKey, AttemptOutcome], None],
+    ) -> None:
+        self.request = request
+        self.started = started
+        self.done = done
+        self.slot: Slot | None = None
+        self.is_settled = False
+
+
+class Slot:
+    """A worker process, and what it does now.
+
+    Attributes:
+        process: The process; starting a slot starts it.
+        is_ready: Whether it has said that it can take work.
+        job: What it runs.
+        began: Monotonic time at which the body, or the loading of its code, began.
+        began_at: The same, naive UTC.
+        deadline: Monotonic time at which it is to be stopped.
+        is_loading: Whether it loads the code of `job` first.
+        is_reported: Whether `job` was reported as started.
+    """
+
+    __slots__ = (
+        "began",
+        "began_at",
+        "deadline",
+        "is_loading",
+        "is_ready",
+        "is_reported",
+        "job",
+        "loaded_modules",
+        "loaded_versions",
+        "process",
+    )
+
+    def __init__(self) -> None:
+        self.process = WorkerProcess()
+        self.is_ready = False
+        self.job: Job | None = None
+        self.loaded_versions: set[tuple[str, str]] = set()
+        self.loaded_modules: dict[str, str] = {}
+        self.began = 0.0
+        self.began_at: datetime | None = None
+        self.deadline = _NEVER
+        self.is_loading = False
+        self.is_reported = False
+
+    @property
+    def name(self) -> str:
+        """Who it is, for outcomes."""
+        return f"process {self.process.pid}"
+
+    def begin(self, job: Job) -> None:
+        """Note that the worker was sent `job`."""
+        self.job = job
+        job.slot = self
+        request = job.request
+        self.is_loading = (request.name, request.version) not in self.loaded_versions
+        self.is_reported = False
+        self._start_clock(_LOADING_ALLOWANCE_S if self.is_loading else 0.0)
+
+    def end_loading(self) -> None:
+        """Note that the body begins only now."""
+        self.is_loading = False
+        self._start_clock(0.0)
+
+    def end(self) -> None:
+        """Note that the worker has answered."""
+        if self.job is not None:
+            request = self.job.request
+            self.loaded_versions.add((request.name, request.version))
+            self.loaded_modules.update(request.package.module_hashes)
+        self.job = None
+        self.deadline = _NEVER
+
+    def ended(
+        self, *, failure: FailureDetails | None = None, lost: str = "", cancelled: bool = False
+    ) -> AttemptOutcome:
+        """Return the outcome of an attempt that this worker will not answer."""
+        return AttemptOutcome(
+            failure=failure,
+            lost=lost,
+            cancelled=cancelled,
+            started_at=self.began_at,
+            ended_at=utc_now(),
+            worker=self.name,
+        )
+
+    def has_stale_module(self, request: AttemptRequest) -> bool:
+        """Whether it has imported another state of a local module than `request` needs."""
+        loaded = self.loaded_modules
+        return bool(loaded) and any(
+            loaded.get(module, digest) != digest
+            for module, digest in request.package.module_hashes.items()
+        )
+
+    def _start_clock(self, allowance_s: float) -> None:
+        self.began = time.monotonic()
+        self.began_at = utc_now()
+        timeout_s = self.job.request.timeout_s if self.job is not None else None
+        self.deadline = _NEVER if timeout_s is None else self.began + timeout_s + allowance_s

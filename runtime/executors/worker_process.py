@@ -1,0 +1,169 @@
+"""A worker process as its host sees it: start, send, receive, kill. Never blocks on the worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+
+from .frames import HEADER, Frame, FrameReader
+
+__all__ = ["WorkerProcess"]
+
+# The worker gets the host's import path, and never imports the user's main module.
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from ipydurable.runtime.executors.worker import main; "
+    "main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+_SMALL_BODY = 1 << 16
+_DEATH_TIMEOUT_S = 2.0
+_HANG_UP_TIMEOUT_S = 1.0
+
+
+class WorkerProcess:
+    """One worker process and the link to it.
+
+    It leads a process group of its own: a signal for the host (Ctrl-C) does not reach it, and
+    what the activity has started ends with it when it is killed.
+    """
+
+    __slots__ = ("_frames", "_link", "_outgoing", "_process", "pid")
+
+    def __init__(self) -> None:
+        """Start the process; it says READY when it can take work.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        self._link, theirs = socket.socketpair()
+        self._link.setblocking(False)
+        try:
+            with theirs:
+                descriptor = theirs.fileno()
+                self._process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        *(
+                            "-c",
+                            _BOOT,
+                            json.dumps([str(folder) for folder in sys.path]),
+                            str(descriptor),
+                            str(os.getpid()),
+                        ),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[descriptor],
+                    start_new_session=True,
+                )
+        except BaseException:
+            self._link.close()
+            raise
+        self.pid = self._process.pid
+        self._frames = FrameReader()
+        self._outgoing: deque[memoryview] = deque()
+
+    def fileno(self) -> int:
+        """Return the link's descriptor, for a selector."""
+        return self._link.fileno()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether `flush` must be called once the link can be written."""
+        return bool(self._outgoing)
+
+    def send(self, kind: Frame, body: bytes) -> None:
+        """Send a frame, or as much of it as the link takes now.
+
+        Raises:
+            OSError: The worker is gone.
+        """
+        header = HEADER.pack(len(body), kind)
+        if len(body) <= _SMALL_BODY:
+            self._outgoing.append(memoryview(header + body))
+        else:
+            self._outgoing += (memoryview(header), memoryview(body))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is unsent, or as much of it as the link takes now; raises as `send`."""
+        while self._outgoing:
+            part = self._outgoing[0]
+            try:
+                sent = self._link.send(part)
+            except BlockingIOError:
+                return
+            if sent < len(part):
+                self._outgoing[0] = part[sent:]
+            else:
+                self._outgoing.popleft()
+
+    def receive(self) -> tuple[list[tuple[int, bytes]], bool]:
+        """Return frames that have arrived, and whether the worker still holds its end."""
+        data = self._read()
+        if not data:
+            return [], data is None
+        return self._frames.feed(data), True
+
+    def receive_rest(self) -> list[tuple[int, bytes]]:
+        """Return all frames that have arrived, e.g. before the process was killed."""
+        frames: list[tuple[int, bytes]] = []
+        while data := self._read():
+            frames += self._frames.feed(data)
+        return frames
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> bool:
+        """Kill the process, and what it has started in its process group.
+
+        Returns:
+            Whether it is dead; a process that is stuck in the kernel dies later.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        try:
+            self._process.wait(_DEATH_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def hang_up(self) -> None:
+        """Close the link; an idle worker then ends by itself."""
+        self._outgoing.clear()
+        self._link.close()
+
+    def end(self) -> None:
+        """Wait for the process to end by itself after `hang_up`; kill it if it does not."""
+        try:
+            self._process.wait(_HANG_UP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    @property
+    def obituary(self) -> str:
+        """How the process ended, e.g. `"worker process 4711 died (killed by signal 9)"`."""
+        code = self._process.returncode
+        if code is None:
+            how = "it hangs in the operating system"
+        elif code < 0:
+            how = f"killed by signal {-code}"
+        else:
+            how = f"exit code {code}"
+        return f"worker process {self.pid} died ({how})"
+
+    def _read(self) -> bytes | None:
+        """Return what has arrived: None for nothing, no bytes where the worker hung up."""
+        try:
+            return self._link.recv(self._frames.chunk_size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""

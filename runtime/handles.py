@@ -1,0 +1,142 @@
+"""Handles: one instance, as its user sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from .client import DurableClient
+from .core.errors import OrchestrationFailedError, OrchestrationTerminatedError
+from .core.failure import FailureDetails
+from .core.records import InstanceRecord
+from .core.status import RuntimeStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["InstanceHandle"]
+
+
+class InstanceHandle:
+    """A handle to one orchestration instance; it holds no state but the id.
+
+    `await handle` gives the result; `handle.result()` waits for it in plain code.
+
+    Args:
+        client: Reaches the host.
+        instance_id: Which instance.
+    """
+
+    def __init__(self, client: DurableClient, instance_id: str) -> None:
+        self._client = client
+        self.instance_id = instance_id
+
+    @property
+    def record(self) -> InstanceRecord:
+        """Everything known of the instance but its history."""
+        return self._client.get(self.instance_id)
+
+    @property
+    def status(self) -> RuntimeStatus:
+        """Its status now."""
+        return self.record.status
+
+    @property
+    def name(self) -> str:
+        """The orchestrator's name."""
+        return self.record.name
+
+    @property
+    def input(self) -> Any:
+        """Its input; None where none was given."""
+        return self._client.decode(self.record.input)
+
+    @property
+    def output(self) -> Any:
+        """Its output so far: None until it has completed."""
+        return self._client.decode(self.record.output)
+
+    @property
+    def custom_status(self) -> Any:
+        """What its code last set with `set_custom_status`."""
+        return self._client.decode(self.record.custom_status)
+
+    @property
+    def failure(self) -> FailureDetails | None:
+        """Why it failed, or why it was parked; else None."""
+        return self.record.failure
+
+    def wait(self, timeout: float | None = None) -> RuntimeStatus:
+        """Wait until it has ended, well or not.
+
+        Args:
+            timeout: Seconds to wait at most; None for no limit.
+
+        Returns:
+            The final status.
+
+        Raises:
+            WaitTimeoutError: It has not ended by then.
+        """
+        return self._client.wait(self.instance_id, timeout).status
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result.
+
+        Args:
+            timeout: Seconds to wait at most; None for no limit.
+
+        Raises:
+            OrchestrationFailedError: It failed; carries the failure.
+            OrchestrationTerminatedError: It was terminated.
+            WaitTimeoutError: It has not ended by then.
+        """
+        return self._outcome(self._client.wait(self.instance_id, timeout))
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        record = yield from asyncio.wrap_future(
+            self._client.completion(self.instance_id)
+        ).__await__()
+        return self._outcome(record)
+
+    def history(self) -> pd.DataFrame:
+        """Return the history as a DataFrame, one row per event, in order.
+
+        Columns: `instance_id`, `execution_id`, `seq`, `timestamp` (UTC), `event_type`, `name`,
+        `task_id`, `payload`, then what only some events have.
+        """
+        table = self._client.sql(
+            "SELECT * FROM history WHERE instance_id = $instance_id ORDER BY seq",
+            {"instance_id": self.record.instance_id},
+        )
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    def raise_event(self, name: str, data: Any = None) -> None:
+        """Raise an external event at it; dropped if it has finished."""
+        self._client.raise_event(self.instance_id, name, data)
+
+    def suspend(self, reason: str = "") -> None:
+        """Suspend it: what reaches it waits until it is resumed."""
+        self._client.suspend(self.instance_id, reason)
+
+    def resume(self, reason: str = "") -> None:
+        """Resume it."""
+        self._client.resume(self.instance_id, reason)
+
+    def terminate(self, output: Any = None, *, recursive: bool = True) -> None:
+        """End it now, with its sub-orchestrations; its running activities are stopped."""
+        self._client.terminate(self.instance_id, output, recursive=recursive)
+
+    def __repr__(self) -> str:
+        return f"<instance {self.instance_id!r}>"
+
+    def _outcome(self, record: InstanceRecord) -> Any:
+        if record.status is RuntimeStatus.FAILED:
+            failure = record.failure or FailureDetails(error_type="Exception", message="unknown")
+            raise OrchestrationFailedError(self.instance_id, failure)
+        if record.status is RuntimeStatus.TERMINATED:
+            output = "" if record.output is None else str(self._client.decode(record.output))
+            raise OrchestrationTerminatedError(self.instance_id, output)
+        return self._client.decode(record.output)

@@ -1,0 +1,146 @@
+"""What the engine keeps in memory of one live instance, and how it is rebuilt from its rows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from .core.events import (
+    AttemptLost,
+    Event,
+    ExecutionStarted,
+    HistoryEvent,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
+    SubOrchestrationInstanceFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from .core.executor import OrchestrationExecutor
+from .core.records import InstanceRecord
+from .core.status import RuntimeStatus
+from .ports import JournalRow, RunningAttempt, Stream
+
+__all__ = ["Instance", "OpenActivity"]
+
+
+class OpenActivity:
+    """An activity without an outcome.
+
+    Attributes:
+        scheduled: What the code asked for.
+        attempt: Number of the present attempt, from 1.
+        lost_workers: Workers that died under its attempts.
+        is_submitted: Whether an executor has the present attempt.
+    """
+
+    __slots__ = ("attempt", "is_submitted", "lost_workers", "scheduled")
+
+    def __init__(self, scheduled: TaskScheduled) -> None:
+        self.scheduled = scheduled
+        self.attempt = 1
+        self.lost_workers: tuple[str, ...] = ()
+        self.is_submitted = False
+
+
+class Instance:
+    """A live instance.
+
+    Attributes:
+        record: Its record, folded up to the last row.
+        executor: Its code in mid-run; None where it must be replayed first.
+        inbox: Messages it could not take yet, with the `gseq` of their inbox rows.
+        activities: Open activities by action id.
+        timers: Fire times of open timers by action id.
+        children: Instance ids of running sub-orchestrations by action id.
+        running: Attempts that run now, by action id.
+        waiters: Whoever waits for its end.
+        last_gseq: Its newest row; it may leave memory only once that is durable.
+    """
+
+    __slots__ = (
+        "activities",
+        "children",
+        "executor",
+        "inbox",
+        "last_gseq",
+        "record",
+        "running",
+        "timers",
+        "waiters",
+    )
+
+    def __init__(self, record: InstanceRecord) -> None:
+        self.record = record
+        self.executor: OrchestrationExecutor | None = None
+        self.inbox: deque[tuple[int, HistoryEvent]] = deque()
+        self.activities: dict[int, OpenActivity] = {}
+        self.timers: dict[int, TimerCreated] = {}
+        self.children: dict[int, str] = {}
+        self.running: dict[int, RunningAttempt] = {}
+        self.waiters: list[Future[Any]] = []
+        self.last_gseq = 0
+
+    @property
+    def iid(self) -> int:
+        """Its number in the store."""
+        return self.record.iid
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether a message can be consumed now rather than wait in the inbox."""
+        return self.record.status is RuntimeStatus.RUNNING
+
+    def restore(self, rows: Iterable[JournalRow]) -> None:
+        """Rebuild what is open from the rows of the present execution and the inbox."""
+        for row in rows:
+            self.last_gseq = max(self.last_gseq, row.gseq)
+            event = row.event
+            if row.stream is Stream.INBOX:
+                self.inbox.append((row.gseq, event))  # type: ignore[arg-type]
+            else:
+                self.note(event)  # type: ignore[arg-type]
+
+    def note(self, event: Event) -> None:
+        """Keep track of what is open after a history event."""
+        match event:
+            case TaskScheduled():
+                self.activities[event.task_id] = OpenActivity(event)
+            case TaskCompleted() | TaskFailed():
+                self.activities.pop(event.task_id, None)
+                self.running.pop(event.task_id, None)
+            case TimerCreated():
+                self.timers[event.task_id] = event
+            case TimerFired():
+                self.timers.pop(event.task_id, None)
+            case SubOrchestrationInstanceCreated():
+                self.children[event.task_id] = event.instance_id
+            case SubOrchestrationInstanceCompleted() | SubOrchestrationInstanceFailed():
+                self.children.pop(event.task_id, None)
+            case AttemptLost():
+                self._note_lost(event)
+            case ExecutionStarted():
+                self.forget_open()
+            case _:
+                pass
+
+    def forget_open(self) -> None:
+        """Drop everything that was open: its execution has ended."""
+        self.activities.clear()
+        self.timers.clear()
+        self.children.clear()
+        self.running.clear()
+
+    def _note_lost(self, event: AttemptLost) -> None:
+        activity = self.activities.get(event.task_id)
+        if activity is not None:
+            activity.attempt = event.attempt + 1
+            activity.is_submitted = False
+            if event.worker:
+                activity.lost_workers += (event.worker,)
+        self.running.pop(event.task_id, None)

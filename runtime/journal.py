@@ -1,0 +1,190 @@
+"""Group commit: one thread that appends everything pending at once and then says so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from .core.errors import StoreError
+from .core.records import InstanceRecord
+from .ports import JournalRow, Store
+
+__all__ = ["Batch", "InlineJournal", "Journal", "ThreadedJournal"]
+
+_log = logging.getLogger(__name__)
+
+_PROJECT_EVERY_S = 0.25
+_CHECKPOINT_EVERY_S = 5.0
+_RETRY_AFTER_S = 1.0
+
+
+class Batch:
+    """Rows that become durable together, and what may happen once they are.
+
+    Attributes:
+        rows: New journal rows in order.
+        records: Copies of the records they changed.
+        effects: What the engine does after the commit; only the engine looks inside.
+    """
+
+    __slots__ = ("effects", "records", "rows")
+
+    def __init__(
+        self, rows: list[JournalRow], records: list[InstanceRecord], effects: list[Any]
+    ) -> None:
+        self.rows = rows
+        self.records = records
+        self.effects = effects
+
+
+class Journal:
+    """Makes batches durable in order.
+
+    Args:
+        store: Where to.
+        on_durable: Called with the batches of one commit, in order.
+    """
+
+    def __init__(self, store: Store, on_durable: Callable[[list[Batch]], None]) -> None:
+        self._store = store
+        self._on_durable = on_durable
+        self.trouble: str = ""
+        """Why nothing is being written at the moment, for people; empty when all is well."""
+
+    def submit(self, batch: Batch) -> None:
+        """Take a batch; returns before it is durable, if that is quicker."""
+        raise NotImplementedError
+
+    def run_exclusively(self, work: Callable[[], None]) -> None:
+        """Run `work` where nothing is being appended (purging, for instance)."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Write what was submitted, and stop."""
+        raise NotImplementedError
+
+    def _append(self, batches: list[Batch]) -> None:
+        if len(batches) == 1:
+            rows, records = batches[0].rows, batches[0].records
+        else:
+            rows = [row for batch in batches for row in batch.rows]
+            newest = {record.iid: record for batch in batches for record in batch.records}
+            records = list(newest.values())
+        if rows:
+            self._store.append(rows, records)
+
+
+class InlineJournal(Journal):
+    """Appends at once, in the caller's thread: for tests and simulations."""
+
+    def submit(self, batch: Batch) -> None:
+        """Append the batch before returning."""
+        self._append([batch])
+        self._on_durable([batch])
+
+    def run_exclusively(self, work: Callable[[], None]) -> None:
+        """Run `work` now."""
+        work()
+
+    def close(self) -> None:
+        """Bring the projections up to date."""
+        self._store.project()
+
+
+class ThreadedJournal(Journal):
+    """Appends in a writer thread: whatever comes in during a commit forms the next one."""
+
+    def __init__(self, store: Store, on_durable: Callable[[list[Batch]], None]) -> None:
+        super().__init__(store, on_durable)
+        self._queue: SimpleQueue[Batch | Callable[[], None] | None] = SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="ipydurable-writer", daemon=True)
+        self._closing = threading.Event()
+        self._checkpointer = threading.Thread(
+            target=self._checkpoint, name="ipydurable-checkpoint", daemon=True
+        )
+        self._writer.start()
+        self._checkpointer.start()
+
+    def submit(self, batch: Batch) -> None:
+        """Queue the batch for the next commit."""
+        self._queue.put(batch)
+
+    def run_exclusively(self, work: Callable[[], None]) -> None:
+        """Run `work` in the writer thread, after what was submitted before."""
+        self._queue.put(work)
+
+    def close(self) -> None:
+        """Write what was submitted, and end both threads."""
+        self._closing.set()
+        self._queue.put(None)
+        self._writer.join()
+        self._checkpointer.join()
+
+    def _write(self) -> None:
+        project_at: float | None = None
+        is_open = True
+        while is_open:
+            batches, works, is_open = self._take(project_at)
+            if batches:
+                self._append_until_it_works(batches)
+                self._on_durable(batches)
+                project_at = project_at or time.monotonic() + _PROJECT_EVERY_S
+            for work in works:
+                work()
+            if project_at is not None and (time.monotonic() >= project_at or not is_open):
+                project_at = None
+                self._project()
+
+    def _take(
+        self, project_at: float | None
+    ) -> tuple[list[Batch], list[Callable[[], None]], bool]:
+        """Wait for something to do; return batches, other work, and whether more can come."""
+        batches: list[Batch] = []
+        works: list[Callable[[], None]] = []
+        try:
+            if project_at is None:
+                item = self._queue.get()
+            else:
+                item = self._queue.get(timeout=max(0.0, project_at - time.monotonic()))
+            while True:
+                if item is None:
+                    return batches, works, False
+                if isinstance(item, Batch):
+                    batches.append(item)
+                else:
+                    works.append(item)
+                    return batches, works, True
+                item = self._queue.get_nowait()
+        except Empty:
+            return batches, works, True
+
+    def _append_until_it_works(self, batches: list[Batch]) -> None:
+        while True:
+            try:
+                self._append(batches)
+            except StoreError as error:
+                if str(error) != self.trouble:
+                    _log.error("cannot write the journal, trying on: %s", error)  # noqa: TRY400
+                self.trouble = str(error)
+                if self._closing.wait(_RETRY_AFTER_S):
+                    raise
+            else:
+                self.trouble = ""
+                return
+
+    def _project(self) -> None:
+        try:
+            self._store.project()
+        except StoreError as error:
+            _log.warning("cannot update the tables, trying again later: %s", error)
+
+    def _checkpoint(self) -> None:
+        while not self._closing.wait(_CHECKPOINT_EVERY_S):
+            try:
+                self._store.checkpoint()
+            except StoreError as error:
+                _log.warning("cannot checkpoint, trying again later: %s", error)

@@ -1,0 +1,219 @@
+"""The client's end of the link: requests as futures, news by callback, a dead host replaced."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count
+from typing import Any, NamedTuple
+
+import msgspec
+import zmq
+
+from .connection import ConnectionInfo, HostPaths
+from .core.errors import AuthenticationError, DurableError, HostGoneError
+from .launch import ensure_host, find_host
+from .ports import InstanceUpdate
+from .requests import Request, StopHost, Subscribe, Unsubscribe
+from .socket_thread import SocketThread
+from .wire import Answer, Bye, Call, Hello, Signer, Told, ToClient, decode_error
+
+__all__ = ["Link"]
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 0.25
+_HELLO_EVERY_S = 5.0
+
+
+class _Pending(NamedTuple):
+    request: Request
+    future: Future[Any]
+
+
+class _Followed(NamedTuple):
+    instance_id: str
+    tell: Callable[[InstanceUpdate], None]
+
+
+class Link:
+    """Talks to the host of a store, which is started when there is none.
+
+    Requests that were open when a host died are sent again to its successor; all of them are
+    safe to repeat. Subscriptions are renewed, and begin again with everything.
+
+    Args:
+        paths: The host's files.
+    """
+
+    def __init__(self, paths: HostPaths) -> None:
+        self.paths = paths
+        self._lock = threading.RLock()
+        self._numbers = count()
+        self._subscription_ids = count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._followed: dict[int, _Followed] = {}
+        self._is_closed = False
+        self._is_stopped = False
+        self._decoder = msgspec.msgpack.Decoder(ToClient)
+        self._next_hello = 0.0
+        self._replacing = False
+        self.info = ensure_host(paths)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._connect(self.info)
+
+    def request(self, request: Request) -> Future[Any]:
+        """Send a request; returns the future of its answer."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        with self._lock:
+            if self._is_closed:
+                raise HostGoneError(str(self.paths.store), "this client was closed")
+            if self._is_stopped:
+                self._replace_host()
+            self._send_call(request, future)
+        return future
+
+    def subscribe(
+        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
+    ) -> Callable[[], None]:
+        """Follow an instance; `tell` is called in the link's thread. Returns how to end it."""
+        subscription_id = next(self._subscription_ids)
+        self._followed[subscription_id] = _Followed(instance_id, tell)
+        request = Subscribe(instance_id=instance_id, subscription_id=subscription_id)
+        try:
+            self.request(request).result(timeout=30)
+        except BaseException:
+            self._followed.pop(subscription_id, None)
+            raise
+
+        def unsubscribe() -> None:
+            if self._followed.pop(subscription_id, None) is not None and not self._is_closed:
+                self.request(Unsubscribe(subscription_id=subscription_id))
+
+        return unsubscribe
+
+    def close(self) -> None:
+        """Leave; the host goes on."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self._thread.send(self._signed(Bye(client=self._client, number=next(self._numbers))))
+        self._thread.close()
+        self._context.term()
+        self._fail_pending("this client was closed")
+
+    def _connect(self, info: ConnectionInfo) -> None:
+        self.info = info
+        self._is_stopped = False
+        key = bytes.fromhex(info.key)
+        self._signer = Signer(key, b"to host")
+        self._checker = Signer(key, b"to client")
+        self._client = os.urandom(16)
+        sock = self._context.socket(zmq.DEALER)
+        sock.setsockopt(zmq.LINGER, 500)
+        sock.connect(info.address)
+        self._thread = SocketThread(
+            sock, self._on_message, "ipydurable-client", self._on_tick, _TICK_S
+        )
+        self._thread.start()
+        self._say_hello()
+
+    def _send_call(self, request: Request, future: Future[Any]) -> None:
+        number = next(self._numbers)
+        self._pending[number] = _Pending(request, future)
+        self._thread.send(
+            self._signed(Call(client=self._client, number=number, request=request))
+        )
+
+    def _signed(self, message: Call | Hello | Bye) -> list[bytes]:
+        return self._signer.sign(msgspec.msgpack.encode(message))
+
+    def _say_hello(self) -> None:
+        self._next_hello = time.monotonic() + _HELLO_EVERY_S
+        with self._lock:
+            hello = Hello(client=self._client, number=next(self._numbers))
+            self._thread.send(self._signed(hello))
+
+    def _on_message(self, frames: list[bytes]) -> None:
+        try:
+            message = self._decoder.decode(self._checker.check(frames))
+        except (AuthenticationError, msgspec.MsgspecError) as error:
+            _log.warning("a message of the host was refused: %s", error)
+            return
+        if isinstance(message, Told):
+            followed = self._followed.get(message.subscription_id)
+            if followed is not None:
+                followed.tell(message.update)
+        else:
+            self._on_answer(message)
+
+    def _on_answer(self, answer: Answer) -> None:
+        with self._lock:
+            pending = self._pending.pop(answer.number, None)
+        if pending is None:
+            return
+        if answer.error is not None:
+            pending.future.set_exception(decode_error(answer.error))
+            return
+        answer_type = type(pending.request).answer_type
+        value = None
+        if answer_type is not None:
+            value = msgspec.msgpack.decode(answer.value, type=answer_type)
+        if isinstance(pending.request, StopHost):
+            self._is_stopped = True
+        pending.future.set_result(value)
+
+    def _on_tick(self) -> None:
+        if self._is_closed or self._is_stopped:
+            return
+        if time.monotonic() >= self._next_hello:
+            self._say_hello()
+        if (self._pending or self._followed) and not self._replacing:
+            current = find_host(self.paths)
+            if current is None or current.port != self.info.port or current.key != self.info.key:
+                self._replacing = True
+                threading.Thread(
+                    target=self._replace_host, name="ipydurable-replace", daemon=True
+                ).start()
+
+    def _replace_host(self) -> None:
+        """Connect to the successor of a host that ended, and ask it what was left open."""
+        self._replacing = True
+        try:
+            info = ensure_host(self.paths)
+        except DurableError as error:
+            self._fail_pending(str(error), error)
+            self._replacing = False
+            return
+        with self._lock:
+            old = self._thread
+            pending, self._pending = self._pending, {}
+            self._connect(info)
+            for one in pending.values():
+                if isinstance(one.request, StopHost):
+                    one.future.set_result(None)
+                elif not isinstance(one.request, Subscribe | Unsubscribe):
+                    self._send_call(one.request, one.future)
+                else:
+                    one.future.set_result(None)
+            for subscription_id, followed in self._followed.items():
+                self._send_call(
+                    Subscribe(
+                        instance_id=followed.instance_id, subscription_id=subscription_id
+                    ),
+                    Future(),
+                )
+            self._replacing = False
+        old.close()
+
+    def _fail_pending(self, reason: str, error: DurableError | None = None) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        for one in pending.values():
+            one.future.set_exception(error or HostGoneError(str(self.paths.store), reason))

@@ -1,0 +1,456 @@
+"""Orchestrations: how live instances are created, given messages, carried on and ended.
+
+Belongs to the engine and runs in its thread only.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .codeloader import CodeLoader
+from .core.code import Resolved
+from .core.errors import DurableError, TurnBlockedError
+from .core.events import (
+    Event,
+    EventRaised,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionStarted,
+    ExecutionSuspended,
+    HistoryEvent,
+    ParentInstance,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
+    SubOrchestrationInstanceFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from .core.executor import OrchestrationExecutor
+from .core.failure import FailureDetails
+from .core.records import InstanceRecord, fold
+from .core.status import RuntimeStatus
+from .definitions import Kind
+from .instances import Instance
+from .ports import Stream
+from .registry import retry_policy_of
+from .timers import Due
+from .watchdog import TurnBlocked
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["Orchestrations"]
+
+_log = logging.getLogger(__name__)
+
+
+class Orchestrations:
+    """All live orchestrations of an engine.
+
+    Args:
+        engine: Writes the rows and keeps the time.
+        loader: Makes code of definitions.
+        resident: How many waiting instances keep their code in memory.
+        last_iid: The highest instance number ever used.
+
+    Attributes:
+        by_iid: Live instances by number.
+        by_id: Live instances by instance id.
+    """
+
+    def __init__(
+        self, engine: Engine, loader: CodeLoader, resident: int, last_iid: int
+    ) -> None:
+        self._engine = engine
+        self._loader = loader
+        self._max_resident = resident
+        self._last_iid = last_iid
+        self.by_iid: dict[int, Instance] = {}
+        self.by_id: dict[str, Instance] = {}
+        self._local: deque[tuple[str, HistoryEvent]] = deque()
+        self._runnable: deque[Instance] = deque()
+        self._resident: OrderedDict[int, Instance] = OrderedDict()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether messages wait that could be applied now."""
+        return bool(self._local or self._runnable)
+
+    # Messages.
+
+    def deliver(self, instance: Instance, event: HistoryEvent) -> None:
+        """Apply a message to an instance, or keep it in its inbox if it cannot take it now."""
+        if instance.record.status.is_terminal:
+            return
+        can_take = instance.takes_messages and not instance.inbox
+        if not can_take or not self._consume(instance, event):
+            self._park(instance, event)
+
+    def _consume(self, instance: Instance, event: HistoryEvent, ref: int = 0) -> bool:
+        """Apply a message; returns False, and the instance is suspended, if its code cannot."""
+        executor = self._executor_of(instance)
+        if executor is None:
+            return instance.record.status.is_terminal
+        if isinstance(event, TimerFired) and not executor.is_open(event.task_id):
+            instance.timers.pop(event.task_id, None)
+            return True
+        self._engine.write(instance, event, ref=ref)
+        self._drive(instance, executor, lambda: executor.process(event))
+        return True
+
+    def _drive(
+        self, instance: Instance, executor: OrchestrationExecutor, work: Callable[[], None]
+    ) -> bool:
+        """Run an instance's code and carry out what it asks for.
+
+        Returns:
+            False where it could not go on; the instance is suspended then.
+        """
+        watchdog = self._engine.watchdog
+        try:
+            try:
+                watchdog.begin(executor)
+                work()
+            finally:
+                watchdog.end()
+        except TurnBlocked as blocked:
+            self._halt(instance, executor, _blocked_error(blocked, watchdog.limit_s))
+            return False
+        except DurableError as error:
+            self._halt(instance, executor, error)
+            return False
+        instance.executor = executor
+        self._resident[instance.iid] = instance
+        self._resident.move_to_end(instance.iid)
+        self._carry_out(instance, executor.take_decisions())
+        return True
+
+    def send(self, instance_id: str, event: HistoryEvent) -> None:
+        """Queue a message from one instance to another; dropped if that is not live."""
+        self._local.append((instance_id, event))
+
+    def resume_inbox(self, instance: Instance) -> None:
+        """Have an instance take what its inbox holds, as far as it can."""
+        if instance.inbox:
+            self._runnable.append(instance)
+
+    def wake(self, instance: Instance) -> None:
+        """Go on with an instance that was resumed; its code may ask for more than it did."""
+        if instance.record.first_seq:
+            self._executor_of(instance)
+        self.resume_inbox(instance)
+
+    def settle(self) -> None:
+        """Apply messages until none is left, or the batch is large enough."""
+        while self._local or self._runnable:
+            if self._engine.batch_is_full:
+                self._park_local()
+                return
+            if self._local:
+                instance_id, event = self._local.popleft()
+                target = self.by_id.get(instance_id)
+                if target is not None:
+                    self.deliver(target, event)
+            else:
+                self._take_inbox(self._runnable.popleft())
+
+    def _take_inbox(self, instance: Instance) -> None:
+        while instance.inbox and instance.takes_messages:
+            if self._engine.batch_is_full:
+                self._runnable.append(instance)
+                return
+            gseq, event = instance.inbox.popleft()
+            if not self._consume(instance, event, gseq):
+                instance.inbox.appendleft((gseq, event))
+
+    def _park_local(self) -> None:
+        while self._local:
+            instance_id, event = self._local.popleft()
+            target = self.by_id.get(instance_id)
+            if target is not None:
+                self._park(target, event)
+                self.resume_inbox(target)
+
+    def _park(self, instance: Instance, event: HistoryEvent) -> None:
+        instance.inbox.append((self._engine.write(instance, event, Stream.INBOX), event))
+
+    # Instances.
+
+    def adopt(self, instance: Instance) -> None:
+        """Take an instance that was rebuilt from its rows."""
+        self.by_iid[instance.iid] = instance
+        self.by_id[instance.record.instance_id] = instance
+
+    def close(self) -> None:
+        """End all suspended code."""
+        for instance in self.by_iid.values():
+            if instance.executor is not None:
+                instance.executor.close()
+
+    def create(self, started: ExecutionStarted) -> Instance:
+        """Create an instance; it runs at once, or at its `start_at`."""
+        self._last_iid += 1
+        record = InstanceRecord(
+            iid=self._last_iid,
+            instance_id=started.instance_id,
+            name=started.name,
+            created_at=self._engine.now,
+            updated_at=self._engine.now,
+        )
+        folded = fold(None, record.iid, 0, started)
+        assert folded is not None
+        instance = Instance(folded)
+        self.adopt(instance)
+        if started.start_at is not None and started.start_at > self._engine.now:
+            self._park(instance, started)
+            self._engine.timers.add(Due(started.start_at, instance.iid, "", 0))
+        else:
+            self._begin(instance, started)
+        return instance
+
+    def find(self, instance_id: str) -> InstanceRecord | None:
+        """Return the record of an instance, live or not."""
+        instance = self.by_id.get(instance_id)
+        return instance.record if instance is not None else self._engine.store.find(instance_id)
+
+    def finish(self, instance: Instance, completed: ExecutionCompleted) -> None:
+        """Write the end of an instance and tell everybody who waits."""
+        self._engine.dispatcher.cancel(instance)
+        if instance.executor is not None:
+            instance.executor.close()
+            instance.executor = None
+        self._resident.pop(instance.iid, None)
+        self._engine.write(instance, completed)
+        instance.forget_open()
+        self._tell_parent(instance.record, completed)
+        record = copy.copy(instance.record)
+        waiters, instance.waiters = instance.waiters, []
+        self._engine.after_commit(lambda: self._forget(instance, record, waiters))
+
+    def resolve_for(self, epoch: int) -> Callable[[str, str], Resolved]:
+        """Return what definition names mean to an instance of that epoch."""
+
+        def resolve(kind: str, name: str) -> Resolved:
+            definition = self._engine.registry.newest(Kind(kind), name, epoch)
+            return Resolved(definition.version, retry_policy_of(definition.options))
+
+        return resolve
+
+    def start_delayed(self, instance: Instance) -> None:
+        """Start an instance whose time has come."""
+        if instance.record.status is not RuntimeStatus.PENDING or not instance.inbox:
+            return
+        gseq, started = instance.inbox.popleft()
+        assert isinstance(started, ExecutionStarted)
+        started = msgspec.structs.replace(started, timestamp=self._engine.now)
+        self._begin(instance, started, ref=gseq)
+        self.resume_inbox(instance)
+
+    def _begin(self, instance: Instance, started: ExecutionStarted, ref: int = 0) -> None:
+        self._engine.write(instance, started, ref=ref)
+        try:
+            executor = self._new_executor(instance.record)
+        except DurableError as error:
+            self._halt(instance, None, error)
+            return
+        self._drive(instance, executor, lambda: executor.process(started))
+
+    def _new_executor(self, record: InstanceRecord) -> OrchestrationExecutor:
+        definition = self._engine.registry.version(Kind.ORCHESTRATOR, record.name, record.version)
+        return OrchestrationExecutor(self._loader.load(definition), self.resolve_for(record.epoch))
+
+    def _executor_of(self, instance: Instance) -> OrchestrationExecutor | None:
+        """Return an instance's code, replayed if need be; None where it could not go on."""
+        if instance.executor is not None:
+            return instance.executor
+        record = instance.record
+        rows = self._engine.store.history(record.iid, record.first_seq)
+        history = [row.event for row in rows if row.stream is Stream.HISTORY]
+        try:
+            executor = self._new_executor(record)
+        except DurableError as error:
+            self._halt(instance, None, error)
+            return None
+        replayed = self._drive(instance, executor, lambda: executor.replay(history))  # type: ignore[arg-type]
+        for warning in executor.warnings:
+            _log.warning("%s: %s", record.instance_id, warning)
+        return executor if replayed and instance.executor is executor else None
+
+    def evict(self) -> None:
+        """Have the longest idle instances leave memory, as far as their rows are durable."""
+        surplus = len(self._resident) - self._max_resident
+        if surplus <= 0:
+            return
+        for iid, instance in list(self._resident.items())[:surplus]:
+            if instance.last_gseq <= self._engine.durable_gseq and instance.executor is not None:
+                instance.executor.close()
+                instance.executor = None
+                del self._resident[iid]
+
+    def _halt(
+        self, instance: Instance, executor: OrchestrationExecutor | None, error: DurableError
+    ) -> None:
+        """Park an instance whose code cannot go on, until somebody mends it and resumes."""
+        if executor is not None:
+            executor.close()
+        instance.executor = None
+        self._resident.pop(instance.iid, None)
+        failure = FailureDetails.from_exception(error)
+        _log.warning("%s is suspended: %s", instance.record.instance_id, error)
+        self._engine.write(
+            instance,
+            ExecutionSuspended(timestamp=self._engine.now, reason=str(error), failure=failure),
+        )
+
+    def _forget(
+        self, instance: Instance, record: InstanceRecord, waiters: list[Future[Any]]
+    ) -> None:
+        if self.by_id.get(record.instance_id) is instance:
+            del self.by_id[record.instance_id]
+        self.by_iid.pop(record.iid, None)
+        for waiter in [*waiters, *instance.waiters]:
+            if waiter.set_running_or_notify_cancel():
+                waiter.set_result(record)
+
+    # Decisions.
+
+    def _carry_out(self, instance: Instance, decisions: list[Event]) -> None:
+        for event in decisions:
+            if isinstance(event, ExecutionCompleted):
+                self._on_completed(instance, event)
+                return
+            self._engine.write(instance, event)
+            match event:
+                case TaskScheduled():
+                    self._engine.run_after_commit(instance, event.task_id)
+                case TimerCreated():
+                    self._engine.timers.add(
+                        Due(
+                            event.fire_at,
+                            instance.iid,
+                            instance.record.execution_id,
+                            event.task_id,
+                        )
+                    )
+                case SubOrchestrationInstanceCreated():
+                    self._create_child(instance, event)
+                case EventSent():
+                    self.send(
+                        event.instance_id,
+                        EventRaised(
+                            timestamp=self._engine.now,
+                            name=event.name,
+                            input=event.input,
+                            sender=instance.record.instance_id,
+                        ),
+                    )
+                case _:
+                    pass
+
+    def _on_completed(self, instance: Instance, completed: ExecutionCompleted) -> None:
+        if completed.status is not RuntimeStatus.CONTINUED_AS_NEW:
+            self.finish(instance, completed)
+            return
+        carried = instance.executor.carried_over if instance.executor else []
+        self._engine.dispatcher.cancel(instance)
+        self._engine.write(instance, completed)
+        record = instance.record
+        parent = None
+        if record.parent_instance_id:
+            parent = ParentInstance(
+                instance_id=record.parent_instance_id,
+                execution_id=record.parent_execution_id,
+                task_id=record.parent_task_id,
+            )
+        started = ExecutionStarted(
+            timestamp=self._engine.now,
+            instance_id=record.instance_id,
+            execution_id=self._engine.new_id(),
+            name=record.name,
+            version=record.version,
+            epoch=record.epoch,
+            input=completed.result,
+            parent=parent,
+            tags=record.tags,
+            generation=record.generation + 1,
+        )
+        waiting = list(instance.inbox)
+        instance.inbox.clear()
+        for event in carried:
+            self._park(instance, msgspec.structs.replace(event, timestamp=self._engine.now))
+        instance.inbox.extend(waiting)
+        self._begin(instance, started)
+        self.resume_inbox(instance)
+
+    def _create_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
+        existing = self.find(event.instance_id)
+        record = parent.record
+        if existing is not None:
+            failure = FailureDetails(
+                error_type="ipydurable.InstanceExistsError",
+                message=f"there is an instance {event.instance_id!r} already; "
+                f"it is {existing.status}",
+            )
+            self.send(
+                record.instance_id,
+                SubOrchestrationInstanceFailed(
+                    timestamp=self._engine.now, task_id=event.task_id, failure=failure
+                ),
+            )
+            return
+        self.create(
+            ExecutionStarted(
+                timestamp=self._engine.now,
+                instance_id=event.instance_id,
+                execution_id=self._engine.new_id(),
+                name=event.name,
+                version=event.version,
+                epoch=record.epoch,
+                input=event.input,
+                parent=ParentInstance(
+                    instance_id=record.instance_id,
+                    execution_id=record.execution_id,
+                    task_id=event.task_id,
+                ),
+                tags=event.tags,
+            )
+        )
+
+    def _tell_parent(self, record: InstanceRecord, completed: ExecutionCompleted) -> None:
+        parent = self.by_id.get(record.parent_instance_id)
+        if parent is None or parent.record.execution_id != record.parent_execution_id:
+            return
+        outcome: HistoryEvent
+        if completed.status is RuntimeStatus.COMPLETED:
+            outcome = SubOrchestrationInstanceCompleted(
+                timestamp=self._engine.now, task_id=record.parent_task_id, result=completed.result
+            )
+        else:
+            failure = completed.failure or FailureDetails(
+                error_type="ipydurable.OrchestrationTerminatedError",
+                message=f"sub-orchestration {record.instance_id!r} was terminated",
+            )
+            outcome = SubOrchestrationInstanceFailed(
+                timestamp=self._engine.now, task_id=record.parent_task_id, failure=failure
+            )
+        self.send(parent.record.instance_id, outcome)
+
+
+def _blocked_error(blocked: TurnBlocked, limit_s: float) -> TurnBlockedError:
+    """Return the error that names the user's line that blocked."""
+    place = ""
+    step = blocked.__traceback__
+    while step is not None:
+        module = str(step.tb_frame.f_globals.get("__name__", ""))
+        if not module.startswith("ipydurable.runtime"):
+            place = f"{step.tb_frame.f_code.co_filename}, line {step.tb_lineno}"
+        step = step.tb_next
+    return TurnBlockedError(place, limit_s)

@@ -1,0 +1,317 @@
+"""What the engine asks of the world: a store, a clock, executors. Implementations live elsewhere."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
+
+from .core.events import Event, HistoryEvent
+from .core.failure import FailureDetails
+from .core.payload import Payload
+from .core.records import InstanceRecord
+from .core.status import RuntimeStatus
+from .definitions import CodePackage, Definition, DefinitionAdded
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "ActivityExecutor",
+    "AttemptKey",
+    "AttemptOutcome",
+    "AttemptRequest",
+    "Clock",
+    "InstanceQuery",
+    "InstanceUpdate",
+    "JournalRow",
+    "Journaled",
+    "Recovery",
+    "RunningAttempt",
+    "Store",
+    "Stream",
+]
+
+Journaled = Event | DefinitionAdded
+"""What a journal row can hold."""
+
+
+class Stream(enum.StrEnum):
+    """Which sequence a journal row belongs to."""
+
+    HISTORY = "history"
+    """Events of an instance, in order; what replay reads (notes among them)."""
+    INBOX = "inbox"
+    """Messages an instance has received and not yet consumed when they were written."""
+    DEFINITION = "definition"
+    """`DefinitionAdded`; instance number 0."""
+
+
+class JournalRow(NamedTuple):
+    """One row of the journal.
+
+    Attributes:
+        gseq: Global order, dense from 1; given by the engine.
+        iid: The instance's number; 0 for what belongs to none.
+        seq: Position in the instance's history, from 1; 0 in the inbox.
+        stream: Which sequence it belongs to.
+        event: What happened.
+        ref: For a history row that consumed an inbox row, that row's `gseq`; else 0.
+    """
+
+    gseq: int
+    iid: int
+    seq: int
+    stream: Stream
+    event: Journaled
+    ref: int = 0
+
+
+class Recovery(msgspec.Struct, kw_only=True):
+    """What a store knows on opening.
+
+    Attributes:
+        last_gseq: The last row's `gseq`; 0 for an empty journal.
+        last_iid: The highest instance number ever used.
+        live: Records of the instances that are not in a final status, by `iid`.
+        definitions: Every definition ever added, in order of `epoch`; a version made the newest
+            again appears again.
+        report: What was repaired on opening, one sentence each, for the user.
+    """
+
+    last_gseq: int
+    last_iid: int
+    live: list[InstanceRecord]
+    definitions: list[Definition]
+    report: list[str]
+
+
+class InstanceQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which instances to list; every condition given must hold.
+
+    Attributes:
+        status: Any of these; empty for all.
+        name: The orchestrator's name.
+        prefix: How the instance id begins.
+        tags: Labels the instance must carry.
+        created_from: Created at or after (naive UTC).
+        created_to: Created before (naive UTC).
+        parent: Instance id of the parent.
+        limit: How many at most; 0 for all.
+        before_iid: Only instances numbered below this (the page after one that ended there); 0
+            from the newest.
+    """
+
+    status: tuple[RuntimeStatus, ...] = ()
+    name: str = ""
+    prefix: str = ""
+    tags: dict[str, str] = {}
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    parent: str = ""
+    limit: int = 0
+    before_iid: int = 0
+
+
+class Store(Protocol):
+    """Keeps the journal. `append` and `project` are called by one writer thread, reads by any."""
+
+    path: str
+    """Where it is, for messages."""
+
+    def recover(self) -> Recovery:
+        """Return what is known; called once, before anything else."""
+        ...
+
+    def append(self, rows: Sequence[JournalRow], records: Sequence[InstanceRecord]) -> None:
+        """Make `rows` durable, all or none, before returning; `records` may lag behind.
+
+        Args:
+            rows: New rows in order of `gseq`, following the last one appended.
+            records: The changed records as of the last row; the store may keep them in memory
+                until `project`, and must answer `find` and `query` from them meanwhile.
+        """
+        ...
+
+    def project(self) -> None:
+        """Write the records kept since the last call; cheap when there are none."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Do what keeps the files small and opening fast; may be called by another thread."""
+        ...
+
+    def find(self, instance_id: str) -> InstanceRecord | None:
+        """Return the record of an instance, or None."""
+        ...
+
+    def find_many(self, instance_ids: Sequence[str]) -> dict[str, InstanceRecord]:
+        """Return the records of those that exist, by instance id."""
+        ...
+
+    def query(self, query: InstanceQuery) -> list[InstanceRecord]:
+        """Return records of instances, newest first."""
+        ...
+
+    def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
+        """Return an instance's history rows from `first_seq` on, and its inbox rows that no
+        history row has consumed, in order of `gseq`."""
+        ...
+
+    def histories(self, records: Iterable[InstanceRecord]) -> Iterator[list[JournalRow]]:
+        """Return, for each record and in their order, what `history` gives for its present
+        execution (from its `first_seq` on). Reads in bulk."""
+        ...
+
+    def purge(self, iids: Sequence[int]) -> None:
+        """Delete everything about these instances; called by the writer thread."""
+        ...
+
+    def sql(self, text: str, parameters: Any = None) -> pa.Table:
+        """Run one read-only SQL query; raises `QueryError` with the database's own words."""
+        ...
+
+    def close(self) -> None:
+        """Write what is pending and release the files."""
+        ...
+
+
+class Clock(Protocol):
+    """The engine's only source of time."""
+
+    def now(self) -> datetime:
+        """Return the present time, naive UTC; never decreases."""
+        ...
+
+    def wait_s(self, until: datetime) -> float | None:
+        """Return for how many seconds a thread may wait before it must look again whether
+        `until` has come; None if somebody will wake it."""
+        ...
+
+    def on_moved(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called whenever the time jumps, as only a test's clock does."""
+        ...
+
+
+class AttemptKey(NamedTuple):
+    """Which attempt: the fence against late results.
+
+    Attributes:
+        iid: The instance's number.
+        execution_id: The execution that scheduled the activity.
+        task_id: The action id.
+        number: Counted from 1 for each action id.
+    """
+
+    iid: int
+    execution_id: str
+    task_id: int
+    number: int
+
+
+class AttemptRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of an activity, to be run somewhere.
+
+    Attributes:
+        key: Which attempt.
+        instance_id: The instance it is for.
+        name: The activity.
+        version: Content hash of its code.
+        package: Its code.
+        is_async: Whether it is an `async def`.
+        input: The encoded input; None where none was given.
+        timeout_s: Seconds after which the attempt is stopped, counted from its start.
+    """
+
+    key: AttemptKey
+    instance_id: str
+    name: str
+    version: str
+    package: CodePackage
+    is_async: bool = False
+    input: Payload | None = None
+    timeout_s: float | None = None
+
+
+class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an attempt ended. At most one of `failure` and `lost` is set; neither means it returned.
+
+    Attributes:
+        result: The encoded result.
+        failure: What the activity raised, or that it timed out, as data.
+        lost: Why nobody knows the outcome (the worker died), in words; the activity did not fail.
+        cancelled: Whether it was stopped because `cancel` was asked.
+        started_at: When the body began (naive UTC).
+        ended_at: When it ended.
+        worker: Who ran it, e.g. `"process 4711"`.
+    """
+
+    result: Payload | None = None
+    failure: FailureDetails | None = None
+    lost: str = ""
+    cancelled: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    worker: str = ""
+
+
+class ActivityExecutor(Protocol):
+    """Runs attempts. Everything durable about them is the engine's business."""
+
+    name: str
+    """`"processes"`, `"threads"` or `"asyncio"`."""
+    capacity: int
+    """How many attempts it runs at once; the engine keeps a small multiple of it in flight."""
+
+    def submit(
+        self,
+        request: AttemptRequest,
+        started: Callable[[AttemptKey, datetime, str], None],
+        done: Callable[[AttemptKey, AttemptOutcome], None],
+    ) -> None:
+        """Run the attempt soon; never blocks for its duration and never raises for its failure.
+
+        Args:
+            request: What to run.
+            started: Called once with key, time and worker when the body begins, if that is known
+                before it ends; may be left out for attempts that end at once. Any thread.
+            done: Called exactly once, from any thread.
+        """
+        ...
+
+    def cancel(self, key: AttemptKey) -> None:
+        """Stop the attempt as well as this executor can; `done` is still called. An attempt that
+        has not begun never begins. Unknown keys are ignored."""
+        ...
+
+    def close(self) -> None:
+        """Stop everything and free the workers; `done` may not be called any more."""
+        ...
+
+
+class RunningAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that runs now (known to the host only; not in the journal yet)."""
+
+    task_id: int
+    number: int
+    started_at: datetime
+    worker: str
+
+
+class InstanceUpdate(msgspec.Struct, kw_only=True):
+    """What a subscriber of one instance is told: everything at first, then what is new.
+
+    Attributes:
+        record: The instance's record as of the last event.
+        events: New history events with their sequence numbers, in order. All are durable.
+        running: All attempts that run now.
+        now: The host's time, naive UTC.
+    """
+
+    record: InstanceRecord
+    events: list[tuple[int, HistoryEvent]]
+    running: list[RunningAttempt]
+    now: datetime

@@ -1,0 +1,242 @@
+"""What clients ask of a host, as data, and what each request is answered with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+
+from .core.payload import Payload
+from .core.records import InstanceRecord
+from .core.status import RuntimeStatus
+from .definitions import Definition, Kind
+from .ports import InstanceQuery
+
+__all__ = [
+    "Define",
+    "Defined",
+    "FindDefinition",
+    "GetInstance",
+    "HostStatus",
+    "HostStatusRequest",
+    "ListDefinitions",
+    "QueryInstances",
+    "RaiseEvent",
+    "Request",
+    "Resume",
+    "RunSql",
+    "Start",
+    "StartMany",
+    "StopHost",
+    "Subscribe",
+    "Suspend",
+    "Terminate",
+    "Unsubscribe",
+    "WaitForCompletion",
+]
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of all requests; `answer_type` is what a good answer is."""
+
+    answer_type: ClassVar[Any] = None
+
+
+class Defined(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a definition.
+
+    Attributes:
+        name: Its name.
+        version: Its content hash.
+        number: 1 for the first version of the name.
+        is_new: Whether it was not the newest version already.
+        in_flight: Live instances that stay on an earlier version, by its number.
+    """
+
+    name: str
+    version: str
+    number: int
+    is_new: bool
+    in_flight: dict[int, int]
+
+
+class Define(_Request, frozen=True, kw_only=True):
+    """Add definitions."""
+
+    answer_type: ClassVar[Any] = list[Defined]
+    definitions: list[Definition]
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One orchestration to start.
+
+    Attributes:
+        name: The orchestrator.
+        instance_id: Its id.
+        input: Encoded input; None where none was given.
+        tags: Labels.
+        start_at: When to start; None for now.
+        replace: Statuses an existing instance of that id may have to be replaced.
+        request_id: Makes the request safe to repeat.
+    """
+
+    name: str
+    instance_id: str
+    input: Payload | None = None
+    tags: dict[str, str] = {}
+    start_at: datetime | None = None
+    replace: tuple[RuntimeStatus, ...] = ()
+    request_id: str = ""
+
+
+class StartMany(_Request, frozen=True, kw_only=True):
+    """Start orchestrations, all or none; answered once that is durable, with their ids."""
+
+    answer_type: ClassVar[Any] = list[str]
+    starts: list[Start]
+
+
+class GetInstance(_Request, frozen=True, kw_only=True):
+    """Ask for an instance's record."""
+
+    answer_type: ClassVar[Any] = InstanceRecord
+    instance_id: str
+
+
+class WaitForCompletion(_Request, frozen=True, kw_only=True):
+    """Ask for the record of an instance once it is in a final status."""
+
+    answer_type: ClassVar[Any] = InstanceRecord
+    instance_id: str
+
+
+class QueryInstances(_Request, frozen=True, kw_only=True):
+    """Ask for records, newest first."""
+
+    answer_type: ClassVar[Any] = list[InstanceRecord]
+    query: InstanceQuery
+
+
+class RaiseEvent(_Request, frozen=True, kw_only=True):
+    """Raise an external event; dropped if the instance has finished."""
+
+    instance_id: str
+    name: str
+    data: Payload | None = None
+    request_id: str = ""
+
+
+class Suspend(_Request, frozen=True, kw_only=True):
+    """Suspend an instance: messages wait until it is resumed."""
+
+    instance_id: str
+    reason: str = ""
+
+
+class Resume(_Request, frozen=True, kw_only=True):
+    """Resume a suspended instance."""
+
+    instance_id: str
+    reason: str = ""
+
+
+class Terminate(_Request, frozen=True, kw_only=True):
+    """End an instance now; its code is not asked."""
+
+    instance_id: str
+    output: Payload | None = None
+    recurse: bool = True
+
+
+class ListDefinitions(_Request, frozen=True, kw_only=True):
+    """Ask for the newest version of every name."""
+
+    answer_type: ClassVar[Any] = list[Definition]
+
+
+class FindDefinition(_Request, frozen=True, kw_only=True):
+    """Ask for all versions of a name, oldest first."""
+
+    answer_type: ClassVar[Any] = list[Definition]
+    kind: Kind
+    name: str
+
+
+class RunSql(_Request, frozen=True, kw_only=True):
+    """Run a read-only query; answered with an Arrow IPC stream."""
+
+    answer_type: ClassVar[Any] = bytes
+    text: str
+    parameters: dict[str, Any] = {}
+
+
+class Subscribe(_Request, frozen=True, kw_only=True):
+    """Follow an instance: answered at once; updates come as `subscription_id`'s."""
+
+    instance_id: str
+    subscription_id: int
+
+
+class Unsubscribe(_Request, frozen=True, kw_only=True):
+    """Follow no longer."""
+
+    subscription_id: int
+
+
+class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a host is.
+
+    Attributes:
+        pid: Its process.
+        store: The path of its store.
+        version: The ipydurable version it runs.
+        started_at: When it started (naive UTC).
+        clients: How many clients are connected.
+        live: How many instances are not finished.
+        activities: How many activities executors have.
+        trouble: Why nothing can be written at the moment; empty when all is well.
+        report: What was repaired when the store was opened.
+        log: Path of its log.
+    """
+
+    pid: int
+    store: str
+    version: str
+    started_at: datetime
+    clients: int
+    live: int
+    activities: int
+    trouble: str
+    report: list[str]
+    log: str
+
+
+class HostStatusRequest(_Request, frozen=True, kw_only=True):
+    """Ask how the host is."""
+
+    answer_type: ClassVar[Any] = HostStatus
+
+
+class StopHost(_Request, frozen=True, kw_only=True):
+    """End the host; what runs goes on when the next one starts."""
+
+
+Request: TypeAlias = (
+    Define
+    | StartMany
+    | GetInstance
+    | WaitForCompletion
+    | QueryInstances
+    | RaiseEvent
+    | Suspend
+    | Resume
+    | Terminate
+    | ListDefinitions
+    | FindDefinition
+    | RunSql
+    | Subscribe
+    | Unsubscribe
+    | HostStatusRequest
+    | StopHost
+)

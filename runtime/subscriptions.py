@@ -1,0 +1,101 @@
+"""Who follows which instance, and what they have not been told yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from .core.events import HistoryEvent
+from .core.records import InstanceRecord
+from .ports import InstanceUpdate, JournalRow, Stream
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["Subscription", "Subscriptions"]
+
+_MIN_INTERVAL = timedelta(milliseconds=50)
+
+
+class Subscription:
+    """One follower of one instance.
+
+    Args:
+        record: The instance's record; replaced as it changes.
+        tell: Called in the engine's thread with each update; must return at once.
+    """
+
+    __slots__ = ("events", "is_touched", "record", "tell")
+
+    def __init__(self, record: InstanceRecord, tell: Callable[[InstanceUpdate], None]) -> None:
+        self.record = record
+        self.tell = tell
+        self.events: list[tuple[int, HistoryEvent]] = []
+        self.is_touched = False
+
+
+class Subscriptions:
+    """Collects what became durable, and tells the followers of it at most 20 times a second."""
+
+    def __init__(self) -> None:
+        self._by_iid: dict[int, list[Subscription]] = {}
+        self._touched: list[Subscription] = []
+        self._next_at = datetime.min
+
+    def add(self, subscription: Subscription) -> None:
+        """Begin to follow; rows that become durable from now on are told."""
+        self._by_iid.setdefault(subscription.record.iid, []).append(subscription)
+
+    def remove(self, subscription: Subscription) -> None:
+        """Follow no longer."""
+        followers = self._by_iid.get(subscription.record.iid, [])
+        if subscription in followers:
+            followers.remove(subscription)
+        if not followers:
+            self._by_iid.pop(subscription.record.iid, None)
+
+    def collect(self, rows: Iterable[JournalRow], records: Iterable[InstanceRecord]) -> None:
+        """Take note of durable rows and of the records they changed."""
+        if not self._by_iid:
+            return
+        for row in rows:
+            followers = self._by_iid.get(row.iid)
+            if followers and row.stream is Stream.HISTORY:
+                for follower in followers:
+                    follower.events.append((row.seq, row.event))  # type: ignore[arg-type]
+        for record in records:
+            for follower in self._by_iid.get(record.iid, ()):
+                follower.record = record
+            self.touch(record.iid)
+
+    def touch(self, iid: int) -> None:
+        """Have the followers of an instance told soon."""
+        for follower in self._by_iid.get(iid, ()):
+            if not follower.is_touched:
+                follower.is_touched = True
+                self._touched.append(follower)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When somebody is to be told; None if nobody is."""
+        return self._next_at if self._touched else None
+
+    def flush(self, engine: Engine) -> None:
+        """Tell those who are to be told, unless the last time was just now."""
+        if not self._touched or engine.now < self._next_at:
+            return
+        self._next_at = engine.now + _MIN_INTERVAL
+        touched, self._touched = self._touched, []
+        for follower in touched:
+            follower.is_touched = False
+            instance = engine.orchestrations.by_iid.get(follower.record.iid)
+            events, follower.events = follower.events, []
+            follower.tell(
+                InstanceUpdate(
+                    record=follower.record,
+                    events=events,
+                    running=list(instance.running.values()) if instance else [],
+                    now=engine.now,
+                )
+            )

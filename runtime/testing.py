@@ -1,0 +1,175 @@
+"""For tests of durable code: a store in memory, a clock under control, replay of a history.
+
+Example:
+    >>> from ipydurable.testing import VirtualClock
+    >>> clock = VirtualClock()
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from .core.errors import QueryError
+from .core.records import InstanceRecord
+from .definitions import Definition, DefinitionAdded
+from .ports import InstanceQuery, JournalRow, Recovery, Stream
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["MemoryStore", "VirtualClock"]
+
+
+class VirtualClock:
+    """A clock that stands still until it is moved.
+
+    Args:
+        start: The first present (naive UTC).
+    """
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1)) -> None:  # noqa: DTZ001
+        self._now = start
+        self._wakes: list[Callable[[], None]] = []
+
+    def now(self) -> datetime:
+        """Return the present."""
+        return self._now
+
+    def wait_s(self, until: datetime) -> float | None:
+        """Return 0 where `until` has come; else None, as moving the clock wakes who waits."""
+        return 0.0 if until <= self._now else None
+
+    def on_moved(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called whenever the clock is moved."""
+        self._wakes.append(wake)
+
+    def advance(self, by: timedelta) -> None:
+        """Move the present on."""
+        self.advance_to(self._now + by)
+
+    def advance_to(self, when: datetime) -> None:
+        """Move the present to `when`, unless that is past."""
+        self._now = max(self._now, when)
+        for wake in self._wakes:
+            wake()
+
+
+class MemoryStore:
+    """A store that lives as long as this object: the plainest thing that keeps the contract.
+
+    Several engines may use it one after the other, as if the process had been restarted.
+    """
+
+    path = ":memory:"
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.rows: list[JournalRow] = []
+        self._by_iid: dict[int, list[JournalRow]] = {}
+        self._records: dict[int, InstanceRecord] = {}
+
+    def recover(self) -> Recovery:
+        """Return what is known."""
+        with self._lock:
+            return Recovery(
+                last_gseq=self.rows[-1].gseq if self.rows else 0,
+                last_iid=max(self._records, default=0),
+                live=[
+                    copy.copy(record)
+                    for _, record in sorted(self._records.items())
+                    if not record.status.is_terminal
+                ],
+                definitions=self._definitions(),
+                report=[],
+            )
+
+    def append(self, rows: Sequence[JournalRow], records: Sequence[InstanceRecord]) -> None:
+        """Keep rows and records."""
+        with self._lock:
+            self.rows.extend(rows)
+            for row in rows:
+                self._by_iid.setdefault(row.iid, []).append(row)
+            for record in records:
+                self._records[record.iid] = copy.copy(record)
+
+    def project(self) -> None:
+        """Nothing to do."""
+
+    def checkpoint(self) -> None:
+        """Nothing to do."""
+
+    def find(self, instance_id: str) -> InstanceRecord | None:
+        """Return the newest instance of that id."""
+        return self.find_many([instance_id]).get(instance_id)
+
+    def find_many(self, instance_ids: Sequence[str]) -> dict[str, InstanceRecord]:
+        """Return the records of those that exist."""
+        wanted = set(instance_ids)
+        with self._lock:
+            return {
+                record.instance_id: copy.copy(record)
+                for _, record in sorted(self._records.items())
+                if record.instance_id in wanted
+            }
+
+    def query(self, query: InstanceQuery) -> list[InstanceRecord]:
+        """Return records, newest first."""
+        with self._lock:
+            found = [
+                copy.copy(record)
+                for _, record in sorted(self._records.items(), reverse=True)
+                if _matches(record, query)
+            ]
+        return found[: query.limit] if query.limit else found
+
+    def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
+        """Return an instance's rows."""
+        with self._lock:
+            rows = self._by_iid.get(iid, [])
+            consumed = {row.ref for row in rows if row.ref}
+            return [
+                row
+                for row in rows
+                if (row.stream is Stream.HISTORY and row.seq >= first_seq)
+                or (row.stream is Stream.INBOX and row.gseq not in consumed)
+            ]
+
+    def histories(self, records: Iterable[InstanceRecord]) -> Iterator[list[JournalRow]]:
+        """Return the rows of several instances."""
+        for record in records:
+            yield self.history(record.iid, record.first_seq)
+
+    def purge(self, iids: Sequence[int]) -> None:
+        """Forget instances; their rows' numbers are not used again."""
+        with self._lock:
+            for iid in iids:
+                self._records.pop(iid, None)
+                self._by_iid.pop(iid, None)
+
+    def sql(self, text: str, parameters: Any = None) -> pa.Table:  # noqa: ARG002
+        """Refuse: there is no database."""
+        raise QueryError(text, "a MemoryStore has no SQL; use a DuckDB store for queries")
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def _definitions(self) -> list[Definition]:
+        added = [row.event for row in self.rows if row.stream is Stream.DEFINITION]
+        return [one.definition for one in added if isinstance(one, DefinitionAdded)]
+
+
+def _matches(record: InstanceRecord, query: InstanceQuery) -> bool:
+    return not (
+        (query.status and record.status not in query.status)
+        or (query.name and record.name != query.name)
+        or (query.prefix and not record.instance_id.startswith(query.prefix))
+        or any(record.tags.get(key) != value for key, value in query.tags.items())
+        or (query.created_from is not None and record.created_at < query.created_from)
+        or (query.created_to is not None and record.created_at >= query.created_to)
+        or (query.parent and record.parent_instance_id != query.parent)
+        or (query.before_iid and record.iid >= query.before_iid)
+    )

@@ -1,0 +1,237 @@
+"""Journal rows as columns and back, exactly.
+
+What a SQL user filters on has a column of its own; the value the user passed or returned is
+`payload` (JSON text) or `data` (the bytes of a blob); all other fields of the event that differ
+from their defaults are one JSON object in `extra`. Large values are not in the row: `digest`
+names their row in `payloads`.
+
+The layout of each kind of event is computed once, from the event classes themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeAlias, TypedDict, get_args
+
+import msgspec
+
+from ipydurable.runtime.core.errors import DecodingError, DurableInternalError
+from ipydurable.runtime.core.events import HistoryEvent
+from ipydurable.runtime.core.payload import Blob, Payload
+from ipydurable.runtime.definitions import Definition, DefinitionAdded
+from ipydurable.runtime.ports import Journaled, JournalRow, Stream
+
+from .payloads import LargeValue, is_large, large_value
+
+__all__ = ["DIGEST", "JournalColumns", "pack", "unpack"]
+
+DIGEST = 11
+"""Index of the digest in `JournalColumns`."""
+
+JournalColumns: TypeAlias = tuple[
+    int,  # gseq
+    int,  # iid
+    int,  # seq
+    datetime,  # ts
+    str,  # stream
+    str,  # kind
+    str | None,  # name
+    int | None,  # task_id
+    int,  # ref
+    str | None,  # payload
+    str | None,  # extra
+    str | None,  # digest
+    bytes | None,  # data
+]
+"""A row of the table `journal`, in the order of `schema.JOURNAL_COLUMNS`."""
+
+
+class _Layout:
+    """Which column each field of one kind of event goes to."""
+
+    __slots__ = (
+        "cls",
+        "decode_json",
+        "decode_msgpack",
+        "has_floats",
+        "has_task",
+        "kind",
+        "name",
+        "payload",
+        "rest",
+    )
+
+    def __init__(self, cls: type[Journaled]) -> None:
+        fields = {field.name: field for field in msgspec.structs.fields(cls)}
+        payloads = [name for name, field in fields.items() if field.type == Payload | None]
+        if len(payloads) > 1 or {"codec", "summary"} & fields.keys():
+            raise DurableInternalError(f"the journal has no layout for {cls.__name__}")
+        self.cls = cls
+        self.kind = cls.__name__
+        self.payload = payloads[0] if payloads else None
+        self.name = next((name for name in ("name", "operation") if name in fields), None)
+        self.has_task = "task_id" in fields
+        columns = {"timestamp", "task_id", self.payload, self.name}
+        rest = {name: field for name, field in fields.items() if name not in columns}
+        self.rest = tuple((name, _default(field)) for name, field in rest.items())
+        self.has_floats = any(
+            field.type is float or float in get_args(field.type) for field in rest.values()
+        )
+        types = {name: field.type for name, field in rest.items()}
+        make: Any = TypedDict
+        extra = make(self.kind, {**types, "codec": str, "summary": str}, total=False)
+        self.decode_json = msgspec.json.Decoder(extra).decode
+        self.decode_msgpack = msgspec.msgpack.Decoder(extra).decode
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default
+
+
+_LAYOUTS: dict[type, _Layout] = {
+    cls: _Layout(cls) for cls in (*get_args(HistoryEvent), DefinitionAdded)
+}
+_LAYOUT_OF_KIND = {layout.kind: layout for layout in _LAYOUTS.values()}
+_STREAMS = {stream.value: stream for stream in Stream}
+_encode_json = msgspec.json.Encoder().encode
+_encode_msgpack = msgspec.msgpack.Encoder().encode
+
+
+def pack(row: JournalRow, large: dict[str, LargeValue]) -> JournalColumns:
+    """Return the columns of a row.
+
+    Args:
+        row: The row.
+        large: Receives, by digest, the value the row names where that is too large for it.
+    """
+    gseq, iid, seq, stream, event, ref = row
+    layout = _LAYOUTS[type(event)]
+    name: str | None = None
+    text: str | None = None
+    digest: str | None = None
+    data: bytes | None = None
+    extra: dict[str, Any] = {}
+    if type(event) is DefinitionAdded:
+        name = event.definition.name
+        extra = _summary_of(event.definition)
+        digest, data = _definition_columns(event.definition, large)
+    else:
+        for field, default in layout.rest:
+            value = getattr(event, field)
+            if value is not default and value != default:
+                extra[field] = value
+        if layout.name is not None:
+            name = getattr(event, layout.name)
+        if layout.payload is not None:
+            payload = getattr(event, layout.payload)
+            if payload is not None:
+                text, digest, data = _payload_columns(payload, extra, large)
+        elif layout.has_floats and not _all_finite(extra):
+            data = _encode_msgpack(extra)  # JSON has no infinities
+            extra = {}
+    return (
+        gseq,
+        iid,
+        seq,
+        event.timestamp,
+        stream.value,
+        layout.kind,
+        name,
+        event.task_id if layout.has_task else None,  # type: ignore[union-attr]
+        ref,
+        text,
+        _encode_json(extra).decode() if extra else None,
+        digest,
+        data,
+    )
+
+
+def unpack(columns: JournalColumns, large: Mapping[str, str | bytes]) -> JournalRow:
+    """Return the row that `pack` made `columns` of.
+
+    Args:
+        columns: The columns.
+        large: Content of the rows of `payloads` that are named, by digest.
+
+    Raises:
+        DecodingError: The row is of a kind this version does not know, or its value is missing.
+    """
+    gseq, iid, seq, ts, stream, kind, name, task_id, ref, text, extra, digest, data = columns
+    layout = _LAYOUT_OF_KIND.get(kind)
+    if layout is None:
+        raise DecodingError(f"Row {gseq} of the journal", f"its kind {kind!r} is unknown here")
+    if digest is not None:
+        content = large.get(digest)
+        if content is None:
+            raise DecodingError(f"Row {gseq} of the journal", f"payload {digest} is missing")
+        if isinstance(content, str):
+            text = content
+        else:
+            data = content
+    fields: dict[str, Any]
+    if layout.payload is None and data is not None:
+        fields = layout.decode_msgpack(data)
+    else:
+        fields = layout.decode_json(extra) if extra is not None else {}
+        if layout.payload is not None and text is not None:
+            fields[layout.payload] = text
+        elif layout.payload is not None and data is not None:
+            codec, summary = fields.pop("codec"), fields.pop("summary", "")
+            fields[layout.payload] = Blob(codec=codec, data=data, summary=summary)
+    fields["timestamp"] = ts
+    if layout.name is not None:
+        fields[layout.name] = name
+    if layout.has_task:
+        fields["task_id"] = task_id
+    return JournalRow(gseq, iid, seq, _STREAMS[stream], layout.cls(**fields), ref)
+
+
+def _payload_columns(
+    payload: Payload, extra: dict[str, Any], large: dict[str, LargeValue]
+) -> tuple[str | None, str | None, bytes | None]:
+    if not isinstance(payload, str):
+        extra["codec"] = payload.codec
+        if payload.summary:
+            extra["summary"] = payload.summary
+    if is_large(payload):
+        stored = large_value(payload)
+        large[stored.digest] = stored
+        return None, stored.digest, None
+    if isinstance(payload, str):
+        return payload, None, None
+    return None, None, payload.data
+
+
+def _summary_of(definition: Definition) -> dict[str, Any]:
+    """Return what SQL shows of a definition."""
+    return {
+        "kind": definition.kind,
+        "version": definition.version,
+        "number": definition.number,
+        "epoch": definition.epoch,
+        "is_async": definition.is_async,
+        "notebook": definition.notebook,
+        "cell": definition.cell,
+        "created_at": definition.created_at,
+        "source": definition.source,
+    }
+
+
+def _definition_columns(
+    definition: Definition, large: dict[str, LargeValue]
+) -> tuple[str | None, bytes | None]:
+    whole = _encode_msgpack({"definition": definition})
+    blob = Blob(codec="msgpack", data=whole)
+    if is_large(blob):
+        stored = large_value(blob)
+        large[stored.digest] = stored
+        return stored.digest, None
+    return None, whole
+
+
+def _all_finite(fields: dict[str, Any]) -> bool:
+    return all(math.isfinite(value) for value in fields.values() if isinstance(value, float))

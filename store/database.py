@@ -1,0 +1,254 @@
+"""The DuckDB file itself: opening it, one cursor per reader, and DuckDB's errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from ipydurable.runtime.core.errors import (
+    NotAStoreError,
+    StoreDamagedError,
+    StoreError,
+    StoreLockedError,
+    StoreUnwritableError,
+)
+
+from . import repair
+
+__all__ = ["Database", "store_error"]
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "fsync_mode": "STANDARD",
+    # A backstop only: a checkpoint inside a commit stalls it; see DuckDBStore.checkpoint.
+    "wal_autocheckpoint": "128MB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # A SQL query must not pick up a Python variable of that name.
+    "python_enable_replacements": False,
+}
+
+_LOCKED = re.compile(r"Could not set lock.*?held in (.*?) \(PID (\d+)\)", re.DOTALL)
+_UNWRITABLE = (
+    "Could not write",
+    "Cannot open file",
+    "Could not truncate",
+    "Permission denied",
+    "No space left",
+    "Read-only file system",
+    "Failed to create checkpoint",
+    "fsync",
+)
+# DuckDB gives a second connection of the same process the same database, so it guards nothing.
+_open_here: set[str] = set()
+_open_here_lock = threading.Lock()
+
+
+class Database:
+    """An open DuckDB file, locked for this process. Cursors may be asked for by any thread.
+
+    Attributes:
+        path: Where it is.
+        report: What was repaired on opening, one sentence each.
+        broken: DuckDB refuses everything until `reopen`, as it does after a failed checkpoint.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, salvage: bool = False) -> None:
+        """Open or create the file; the arguments and errors are those of `open_store`."""
+        self.path = str(Path(path).expanduser().resolve())
+        self.report: list[str] = []
+        self.broken = False
+        self._salvage = salvage
+        self._lock = threading.Lock()
+        _check_place(self.path)
+        with _open_here_lock:
+            if self.path in _open_here:
+                raise StoreLockedError(self.path, os.getpid(), "this one")
+            _open_here.add(self.path)
+        try:
+            self._mode = _mode_of(self.path)
+            self._connection = self._connect()
+        except BaseException:
+            self._forget()
+            raise
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a new cursor; the caller closes it."""
+        with self._lock:
+            return self._connection.cursor()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor for a moment; DuckDB's errors become ours."""
+        try:
+            with contextlib.closing(self.cursor()) as cursor:
+                yield cursor
+        except duckdb.Error as error:
+            if isinstance(error, duckdb.FatalException):
+                self.broken = True
+            raise store_error(self.path, error) from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor in a transaction that is committed at the end, or undone."""
+        with self.reading() as cursor:
+            cursor.begin()
+            try:
+                yield cursor
+                cursor.commit()
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    cursor.rollback()
+                raise
+
+    def reopen(self) -> None:
+        """Open the file anew after DuckDB has given it up; all cursors are dead then."""
+        with self._lock:
+            self._connection.close()
+            self._connection = self._connect()
+            self.broken = False
+
+    def wal_size(self) -> int:
+        """Return the bytes in the write-ahead log."""
+        try:
+            return repair.wal_path(self.path).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def protect_wal(self) -> None:
+        """Give the write-ahead log, which DuckDB makes anew now and then, the file's own mode."""
+        _protect(repair.wal_path(self.path), self._mode)
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._connection.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        with _open_here_lock:
+            _open_here.discard(self.path)
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        damaged_at = self._silent_damage()
+        if damaged_at is not None:
+            self._repair(damaged_at)
+        try:
+            connection = duckdb.connect(self.path, config=_CONFIG)
+        except duckdb.Error as error:
+            reported_at = repair.damage_reported(str(error))
+            if reported_at is None:
+                if not _is_empty(self.path):
+                    raise store_error(self.path, error) from error
+                Path(self.path).unlink()  # what is left if its creator was killed at once
+            else:
+                self._repair(reported_at)
+                damaged_at = reported_at
+            try:
+                connection = duckdb.connect(self.path, config=_CONFIG)
+            except duckdb.Error as again:
+                raise store_error(self.path, again) from again
+        _protect(Path(self.path), self._mode)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
+        if damaged_at is not None:
+            connection.execute("CHECKPOINT").fetchall()  # the repaired log is not needed again
+        return connection
+
+    def _silent_damage(self) -> int | None:
+        """Return where the log is damaged in a way DuckDB does not report, or None."""
+        damaged_at = repair.silent_damage(self._read_wal())
+        if damaged_at is None:
+            return None
+        try:  # a log that another process is writing looks torn too: is the file ours at all?
+            duckdb.connect(self.path, read_only=True).close()
+        except duckdb.Error as error:
+            if repair.damage_reported(str(error)) is not None:
+                return None
+            raise store_error(self.path, error) from error
+        return damaged_at
+
+    def _repair(self, position: int) -> None:
+        if not (self._salvage or repair.is_last_commit(self._read_wal(), position)):
+            raise StoreDamagedError(
+                self.path,
+                f"its write-ahead log cannot be read from byte {position} on, and later "
+                "commits are lost with it",
+                f"Nothing was changed. Restore {self.path} and {self.path}.wal from a copy, or "
+                "go on with what was committed before the damage: ipydurable.store.open_store("
+                f"{self.path!r}, salvage=True) keeps a copy of the log.",
+            )
+        self.report.append(repair.cut(self.path, position))
+
+    def _read_wal(self) -> bytes:
+        try:
+            return repair.wal_path(self.path).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+
+def store_error(path: str, error: duckdb.Error) -> StoreError:
+    """Return what one of DuckDB's errors means for the store at `path`."""
+    text = str(error)
+    first_line = text.partition("\n")[0]
+    locked = _LOCKED.search(text)
+    if locked:
+        program, pid = locked.group(1), int(locked.group(2))
+        return StoreLockedError(path, pid, _command_line(pid) or program)
+    if "different configuration" in text:
+        return StoreLockedError(path, os.getpid(), "this one, by another duckdb.connect")
+    if "not a valid DuckDB database file" in text:
+        return NotAStoreError(path, "it is not a DuckDB file")
+    if "database file with version number" in text:
+        return NotAStoreError(path, f"this version of DuckDB cannot read it ({first_line})")
+    if any(sign in text for sign in _UNWRITABLE):
+        return StoreUnwritableError(path, first_line)
+    return StoreDamagedError(
+        path,
+        first_line,
+        f"Restore {path} and {path}.wal from a copy, or choose another path.",
+    )
+
+
+def _check_place(path: str) -> None:
+    place = Path(path)
+    folder = place.parent
+    if place.is_dir():
+        raise StoreUnwritableError(path, "it is a folder")
+    if not folder.is_dir():
+        raise StoreUnwritableError(path, f"there is no folder {folder}")
+    if not os.access(place if place.exists() else folder, os.W_OK):
+        raise StoreUnwritableError(path, "you have no permission")
+
+
+def _mode_of(path: str) -> int:
+    """Return the permissions the store's files are to have: private where they are new."""
+    try:
+        return stat.S_IMODE(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        return 0o600
+
+
+def _protect(path: Path, mode: int) -> None:
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        if stat.S_IMODE(path.stat().st_mode) != mode:
+            path.chmod(mode)
+
+
+def _is_empty(path: str) -> bool:
+    place = Path(path)
+    return place.exists() and place.stat().st_size == 0
+
+
+def _command_line(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return b" ".join(words).decode(errors="replace").strip()

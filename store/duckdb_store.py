@@ -1,0 +1,305 @@
+"""The store on DuckDB: a journal appended to by one thread, and reads from any."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from ipydurable.runtime.core.errors import DurableInternalError, StoreError, StoreUnwritableError
+from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.ports import InstanceQuery, JournalRow, Recovery
+
+from . import queries
+from .codec import JournalColumns, pack
+from .database import Database, store_error
+from .migrations import migrate
+from .payloads import LargeValue, LargeValues
+from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
+from .recovery import fold_tail, read_definitions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["DuckDBStore"]
+
+_CHECKPOINT_BYTES = 8 * 1024 * 1024
+_SPARE_BYTES = 16 * 1024 * 1024
+_BULK_ROWS = 100_000
+_BULK_INSTANCES = 10_000
+
+
+class DuckDBStore:
+    """Implements `ipydurable.runtime.ports.Store`.
+
+    `append`, `project`, `purge` and `close` belong to one writer thread; everything else may be
+    called by any thread.
+
+    Attributes:
+        path: Where the file is.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, salvage: bool = False) -> None:
+        """Open or create the file; the arguments and errors are those of `open_store`."""
+        self._database = Database(path, salvage=salvage)
+        self.path = self._database.path
+        try:
+            with self._database.reading() as cursor:
+                self._report = [*self._database.report, *migrate(cursor, self.path)]
+                self._projected = read_watermark(cursor)
+            self._database.protect_wal()
+        except BaseException:
+            self._database.close()
+            raise
+        self._pending = PendingRecords(self._projected)
+        self._large = LargeValues()
+        self._projecting = threading.Lock()
+        self._writer: tuple[duckdb.DuckDBPyConnection, duckdb.Appender] | None = None
+        self._in_doubt = False
+        self._closed = False
+
+    def recover(self) -> Recovery:
+        """Return what is known; called once, before anything else.
+
+        Raises:
+            StoreDamagedError: Journal rows are missing.
+        """
+        with self._database.reading() as cursor:
+            folded = fold_tail(cursor, self.path)
+            definitions = read_definitions(cursor)
+        self._pending.put(folded.changed, folded.mark)
+        return Recovery(
+            last_gseq=folded.mark.gseq,
+            last_iid=folded.mark.iid,
+            live=folded.live,
+            definitions=definitions,
+            report=list(self._report),
+        )
+
+    def append(self, rows: Sequence[JournalRow], records: Sequence[InstanceRecord]) -> None:
+        """Make `rows` durable, all or none, before returning.
+
+        After an error the same rows may be appended again: nothing is stored twice.
+
+        Args:
+            rows: New rows in order of `gseq`, following the last one appended.
+            records: The changed records as of the last row; copies are kept until `project`.
+
+        Raises:
+            StoreUnwritableError: The disk is full or refuses to be written; nothing was stored.
+        """
+        mark = self._pending.mark
+        if rows:
+            mark = _mark_after(mark, rows)
+            large: dict[str, LargeValue] = {}
+            columns = [pack(row, large) for row in rows]
+            try:
+                self._append_columns(columns, large)
+            except duckdb.FatalException:  # a checkpoint failed: DuckDB wants a fresh start
+                self._reopen()
+                self._append_columns(columns, large)
+            self._database.protect_wal()
+        self._pending.put(records, mark)
+
+    def project(self) -> None:
+        """Write the records kept since the last call; cheap when there are none.
+
+        Raises:
+            StoreUnwritableError: The disk is full or refuses to be written; nothing is lost.
+        """
+        if self._database.broken:
+            self._reopen()
+        self._write_pending()
+
+    def checkpoint(self, *, force: bool = False) -> None:
+        """Move the write-ahead log into the file where it has grown; may be called by any thread.
+
+        Args:
+            force: Also where the log is small.
+        """
+        size = self._database.wal_size()
+        if size < (1 if force else _CHECKPOINT_BYTES):
+            return
+        # A checkpoint that runs out of space breaks the connection: better none at all.
+        if shutil.disk_usage(Path(self.path).parent).free < 2 * size + _SPARE_BYTES:
+            return
+        try:
+            with contextlib.closing(self._database.cursor()) as cursor:
+                cursor.execute("CHECKPOINT").fetchall()
+        except duckdb.FatalException:
+            self._database.broken = True  # the writer thread opens it anew
+        except duckdb.TransactionException:
+            pass  # somebody reads; the next call will do it
+
+    def find(self, instance_id: str) -> InstanceRecord | None:
+        """Return the newest record of an instance, or None."""
+        return self.find_many([instance_id]).get(instance_id)
+
+    def find_many(self, instance_ids: Sequence[str]) -> dict[str, InstanceRecord]:
+        """Return the newest records of those that exist, by instance id."""
+        pending = ((name, self._pending.find(name)) for name in instance_ids)
+        found = {name: record for name, record in pending if record is not None}
+        others = [name for name in instance_ids if name not in found]
+        if others:
+            with self._database.reading() as cursor:
+                records = queries.record_rows(
+                    cursor,
+                    "WHERE instance_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY iid",
+                    [others],
+                )
+            found |= {record.instance_id: record for record in records}
+        return found
+
+    def query(self, query: InstanceQuery) -> list[InstanceRecord]:
+        """Return records of instances, newest first."""
+        self._write_pending()
+        with self._database.reading() as cursor:
+            return queries.record_rows(cursor, *queries.conditions_of(query))
+
+    def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
+        """Return an instance's history from `first_seq` on, and its unconsumed inbox rows.
+
+        Args:
+            iid: The instance's number.
+            first_seq: Where to begin.
+
+        Returns:
+            The rows, in order of `gseq`.
+        """
+        with self._database.reading() as cursor:
+            return queries.histories(cursor, [(iid, first_seq)])[0]
+
+    def histories(self, records: Iterable[InstanceRecord]) -> Iterator[list[JournalRow]]:
+        """Return, for each record, what `history` gives for its present execution, in bulk.
+
+        Args:
+            records: Whose histories; their `first_seq` says where the present execution begins.
+
+        Returns:
+            The rows of each, in the order of `records`.
+        """
+        for wanted in _bulks(records):
+            with self._database.reading() as cursor:
+                found = queries.histories(cursor, wanted)
+            yield from found
+
+    def purge(self, iids: Sequence[int]) -> None:
+        """Delete everything about these instances; called by the writer thread."""
+        self._write_pending(purged=frozenset(iids) - {0})
+
+    def sql(self, text: str, parameters: Any = None) -> pa.Table:
+        """Run one read-only SQL query over all that was appended so far.
+
+        Args:
+            text: One query.
+            parameters: Values for its placeholders: a list for `?`, a dict for `$name`.
+
+        Raises:
+            QueryError: It is not one query, would write, or failed; in DuckDB's own words.
+        """
+        self._write_pending()
+        with self._database.reading() as cursor:
+            return queries.run_select(cursor, text, parameters)
+
+    def close(self) -> None:
+        """Write what is pending and release the files; further calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(StoreError):  # the journal has it all
+            self.project()
+        self._close_writer()
+        self._database.close()
+
+    def _append_columns(
+        self, columns: Sequence[JournalColumns], large: dict[str, LargeValue]
+    ) -> None:
+        try:
+            if self._writer is None:
+                cursor = self._database.cursor()
+                self._writer = cursor, cursor.appender("journal")
+            cursor, appender = self._writer
+            if self._in_doubt:
+                columns = _not_stored(cursor, columns)
+            if large:
+                self._large.write(cursor, large)
+            appender.append_rows(columns)
+            appender.flush()
+        except BaseException as error:
+            # The appender has dropped the rows, or still holds some of them.
+            self._close_writer()
+            self._in_doubt = True
+            if not isinstance(error, duckdb.Error) or isinstance(error, duckdb.FatalException):
+                raise
+            meant = store_error(self.path, error)
+            if isinstance(meant, StoreUnwritableError):
+                raise meant from error
+            raise DurableInternalError(f"the journal does not take these rows: {error}") from error
+        self._in_doubt = False
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            cursor, appender = self._writer
+            self._writer = None
+            appender.clear()
+            cursor.close()
+
+    def _reopen(self) -> None:
+        self._close_writer()
+        self._database.reopen()
+
+    def _write_pending(self, purged: frozenset[int] = frozenset()) -> None:
+        """Write the records kept, without those of `purged`, which are deleted everywhere."""
+        with self._projecting:
+            records, mark = self._pending.snapshot()
+            if not purged and not records and mark == self._projected:
+                return
+            large: dict[str, LargeValue] = {}
+            rows = [pack_record(record, large) for record in records if record.iid not in purged]
+            with self._database.reading() as cursor:
+                self._large.write(cursor, large)
+            with self._database.transaction() as cursor:
+                write_records(cursor, rows, mark)
+                if purged:
+                    queries.delete_instances(cursor, purged)
+                    self._large.drop_unused(cursor)
+            self._projected = mark
+            pass
+            self._database.protect_wal()
+
+
+def _mark_after(mark: Watermark, rows: Sequence[JournalRow]) -> Watermark:
+    first, last = rows[0].gseq, rows[-1].gseq
+    if first != mark.gseq + 1 or last != mark.gseq + len(rows):
+        raise DurableInternalError(
+            f"rows {first} to {last} ({len(rows)} of them) cannot follow row {mark.gseq}"
+        )
+    return Watermark(last, max(mark.iid, *(row.iid for row in rows)))
+
+
+def _not_stored(
+    cursor: duckdb.DuckDBPyConnection, columns: Sequence[JournalColumns]
+) -> list[JournalColumns]:
+    """Return the rows that are not in the journal, after an append that failed."""
+    found = cursor.execute("SELECT max(gseq) FROM journal").fetchall()[0][0] or 0
+    return [row for row in columns if row[0] > found]
+
+
+def _bulks(records: Iterable[InstanceRecord]) -> Iterator[list[tuple[int, int]]]:
+    """Group (iid, first seq) so that one group's rows fit well into memory."""
+    bulk: list[tuple[int, int]] = []
+    rows = 0
+    for record in records:
+        bulk.append((record.iid, record.first_seq))
+        rows += record.last_seq - record.first_seq + 1
+        if rows >= _BULK_ROWS or len(bulk) >= _BULK_INSTANCES:
+            yield bulk
+            bulk, rows = [], 0
+    if bulk:
+        yield bulk

@@ -1,0 +1,87 @@
+"""Tables of a store file, as of schema version 1.
+
+The journal is the truth. `instance_records` is folded from it and can be rebuilt; `payloads`
+holds the large values that journal rows and records name by digest.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "APPLIED_GSEQ",
+    "INLINE_LIMIT",
+    "JOURNAL_COLUMNS",
+    "LAST_IID",
+    "META_DEFAULTS",
+    "RECORD_COLUMNS",
+    "TABLES",
+    "TABLES_V1",
+]
+
+INLINE_LIMIT = 64 * 1024
+"""Values longer than this (characters of JSON text, bytes of a blob) go to `payloads`."""
+
+APPLIED_GSEQ = "applied_gseq"
+"""Key in `meta`: `instance_records` reflects the journal up to this row."""
+
+LAST_IID = "last_iid"
+"""Key in `meta`: the highest instance number used up to `APPLIED_GSEQ`."""
+
+META_DEFAULTS = {APPLIED_GSEQ: 0, LAST_IID: 0}
+
+TABLES = frozenset({"meta", "migrations", "journal", "payloads", "instance_records"})
+
+JOURNAL_COLUMNS = (
+    "gseq, iid, seq, ts, stream, kind, name, task_id, ref, payload, extra, digest, data"
+)
+"""Columns of `journal`, in order."""
+
+RECORD_COLUMNS = (
+    "iid, instance_id, name, status, created_at, updated_at, started_at, completed_at, "
+    "parent_instance_id, tags, record, refs"
+)
+"""Columns of `instance_records`, in order."""
+
+# The journal has no key and no index: both cost file size and memory and serve no read. The
+# instance number grows with time, so DuckDB's zone maps find an instance's rows.
+TABLES_V1 = (
+    """
+    CREATE TABLE journal(
+      gseq BIGINT NOT NULL,
+      iid BIGINT NOT NULL,
+      seq INTEGER NOT NULL,
+      ts TIMESTAMP NOT NULL,
+      stream VARCHAR NOT NULL,
+      kind VARCHAR NOT NULL,
+      name VARCHAR,
+      task_id INTEGER,
+      ref BIGINT NOT NULL,
+      payload VARCHAR,
+      extra VARCHAR,
+      digest VARCHAR,
+      data BLOB)
+    """,
+    """
+    CREATE TABLE payloads(
+      digest VARCHAR NOT NULL,
+      size BIGINT NOT NULL,
+      codec VARCHAR NOT NULL,
+      text VARCHAR,
+      data BLOB)
+    """,
+    """
+    CREATE TABLE instance_records(
+      iid BIGINT PRIMARY KEY,
+      instance_id VARCHAR NOT NULL,
+      name VARCHAR NOT NULL,
+      status VARCHAR NOT NULL,
+      created_at TIMESTAMP NOT NULL,
+      updated_at TIMESTAMP NOT NULL,
+      started_at TIMESTAMP,
+      completed_at TIMESTAMP,
+      parent_instance_id VARCHAR,
+      tags VARCHAR,
+      record VARCHAR NOT NULL,
+      refs VARCHAR)
+    """,
+)
+"""Statements that create the tables of version 1, but for `meta` and `migrations`."""

@@ -1,0 +1,235 @@
+"""A whole runtime in one thread: memory store, virtual clock, activities as plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from ipydurable.runtime.client import DurableClient, InProcess
+from ipydurable.runtime.core.code import OrchestratorCode
+from ipydurable.runtime.core.failure import FailureDetails
+from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.definitions import ActivityOptions, CodePackage, Definition, Kind
+from ipydurable.runtime.engine import Engine, EngineOptions
+from ipydurable.runtime.journal import InlineJournal
+from ipydurable.runtime.ports import (
+    AttemptKey,
+    AttemptOutcome,
+    AttemptRequest,
+    JournalRow,
+    Stream,
+)
+from ipydurable.runtime.requests import Define, RaiseEvent, Request, Start, StartMany
+from ipydurable.runtime.service import Service
+from ipydurable.runtime.testing import MemoryStore, VirtualClock
+
+__all__ = ["JsonConverter", "ManualExecutor", "World"]
+
+
+class JsonConverter:
+    """The plainest converter: JSON and nothing else."""
+
+    def encode(self, value: Any, where: str) -> str:  # noqa: ARG002
+        """Return JSON."""
+        return msgspec.json.encode(value).decode()
+
+    def decode(self, payload: Any) -> Any:
+        """Return the value."""
+        return msgspec.json.decode(payload)
+
+
+class ManualExecutor:
+    """Runs attempts when told to, in any order; can lose them."""
+
+    name = "threads"
+
+    def __init__(self, capacity: int = 1000) -> None:
+        self.capacity = capacity
+        self.functions: dict[tuple[str, str], Callable[..., Any]] = {}
+        self.waiting: dict[AttemptKey, tuple[AttemptRequest, Callable[..., None]]] = {}
+        self.cancelled: list[AttemptKey] = []
+        self.ran: list[AttemptKey] = []
+
+    def submit(
+        self,
+        request: AttemptRequest,
+        started: Callable[[AttemptKey, datetime, str], None],  # noqa: ARG002
+        done: Callable[[AttemptKey, AttemptOutcome], None],
+    ) -> None:
+        """Keep the attempt until `run` or `lose`."""
+        assert request.key not in self.waiting, "the same attempt twice"
+        self.waiting[request.key] = (request, done)
+
+    def run(self, key: AttemptKey) -> None:
+        """Run one attempt to its end."""
+        request, done = self.waiting.pop(key)
+        self.ran.append(key)
+        function = self.functions[(request.name, request.version)]
+        try:
+            args = [] if request.input is None else [msgspec.json.decode(request.input)]
+            value = msgspec.json.encode(function(*args)).decode()
+        except Exception as error:  # noqa: BLE001
+            done(key, AttemptOutcome(failure=FailureDetails.from_exception(error)))
+        else:
+            done(key, AttemptOutcome(result=value))
+
+    def lose(self, key: AttemptKey, worker: str = "process 1") -> None:
+        """Let the worker of an attempt die."""
+        _, done = self.waiting.pop(key)
+        done(key, AttemptOutcome(lost="it was killed", worker=worker))
+
+    def cancel(self, key: AttemptKey) -> None:
+        """Stop an attempt."""
+        self.cancelled.append(key)
+        waiting = self.waiting.pop(key, None)
+        if waiting is not None:
+            waiting[1](key, AttemptOutcome(cancelled=True))
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.waiting.clear()
+
+
+class FunctionLoader:
+    """Gives plain functions as code, by name and version."""
+
+    def __init__(self) -> None:
+        self.functions: dict[tuple[str, str], Callable[..., Any]] = {}
+
+    def load(self, definition: Definition) -> OrchestratorCode:
+        """Return the code of a definition."""
+        function = self.functions[(definition.name, definition.version)]
+        return OrchestratorCode(function, JsonConverter(), function.__globals__)
+
+
+class World:
+    """An engine that does nothing by itself: tests move it on.
+
+    Args:
+        resident: As `EngineOptions.resident`.
+    """
+
+    def __init__(self, resident: int = 10_000) -> None:
+        self.store = MemoryStore()
+        self.clock = VirtualClock()
+        self.loader = FunctionLoader()
+        self.executor = ManualExecutor()
+        self._resident = resident
+        self._ids = 0
+        self._boot()
+
+    def _boot(self) -> None:
+        self.engine = Engine(
+            self.store,
+            InlineJournal,
+            self.clock,
+            {"processes": self.executor, "asyncio": self.executor},
+            EngineOptions(resident=self._resident),
+            self._new_id,
+            self.loader,  # type: ignore[arg-type]
+        )
+        self.service = Service(self.engine)
+        self.client = DurableClient(InProcess(self.service), JsonConverter())
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"x{self._ids}"
+
+    def crash(self) -> None:
+        """End the engine without a word and start another on the same store."""
+        self.service.close()
+        executor = ManualExecutor(self.executor.capacity)
+        executor.functions = self.executor.functions
+        self.executor = executor
+        self._boot()
+
+    def define(
+        self,
+        function: Callable[..., Any],
+        kind: Kind = Kind.ACTIVITY,
+        *,
+        version: str = "v1",
+        name: str = "",
+        **options: Any,
+    ) -> None:
+        """Define a plain function as an activity or orchestrator."""
+        name = name or function.__name__
+        table = self.executor.functions if kind is Kind.ACTIVITY else self.loader.functions
+        table[(name, version)] = function
+        definition = Definition(
+            kind=kind,
+            name=name,
+            version=version,
+            package=CodePackage(entry=name),
+            options=ActivityOptions(**options),
+        )
+        self.ask(Define(definitions=[definition]))
+
+    def orchestrator(self, function: Callable[..., Any], version: str = "v1") -> None:
+        """Define a plain function as an orchestrator."""
+        self.define(function, Kind.ORCHESTRATOR, version=version)
+
+    def ask(self, request: Request) -> Any:
+        """Send a request and work until it is answered."""
+        future = self.send(request)
+        self.settle()
+        return future.result(timeout=5)
+
+    def send(self, request: Request) -> Future[Any]:
+        """Send a request; the engine has not looked at it yet."""
+        return self.service.handle(request)
+
+    def start(self, name: str, value: Any = None, instance_id: str = "one", **more: Any) -> str:
+        """Start an orchestration."""
+        payload = None if value is None else msgspec.json.encode(value).decode()
+        start = Start(name=name, instance_id=instance_id, input=payload, **more)
+        ids: list[str] = self.ask(StartMany(starts=[start]))
+        return ids[0]
+
+    def raise_event(self, name: str, data: Any = None, instance_id: str = "one") -> None:
+        """Raise an external event."""
+        payload = None if data is None else msgspec.json.encode(data).decode()
+        self.ask(RaiseEvent(instance_id=instance_id, name=name, data=payload))
+
+    def settle(self) -> None:
+        """Work until nothing is left to do without time or activities."""
+        while self.engine.step(0.0) or self.engine.orchestrations.has_work:
+            pass
+
+    def work(self) -> None:
+        """Work and run activities, oldest first, until nothing is left to do without time."""
+        self.settle()
+        while self.executor.waiting:
+            self.executor.run(next(iter(self.executor.waiting)))
+            self.settle()
+
+    def advance(self, by: timedelta) -> None:
+        """Move the clock on, and work."""
+        self.clock.advance(by)
+        self.work()
+
+    def record(self, instance_id: str = "one") -> InstanceRecord:
+        """Return an instance's committed record."""
+        record = self.store.find(instance_id)
+        assert record is not None, f"there is no {instance_id}"
+        return record
+
+    def output(self, instance_id: str = "one") -> Any:
+        """Return the result of a completed instance."""
+        record = self.record(instance_id)
+        assert record.status is RuntimeStatus.COMPLETED, record
+        return None if record.output is None else msgspec.json.decode(record.output)  # type: ignore[arg-type]
+
+    def history(self, instance_id: str = "one") -> list[str]:
+        """Return the kinds of an instance's history events, in order."""
+        return [type(row.event).__name__ for row in self.rows(instance_id)]
+
+    def rows(self, instance_id: str = "one") -> Sequence[JournalRow]:
+        """Return an instance's history rows."""
+        record = self.record(instance_id)
+        return [row for row in self.store.history(record.iid) if row.stream is Stream.HISTORY]

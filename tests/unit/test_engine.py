@@ -1,0 +1,345 @@
+"""The engine: durable before visible, one outcome a task, everything back after a crash."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ipydurable.runtime.core.errors import (
+    InstanceExistsError,
+    UnknownDefinitionError,
+    UnknownInstanceError,
+)
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.requests import (
+    GetInstance,
+    Resume,
+    Start,
+    StartMany,
+    Suspend,
+    Terminate,
+    WaitForCompletion,
+)
+from ipydurable.runtime.ports import InstanceUpdate, Stream
+from tests.support.world import World
+
+
+def double(n: int) -> int:
+    return 2 * n
+
+
+async def chain(ctx: Any, n: int) -> int:
+    for _ in range(3):
+        n = await ctx.call_activity("double", n)
+    return n
+
+
+async def fan(ctx: Any, n: int) -> int:
+    return sum(await ctx.when_all(ctx.call_activity("double", i) for i in range(n)))
+
+
+async def sleeper(ctx: Any) -> str:
+    await ctx.create_timer(timedelta(days=30))
+    return "awake"
+
+
+async def listener(ctx: Any) -> Any:
+    return [await ctx.wait_for_external_event("go"), await ctx.wait_for_external_event("go")]
+
+
+@pytest.fixture(params=[10_000, 0], ids=["resident", "evicted"])
+def world(request: pytest.FixtureRequest) -> World:
+    world = World(resident=request.param)
+    world.define(double)
+    for one in (chain, fan, sleeper, listener):
+        world.orchestrator(one)
+    return world
+
+
+def test_a_chain_completes_and_its_history_tells_each_step(world: World) -> None:
+    world.start("chain", 1)
+    world.work()
+    assert world.output() == 8
+    assert world.history() == [
+        "ExecutionStarted",
+        *["TaskScheduled", "TaskCompleted"] * 3,
+        "ExecutionCompleted",
+    ]
+
+
+def test_a_fan_out_completes_in_any_order_of_results(world: World) -> None:
+    world.start("fan", 100)
+    for key in reversed(list(world.executor.waiting)):
+        world.executor.run(key)
+    world.work()
+    assert world.output() == 9900
+
+
+def test_nothing_is_visible_before_it_is_durable() -> None:
+    """Activities, answers and subscribers wait for the commit."""
+    world = World()
+    world.define(double)
+    world.orchestrator(chain)
+    updates: list[InstanceUpdate] = []
+    future = world.send(StartMany(starts=[Start(name="chain", instance_id="one", input="1")]))
+    held: list[Any] = []
+    world.engine.journal.submit = held.append  # type: ignore[method-assign]
+    world.engine.step()
+    assert not future.done()
+    assert not world.executor.waiting
+    assert world.store.find("one") is None
+    world.store.append(held[0].rows, held[0].records)
+    world.engine._on_durable(held)
+    world.engine.step()
+    assert future.done()
+    assert len(world.executor.waiting) == 1
+    assert updates == []
+
+
+def test_a_timer_of_thirty_days_fires_when_they_are_over_and_not_before(world: World) -> None:
+    world.start("sleeper")
+    world.advance(timedelta(days=30, microseconds=-1))
+    assert world.record().status is RuntimeStatus.RUNNING
+    world.advance(timedelta(microseconds=1))
+    assert world.output() == "awake"
+
+
+def test_a_crash_at_any_step_loses_nothing_and_completes_each_task_once(world: World) -> None:
+    world.start("chain", 1)
+    for _ in range(3):
+        world.crash()
+        world.settle()
+        world.executor.run(next(iter(world.executor.waiting)))
+        world.settle()
+    world.crash()
+    world.work()
+    assert world.output() == 8
+    assert world.history().count("TaskCompleted") == 3
+
+
+def test_attempts_that_were_open_at_a_crash_are_started_anew_with_a_higher_number(
+    world: World,
+) -> None:
+    world.start("chain", 1)
+    (before,) = world.executor.waiting
+    world.crash()
+    world.settle()
+    (after,) = world.executor.waiting
+    assert (before.number, after.number) == (1, 2)
+    assert before.task_id == after.task_id
+
+
+def test_timers_and_waits_survive_a_crash(world: World) -> None:
+    world.start("sleeper")
+    world.start("listener", instance_id="two")
+    world.raise_event("go", 1, "two")
+    world.crash()
+    world.raise_event("go", 2, "two")
+    world.advance(timedelta(days=31))
+    assert world.output() == "awake"
+    assert world.output("two") == [1, 2]
+
+
+def test_a_result_of_a_lost_attempt_is_dropped(world: World) -> None:
+    world.start("chain", 1)
+    (key,) = world.executor.waiting
+    _, done = world.executor.waiting[key]
+    world.executor.lose(key)
+    world.settle()
+    from ipydurable.runtime.ports import AttemptOutcome
+
+    done(key, AttemptOutcome(result="999"))
+    world.work()
+    assert world.output() == 8
+    assert world.history().count("AttemptLost") == 1
+
+
+def test_an_activity_that_costs_three_workers_fails_and_says_so(world: World) -> None:
+    world.start("chain", 1)
+    for n in range(3):
+        world.executor.lose(next(iter(world.executor.waiting)), f"process {n}")
+        world.settle()
+    record = world.record()
+    assert record.status is RuntimeStatus.FAILED
+    assert record.failure is not None
+    assert "process 0, process 1, process 2" in record.failure.message
+
+
+def test_waiters_get_the_final_record(world: World) -> None:
+    world.start("chain", 1)
+    future = world.send(WaitForCompletion(instance_id="one"))
+    world.settle()
+    assert not future.done()
+    world.work()
+    assert future.result(timeout=5).output == "8"
+    assert world.ask(WaitForCompletion(instance_id="one")).output == "8"
+
+
+def test_an_id_is_taken_until_it_is_purged(world: World) -> None:
+    world.start("chain", 1)
+    with pytest.raises(InstanceExistsError, match="Running"):
+        world.start("chain", 1)
+    world.work()
+    with pytest.raises(InstanceExistsError, match="Completed"):
+        world.start("chain", 1)
+
+
+def test_a_repeated_start_request_starts_nothing(world: World) -> None:
+    world.start("chain", 1, request_id="r")
+    world.start("chain", 1, request_id="r")
+    world.work()
+    world.start("chain", 1, request_id="r")
+    assert world.history().count("ExecutionStarted") == 1
+
+
+def test_unknown_names_and_ids_list_what_is_near(world: World) -> None:
+    with pytest.raises(UnknownDefinitionError, match="'chain'"):
+        world.start("chian")
+    world.start("chain", 1, instance_id="orders-1")
+    with pytest.raises(UnknownInstanceError, match="'orders-1'"):
+        world.ask(GetInstance(instance_id="order-1"))
+
+
+def test_messages_to_a_suspended_instance_wait_until_it_is_resumed(world: World) -> None:
+    world.start("listener")
+    world.ask(Suspend(instance_id="one", reason="lunch"))
+    world.raise_event("go", 1)
+    assert world.record().status is RuntimeStatus.SUSPENDED
+    world.crash()
+    world.raise_event("go", 2)
+    world.ask(Resume(instance_id="one"))
+    assert world.output() == [1, 2]
+
+
+def test_terminate_is_recursive_and_stops_running_activities(world: World) -> None:
+    async def parent(ctx: Any) -> Any:
+        return await ctx.call_sub_orchestrator("chain", 1, instance_id="child")
+
+    world.orchestrator(parent)
+    world.start("parent")
+    (key,) = world.executor.waiting
+    world.ask(Terminate(instance_id="one", output='"enough"'))
+    assert world.record().status is RuntimeStatus.TERMINATED
+    assert world.record("child").status is RuntimeStatus.TERMINATED
+    assert world.executor.cancelled == [key]
+
+
+def test_results_and_failures_of_children_reach_the_parent(world: World) -> None:
+    async def bad(ctx: Any) -> None:
+        raise ValueError("no")
+
+    async def parent(ctx: Any) -> Any:
+        good = await ctx.call_sub_orchestrator("chain", 1)
+        try:
+            await ctx.call_sub_orchestrator("bad")
+        except ValueError as error:
+            return [good, str(error)]
+
+    world.orchestrator(bad)
+    world.orchestrator(parent)
+    world.start("parent")
+    world.work()
+    assert world.output() == [8, "bad (task 2) failed: ValueError: no"]
+
+
+def test_continue_as_new_keeps_id_and_untaken_events(world: World) -> None:
+    async def eternal(ctx: Any, total: int) -> Any:
+        if total >= 6:
+            return total
+        ctx.continue_as_new(total + await ctx.wait_for_external_event("add"))
+
+    world.orchestrator(eternal)
+    world.start("eternal", 0)
+    for n in (1, 2, 3):
+        world.raise_event("add", n)
+        world.crash()
+        world.settle()
+    assert world.output() == 6
+    assert world.record().generation == 3
+
+
+def test_a_delayed_start_waits_for_its_time_also_over_a_crash(world: World) -> None:
+    world.start("chain", 1, start_at=world.clock.now() + timedelta(hours=1))
+    world.work()
+    assert world.record().status is RuntimeStatus.PENDING
+    world.crash()
+    world.advance(timedelta(hours=1))
+    assert world.output() == 8
+
+
+def test_an_instance_keeps_the_definitions_it_started_with(world: World) -> None:
+    world.start("chain", 1)
+
+    def triple(n: int) -> int:
+        return 3 * n
+
+    async def chain(ctx: Any, n: int) -> str:
+        return f"new {await ctx.call_activity('double', n)}"
+
+    world.define(triple, name="double", version="v2")
+    world.orchestrator(chain, version="v2")
+    world.start("chain", 1, instance_id="two")
+    world.crash()
+    world.work()
+    assert world.output() == 8
+    assert world.output("two") == "new 3"
+
+
+def test_code_that_no_longer_fits_its_history_is_parked_and_goes_on_when_mended() -> None:
+    world = World(resident=0)
+    world.define(double)
+    world.orchestrator(chain)
+    world.start("chain", 1)
+
+    async def edited(ctx: Any, n: int) -> Any:
+        await ctx.wait_for_external_event("never")
+
+    world.loader.functions[("chain", "v1")] = edited
+    world.work()
+    record = world.record()
+    assert record.status is RuntimeStatus.SUSPENDED
+    assert "activity 'double'" in record.suspend_reason
+    world.loader.functions[("chain", "v1")] = chain
+    world.ask(Resume(instance_id="one"))
+    world.work()
+    assert world.output() == 8
+
+
+def test_subscribers_get_everything_first_and_then_only_what_is_new(world: World) -> None:
+    world.start("chain", 1)
+    updates: list[InstanceUpdate] = []
+    future = world.service.subscribe("one", updates.append)
+    world.settle()
+    future.result(timeout=5)
+    world.service._readers.submit(lambda: None).result(timeout=5)
+    for _ in range(3):
+        world.executor.run(next(iter(world.executor.waiting)))
+        world.clock.advance(timedelta(seconds=1))
+        world.settle()
+        world.service._readers.submit(lambda: None).result(timeout=5)
+    seen = [seq for update in updates for seq, _ in update.events]
+    assert seen == list(range(1, len(world.rows()) + 1))
+    assert updates[-1].record.status is RuntimeStatus.COMPLETED
+
+
+def test_the_journal_is_dense_and_a_history_has_no_gaps(world: World) -> None:
+    world.start("fan", 20)
+    world.work()
+    world.crash()
+    world.start("chain", 1, instance_id="two")
+    world.work()
+    assert [row.gseq for row in world.store.rows] == list(range(1, len(world.store.rows) + 1))
+    for instance_id in ("one", "two"):
+        seqs = [row.seq for row in world.rows(instance_id)]
+        assert seqs == list(range(1, len(seqs) + 1))
+    assert all(row.stream is not Stream.INBOX for row in world.store.rows)
+
+
+def test_at_most_as_many_run_as_the_definition_allows(world: World) -> None:
+    world.define(double, version="limited", max_parallel=2)
+    world.start("fan", 10)
+    assert len(world.executor.waiting) == 2
+    world.work()
+    assert world.output() == 90

@@ -1,0 +1,242 @@
+"""Journal rows survive the way through their columns and through DuckDB."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ipydurable.runtime.core.errors import DecodingError
+from ipydurable.runtime.core.events import (
+    ActivityProgressed,
+    AttemptRecord,
+    EventRaised,
+    ExecutionStarted,
+    HistoryEvent,
+    ParentInstance,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+)
+from ipydurable.runtime.core.failure import FailureDetails
+from ipydurable.runtime.core.payload import Blob, Payload
+from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.definitions import (
+    ActivityOptions,
+    Chunk,
+    CodePackage,
+    Definition,
+    DefinitionAdded,
+)
+from ipydurable.runtime.ports import JournalRow, Stream
+from ipydurable.store import open_store
+from ipydurable.store.codec import pack, unpack
+from ipydurable.store.payloads import LargeValue
+from ipydurable.store.projections import decode_refs, pack_record, unpack_record
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
+TIMES = st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1))
+TEXTS = st.text(max_size=8)
+LARGE = st.integers(0, 3).map(lambda n: "x" * 65_537 + str(n))
+BLOBS = st.builds(
+    Blob,
+    codec=st.sampled_from(["pickle", "json", "arrow"]),
+    data=st.binary(max_size=8) | LARGE.map(str.encode),
+    summary=TEXTS,
+)
+PAYLOADS = st.none() | TEXTS | LARGE | BLOBS
+FAILURES = st.recursive(
+    st.builds(FailureDetails, error_type=TEXTS, message=TEXTS, non_retriable=st.booleans()),
+    lambda causes: st.builds(FailureDetails, error_type=TEXTS, message=TEXTS, cause=causes),
+    max_leaves=2,
+)
+BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
+    datetime: TIMES,
+    str: TEXTS,
+    bool: st.booleans(),
+    int: st.integers(0, 2**31 - 1),
+    float: st.floats(allow_nan=False),
+    Payload | None: PAYLOADS,
+    FailureDetails: FAILURES,
+    FailureDetails | None: st.none() | FAILURES,
+    datetime | None: st.none() | TIMES,
+    float | None: st.none() | st.floats(allow_nan=False),
+    dict[str, str]: st.dictionaries(TEXTS, TEXTS, max_size=2),
+    tuple[int, ...]: st.lists(st.integers(0, 99), max_size=2).map(tuple),
+    tuple[str, ...]: st.lists(TEXTS, max_size=2).map(tuple),
+    AttemptRecord: st.builds(
+        AttemptRecord, number=st.integers(1, 9), started_at=st.none() | TIMES, worker=TEXTS
+    ),
+    ParentInstance | None: st.none()
+    | st.builds(ParentInstance, instance_id=TEXTS, execution_id=TEXTS, task_id=st.integers(0, 99)),
+}
+
+
+def of_fields(cls: type[Any]) -> st.SearchStrategy[Any]:
+    """Return a strategy that gives every field of a struct any value of its type."""
+    types = {field.name: field.type for field in msgspec.structs.fields(cls)}
+    return st.builds(
+        cls,
+        **{
+            name: BY_TYPE[kind] if kind in BY_TYPE else st.from_type(kind)
+            for name, kind in types.items()
+        },
+    )
+
+
+DEFINITIONS = st.builds(
+    DefinitionAdded,
+    timestamp=TIMES,
+    definition=st.builds(
+        Definition,
+        kind=st.from_type(msgspec.structs.fields(Definition)[0].type),
+        name=TEXTS,
+        version=TEXTS,
+        package=st.builds(
+            CodePackage,
+            entry=TEXTS,
+            chunks=st.lists(st.builds(Chunk, name=TEXTS, source=TEXTS), max_size=2).map(tuple),
+            values=st.dictionaries(TEXTS, TEXTS | LARGE | BLOBS, max_size=2),
+            stubs=st.dictionaries(TEXTS, st.tuples(TEXTS, TEXTS), max_size=2),
+        ),
+        source=TEXTS,
+        options=st.builds(ActivityOptions, timeout_s=st.none() | st.floats(allow_nan=False)),
+        epoch=st.integers(0, 9),
+        created_at=st.none() | TIMES,
+    ),
+)
+EVENTS = st.one_of([of_fields(cls) for cls in get_args(HistoryEvent)]) | DEFINITIONS
+
+
+def contents(large: dict[str, LargeValue]) -> dict[str, str | bytes]:
+    """Return what the table `payloads` would give back."""
+    return {
+        digest: value.text if value.text is not None else value.data or b""
+        for digest, value in large.items()
+    }
+
+
+@given(event=EVENTS, seq=st.integers(0, 9), stream=st.sampled_from(Stream), ref=st.integers(0, 9))
+def test_a_row_is_the_same_after_packing_and_unpacking(
+    event: Any, seq: int, stream: Stream, ref: int
+) -> None:
+    """Whatever an event holds, its columns give it back exactly."""
+    row = JournalRow(7, 3, seq, stream, event, ref)
+    large: dict[str, LargeValue] = {}
+    columns = pack(row, large)
+    assert unpack(columns, contents(large)) == row
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=st.lists(EVENTS, min_size=1, max_size=20))
+def test_duckdb_gives_rows_back_exactly(events: list[Any], tmp_path: Any) -> None:
+    """Rows of all kinds read from the file are the rows that were appended."""
+    path = tmp_path / "s.duckdb"
+    path.unlink(missing_ok=True)
+    rows = [JournalRow(n, 5, n, Stream.HISTORY, event) for n, event in enumerate(events, 1)]
+    store = open_store(path)
+    store.recover()
+    store.append(rows, [])
+    assert store.history(5) == rows
+    store.close()
+
+
+@given(record=of_fields(InstanceRecord))
+def test_a_record_is_the_same_after_packing_and_unpacking(record: InstanceRecord) -> None:
+    """Whatever a record holds, its columns give it back exactly and leave it as it was."""
+    large: dict[str, LargeValue] = {}
+    before = msgspec.msgpack.encode(record)
+    *_, text, refs = pack_record(record, large)
+    assert unpack_record(text, decode_refs(refs), contents(large)) == record
+    assert msgspec.msgpack.encode(record) == before
+
+
+@pytest.mark.parametrize("cls", get_args(HistoryEvent))
+def test_every_kind_of_event_has_columns_of_its_own_name(cls: type[Any]) -> None:
+    """The kind is readable in SQL, and no event is left without a layout."""
+    required = {
+        field.name: {datetime: NOW, str: "x", int: 1, float: 0.5}.get(field.type)
+        for field in msgspec.structs.fields(cls)
+        if field.required
+    }
+    if "failure" in required:
+        required["failure"] = FailureDetails(error_type="builtins.ValueError", message="no")
+    if cls.__name__ == "ExecutionCompleted":
+        required["status"] = "Completed"
+    if "entity_ids" in required:
+        required["entity_ids"] = ("@counter@a",)
+    event = msgspec.convert(required, cls, strict=False)
+    columns = pack(JournalRow(1, 1, 1, Stream.HISTORY, event), {})
+    assert columns[5] == cls.__name__
+    assert unpack(columns, {}).event == event
+
+
+def test_columns_show_what_sql_users_filter_on() -> None:
+    """Name, task id and payload are columns; the rest is JSON without the defaults."""
+    event = TaskScheduled(timestamp=NOW, task_id=4, name="fetch", version="v1", input='"Basel"')
+    columns = pack(JournalRow(9, 2, 3, Stream.HISTORY, event, 8), {})
+    expected = (
+        *(9, 2, 3, NOW, "history", "TaskScheduled", "fetch", 4, 8),
+        *('"Basel"', '{"version":"v1"}', None, None),
+    )
+    assert columns == expected
+
+
+def test_infinite_progress_is_kept() -> None:
+    """A number JSON cannot hold is kept all the same."""
+    event = ActivityProgressed(timestamp=NOW, task_id=1, attempt=1, done=math.inf, total=-math.inf)
+    row = JournalRow(1, 1, 1, Stream.HISTORY, event)
+    assert unpack(pack(row, {}), {}) == row
+
+
+@pytest.mark.parametrize("size", [65_536, 65_537])
+def test_values_above_64_kib_leave_the_row(size: int) -> None:
+    """Up to the limit a value is in the row; above it only its digest is."""
+    large: dict[str, LargeValue] = {}
+    event = TaskCompleted(timestamp=NOW, task_id=1, result="x" * size)
+    columns = pack(JournalRow(1, 1, 1, Stream.HISTORY, event), large)
+    out_of_line = size > 65_536
+    assert (columns[9] is None) is out_of_line
+    assert list(large) == ([columns[11]] if out_of_line else [])
+
+
+def test_equal_text_and_bytes_are_different_values() -> None:
+    """JSON text and a blob of the same bytes do not share a digest."""
+    large: dict[str, LargeValue] = {}
+    text = "x" * 70_000
+    for payload in (text, Blob(codec="json", data=text.encode())):
+        event = EventRaised(timestamp=NOW, name="e", input=payload)
+        pack(JournalRow(1, 1, 1, Stream.HISTORY, event), large)
+    assert len(large) == 2
+
+
+def test_an_unknown_kind_is_named() -> None:
+    """A row of a kind that a newer version wrote is refused with its number and kind."""
+    event = TaskFailed(
+        timestamp=NOW, task_id=1, failure=FailureDetails(error_type="E", message="m")
+    )
+    columns = list(pack(JournalRow(17, 1, 1, Stream.HISTORY, event), {}))
+    columns[5] = "TaskTeleported"
+    with pytest.raises(DecodingError, match="Row 17 .*'TaskTeleported' is unknown"):
+        unpack(tuple(columns), {})  # type: ignore[arg-type]
+
+
+def test_a_missing_large_value_is_named() -> None:
+    """A row or record whose large value is gone says so instead of giving nothing."""
+    event = ExecutionStarted(
+        timestamp=NOW, instance_id="a", execution_id="e", name="o", input="x" * 70_000
+    )
+    columns = pack(JournalRow(3, 1, 1, Stream.HISTORY, event), {})
+    with pytest.raises(DecodingError, match=r"Row 3 .* is missing"):
+        unpack(columns, {})
+    record = InstanceRecord(
+        iid=1, instance_id="a", name="o", created_at=NOW, updated_at=NOW, input="x" * 70_000
+    )
+    *_, text, refs = pack_record(record, {})
+    with pytest.raises(DecodingError, match=r"The input of 'a' .* is missing"):
+        unpack_record(text, decode_refs(refs), {})

@@ -1,0 +1,94 @@
+"""Code that blocks is interrupted, its instance parked, and the others go on."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from ipydurable.runtime.core.events import EventRaised
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.requests import Resume
+from tests.support.world import World
+
+
+async def endless(ctx: Any) -> None:
+    while True:
+        pass
+
+
+async def fine(ctx: Any) -> str:
+    return "fine"
+
+
+def step_until_parked(world: World) -> None:
+    """Start the watchdog for this thread and run the blocking turn."""
+    world.engine.watchdog.start()
+    try:
+        world.start("endless")
+    finally:
+        world.engine.watchdog.close()
+
+
+@pytest.mark.parametrize("in_main_thread", [True, False], ids=["signal", "async exception"])
+def test_a_blocking_turn_is_interrupted_and_the_line_is_named(in_main_thread: bool) -> None:
+    world = World()
+    world.engine.watchdog.limit_s = 0.05
+    world.orchestrator(endless)
+    world.orchestrator(fine)
+    if in_main_thread:
+        step_until_parked(world)
+    else:
+        thread = threading.Thread(target=step_until_parked, args=(world,))
+        thread.start()
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+    record = world.record()
+    assert record.status is RuntimeStatus.SUSPENDED
+    assert "test_watchdog.py, line 1" in record.suspend_reason
+    world.start("fine", instance_id="two")
+    assert world.output("two") == "fine"
+
+
+def test_a_parked_instance_goes_on_when_its_code_is_mended() -> None:
+    world = World()
+    world.engine.watchdog.limit_s = 0.05
+    world.orchestrator(endless)
+    step_until_parked(world)
+    world.loader.functions[("endless", "v1")] = fine
+    world.ask(Resume(instance_id="one"))
+    assert world.output() == "fine"
+
+
+def test_long_replays_are_no_blocking(world_with_long_history: World) -> None:
+    """Only the time between two waits counts."""
+    world = world_with_long_history
+    world.engine.watchdog.limit_s = 0.1
+    world.engine.watchdog.start()
+    world.raise_event("go", 1)
+    world.engine.watchdog.close()
+    assert world.output() == 20_000
+
+
+@pytest.fixture
+def world_with_long_history() -> World:
+    world = World(resident=0)
+
+    async def counter(ctx: Any) -> int:
+        for n in range(20_000):
+            await ctx.wait_for_external_event("go")
+        return n + 1
+
+    world.orchestrator(counter)
+    world.start("counter")
+    world.engine.orchestrations._max_resident = 10
+    for _ in range(20_000 - 1):
+        world.engine.orchestrations.send(
+            "one", EventRaised(
+                timestamp=world.clock.now(), name="go"
+            )
+        )
+    world.settle()
+    world.crash()
+    return world

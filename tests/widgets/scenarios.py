@@ -1,0 +1,235 @@
+"""Histories as the engine writes them, for the tests and pictures of the views."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from ipydurable.runtime.core import events as ev
+from ipydurable.runtime.core.failure import FailureDetails
+from ipydurable.runtime.core.records import InstanceRecord, fold
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.ports import InstanceUpdate, RunningAttempt
+
+START = datetime(2026, 11, 21, 9, 30)
+BOOM = FailureDetails(
+    error_type="builtins.ConnectionError",
+    message="api.weather.example refused the connection",
+    stack_trace=(
+        "Traceback (most recent call last):\n"
+        '  File "Cell In[3]", line 4, in fetch\n'
+        "    return client.get(city)\n"
+        "ConnectionError: api.weather.example refused the connection"
+    ),
+    cause=FailureDetails(error_type="builtins.OSError", message="[Errno 111]"),
+)
+
+
+def at(seconds: float) -> datetime:
+    """Return the moment `seconds` after the start."""
+    return START + timedelta(seconds=seconds)
+
+
+class Story:
+    """Collects the history of one instance, told in any order, and plays it back."""
+
+    def __init__(self, name: str = "report", instance_id: str = "report-7f3a") -> None:
+        self.name = name
+        self.instance_id = instance_id
+        self.events: list[tuple[float, ev.HistoryEvent]] = []
+        self.attempts: list[tuple[float, float, RunningAttempt]] = []
+        self._task_id = 0
+        self.tell(
+            ev.ExecutionStarted(
+                timestamp=at(0),
+                instance_id=instance_id,
+                execution_id="e1",
+                name=name,
+                version="c0ffee",
+                input='["Basel", "Zürich"]',
+            )
+        )
+
+    def tell(self, event: ev.HistoryEvent) -> None:
+        """Add an event at its own time."""
+        self.events.append(((event.timestamp - START).total_seconds(), event))
+
+    def next_id(self) -> int:
+        """Draw an action id."""
+        self._task_id += 1
+        return self._task_id
+
+    def activity(
+        self,
+        name: str,
+        scheduled: float,
+        started: float,
+        ended: float | None,
+        *,
+        input: str = '"Basel"',
+        failure: FailureDetails | None = None,
+        origin: int = 0,
+        worker: str = "process 4711",
+    ) -> int:
+        """Tell one attempt of an activity; returns its action id."""
+        task_id = self.next_id()
+        self.tell(
+            ev.TaskScheduled(
+                timestamp=at(scheduled), task_id=task_id, name=name, input=input, origin=origin
+            )
+        )
+        running = RunningAttempt(task_id=task_id, number=1, started_at=at(started), worker=worker)
+        self.attempts.append((started, float("inf") if ended is None else ended, running))
+        if ended is not None:
+            record = ev.AttemptRecord(started_at=at(started), worker=worker, version="5ca1ab1e")
+            if failure is None:
+                self.tell(
+                    ev.TaskCompleted(
+                        timestamp=at(ended), task_id=task_id, result='{"t": 7.5}', attempt=record
+                    )
+                )
+            else:
+                self.tell(
+                    ev.TaskFailed(
+                        timestamp=at(ended), task_id=task_id, failure=failure, attempt=record
+                    )
+                )
+        return task_id
+
+    def timer(self, created: float, fires: float, *, fired: bool = True, origin: int = 0) -> int:
+        """Tell a timer, or the delay before a retry of `origin`; returns its action id."""
+        task_id = self.next_id()
+        self.tell(
+            ev.TimerCreated(
+                timestamp=at(created), task_id=task_id, fire_at=at(fires), origin=origin
+            )
+        )
+        if fired:
+            self.tell(ev.TimerFired(timestamp=at(fires), task_id=task_id, fire_at=at(fires)))
+        return task_id
+
+    def end(
+        self,
+        seconds: float,
+        status: RuntimeStatus = RuntimeStatus.COMPLETED,
+        *,
+        result: str | None = None,
+        failure: FailureDetails | None = None,
+    ) -> None:
+        """Tell how the execution ended."""
+        self.tell(
+            ev.ExecutionCompleted(
+                timestamp=at(seconds), status=status, result=result, failure=failure
+            )
+        )
+
+    def rows(self) -> list[tuple[int, ev.HistoryEvent]]:
+        """Return the history in order, with sequence numbers."""
+        ordered = sorted(self.events, key=lambda told: told[0])
+        return [(seq, event) for seq, (_, event) in enumerate(ordered, 1)]
+
+    def updates(self, *moments: float) -> Iterator[InstanceUpdate]:
+        """Yield what a subscriber is told at each moment (seconds): everything, then the news."""
+        record = InstanceRecord(
+            iid=1, instance_id=self.instance_id, name=self.name, created_at=at(0), updated_at=at(0)
+        )
+        rows, told = self.rows(), 0
+        for moment in moments:
+            news = []
+            while told < len(rows) and rows[told][1].timestamp <= at(moment):
+                news.append(rows[told])
+                folded = fold(record, 1, *rows[told])
+                assert folded is not None
+                record = folded
+                told += 1
+            running = [attempt for start, end, attempt in self.attempts if start <= moment < end]
+            yield InstanceUpdate(record=record, events=news, running=running, now=at(moment))
+
+
+def small(cities: int = 6) -> Story:
+    """A report: some fetches with a retry, a timer, an entity call, an event, a summary."""
+    story = Story()
+    names = ["Basel", "Zürich", "Genève", "Lugano", "Bern", "Chur", "Sion", "Aarau"]
+    for n in range(cities):
+        story.activity("fetch", 0.02, 0.1 + n * 0.12, 1.4 + n * 0.55, input=f'"{names[n % 8]}"')
+    first = story.activity("convert", 0.02, 0.3, 0.9, failure=BOOM, input='{"unit": "°C"}')
+    story.timer(0.9, 1.9, origin=first)
+    story.activity("convert", 1.9, 2.0, 2.7, failure=BOOM, origin=first)
+    story.timer(2.7, 4.7, origin=first)
+    story.activity("convert", 4.7, 4.75, 5.6, origin=first)
+    call = story.next_id()
+    story.tell(
+        ev.EntityOperationCalled(
+            timestamp=at(5.6),
+            task_id=call,
+            entity_id="@budget@team-a",
+            operation="spend",
+            input="12",
+        )
+    )
+    story.tell(ev.EntityOperationCompleted(timestamp=at(5.9), task_id=call, result="88"))
+    story.timer(5.9, 7.4)
+    story.tell(ev.EventRaised(timestamp=at(7.8), name="approve", input='{"by": "Ana"}'))
+    story.activity("summarise", 7.8, 7.9, 9.6, input="[7.5, 8.1, 6.9]")
+    story.end(9.62, result='{"mean": 7.5, "cities": 6}')
+    return story
+
+
+def fan_out(count: int, workers: int = 40, fail: float = 0.01, seed: int = 3) -> Story:
+    """`count` fetches on `workers` processes, between a plan and a summary."""
+    random.seed(seed)
+    story = Story("crawl", "crawl-2026-11-21")
+    story.activity("plan", 0, 0.02, 0.4, input="null")
+    free = [0.45] * workers
+    last = 0.0
+    for n in range(count):
+        start = min(free)
+        end = start + random.lognormvariate(-0.6, 0.55)
+        free[free.index(start)] = end
+        failure = BOOM if random.random() < fail else None
+        story.activity(
+            "fetch",
+            0.45,
+            start,
+            end,
+            input=f'"page-{n:05}"',
+            failure=failure,
+            worker=f"process {4700 + n % workers}",
+        )
+        last = max(last, end)
+    story.activity("summarise", last, last + 0.05, last + 1.2, input="null")
+    story.end(last + 1.21, result='"done"')
+    return story
+
+
+def failed() -> Story:
+    """A run whose last activity fails for good."""
+    story = Story("import_orders", "orders-31")
+    for n, name in enumerate(("download", "validate", "clean")):
+        story.activity(name, n * 1.2, n * 1.2 + 0.05, n * 1.2 + 1.1, input='"orders.csv"')
+    first = story.activity("load", 3.6, 3.7, 4.3, failure=BOOM)
+    story.timer(4.3, 5.3, origin=first)
+    story.activity("load", 5.3, 5.4, 6.2, failure=BOOM, origin=first)
+    story.end(
+        6.25,
+        RuntimeStatus.FAILED,
+        failure=FailureDetails(
+            error_type="ipydurable.TaskFailedError",
+            message="activity load (task 4) failed: ConnectionError: api.weather.example refused "
+            "the connection",
+            stack_trace='Traceback (most recent call last):\n  File "Cell In[5]", line 7, in '
+            "import_orders\nTaskFailedError: …",
+            cause=BOOM,
+        ),
+    )
+    return story
+
+
+def waiting() -> Story:
+    """A run that fetched, waited an hour for a timer, went on, and waits for an approval."""
+    story = Story("approval", "approval-12")
+    story.activity("prepare", 0, 0.1, 2.2, input='"contract 12"')
+    story.timer(2.3, 3600)
+    story.activity("remind", 3600, 3600.1, 3601.4, input='"ana@example.org"')
+    return story

@@ -1,0 +1,332 @@
+"""The timeline as HTML that needs no kernel, no script and no style sheet.
+
+Inline SVG whose text takes the page's colour, so that it reads on light and dark alike. Where a
+page strips SVG (GitHub does), the heading and the table below it are left.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from ipydurable.runtime.core.status import RuntimeStatus
+
+from .layout import (
+    Band,
+    Bin,
+    TimeScale,
+    arrange,
+    density,
+    duration_ms,
+    duration_words,
+    quantiles,
+    total_ms,
+)
+from .text import (
+    POINT_SIGN,
+    STATE_SIGNS,
+    STATUS_SIGNS,
+    band_title,
+    counts_words,
+    row_title,
+    waiting_words,
+)
+from .view_models import TimelineModel
+from .views import Header, Outcome, RowState, RowView, Span, shorten
+
+__all__ = ["static_html"]
+
+# Mid tones: at least 3:1 against white and against Lab's dark background (WCAG 1.4.11).
+BLUE, GREEN, RED, AMBER, GREY = "#3a7fd5", "#2b9457", "#d64545", "#b07a00", "#858a93"
+STATE_COLOURS = {
+    RowState.QUEUED: GREY,
+    RowState.RUNNING: BLUE,
+    RowState.WAITING: AMBER,
+    RowState.COMPLETED: GREEN,
+    RowState.FAILED: RED,
+    RowState.ABANDONED: GREY,
+}
+STATUS_COLOURS = {
+    RuntimeStatus.PENDING: GREY,
+    RuntimeStatus.RUNNING: BLUE,
+    RuntimeStatus.SUSPENDED: AMBER,
+    RuntimeStatus.COMPLETED: GREEN,
+    RuntimeStatus.FAILED: RED,
+    RuntimeStatus.TERMINATED: GREY,
+    RuntimeStatus.CONTINUED_AS_NEW: BLUE,
+}
+_OUTCOME_COLOURS = {
+    Outcome.OPEN: BLUE,
+    Outcome.COMPLETED: GREEN,
+    Outcome.FAILED: RED,
+    Outcome.LOST: RED,
+    Outcome.ABANDONED: GREY,
+}
+_WIDTH, _LABEL, _RIGHT, _ROW, _BAND, _AXIS = 960, 250, 86, 22, 52, 24
+_PLOT = _WIDTH - _LABEL - _RIGHT
+_BINS = 160
+_MAX_ITEMS = 80
+_FAILURES_LISTED = 10
+_LABEL_CHARS = 34
+_HINT_AT_LEAST = 4
+_FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif)"
+
+
+def static_html(model: TimelineModel) -> str:
+    """Return a timeline as a self-contained piece of HTML, under 100 KB for any history.
+
+    Args:
+        model: What to show.
+
+    Raises:
+        ValueError: Nothing was applied to the model yet.
+    """
+    header, rows = model.header(), model.rows()
+    items = arrange(header, rows)
+    left_out = len(items) - _MAX_ITEMS
+    parts = [f'<div style="{_FONT};font-size:13px;max-width:{_WIDTH}px">', *_heading(header)]
+    if rows:
+        parts.extend(_drawing(header, rows, items[:_MAX_ITEMS]))
+        if left_out > 0:
+            parts.append(f"<p>… {left_out:,} more rows</p>")
+        parts.extend(_table(header, items[:_MAX_ITEMS]))
+    if header.message is not None and header.message.trace:
+        trace = escape(header.message.trace[-4000:])
+        parts.append(f"<details><summary>Traceback</summary><pre>{trace}</pre></details>")
+    parts.append("</div>")
+    return "".join(parts)
+
+
+def _heading(header: Header) -> list[str]:
+    colour = STATUS_COLOURS[header.status]
+    parts = [
+        (
+            f'<div style="padding:2px 0 6px"><b style="font-size:14px">{escape(header.name)}</b> '
+            f'&nbsp;<b style="color:{colour}">{STATUS_SIGNS[header.status]} {header.status}</b> '
+            f"&nbsp;{duration_words(total_ms(header))} &nbsp;"
+            f"<code>{escape(header.instance_id)}</code></div>"
+        )
+    ]
+    words = counts_words(header.counts)
+    if header.generation:
+        words = f"generation {header.generation + 1:,} · {words}".rstrip(" ·")
+    if words:
+        parts.append(f"<div>{words}</div>")
+    if header.waiting:
+        waits = " and ".join(waiting_words(one, header.now) for one in header.waiting)
+        parts.append(f"<div>waits for {escape(waits)}</div>")
+    if header.message is not None:
+        parts.append(
+            f'<div><b style="color:{colour}">{header.message.kind}</b>: '
+            f"{escape(shorten(header.message.text, 500))}</div>"
+        )
+    if header.output:
+        parts.append(f"<div>output: <code>{escape(header.output)}</code></div>")
+    return parts
+
+
+def _drawing(header: Header, rows: list[RowView], items: list[Band | RowView]) -> list[str]:
+    now = float(total_ms(header))
+    scale = TimeScale(rows, now)
+    height = _AXIS + sum(_BAND if isinstance(item, Band) else _ROW for item in items) + 4
+    parts = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+            f'width="100%" role="img" aria-label="Timeline of {escape(header.name)}" '
+            'font-family="system-ui,sans-serif" font-size="12" fill="currentColor" '
+            f'style="{_FONT}">'
+            # Hatching for what is queued; the id is shared by all timelines of a page, and so is
+            # what it stands for.
+            '<defs><pattern id="ipd-q" width="5" height="5" patternUnits="userSpaceOnUse" '
+            'patternTransform="rotate(45)"><path d="M0 0V5" stroke="currentColor" '
+            'stroke-opacity=".45" stroke-width="2"/></pattern></defs>'
+        ),
+        *_axis(scale, height),
+    ]
+    y = _AXIS
+    for item in items:
+        if isinstance(item, Band):
+            parts.extend(_band(item, scale, now, y))
+            y += _BAND
+        else:
+            parts.extend(_row(item, header, scale, now, y))
+            y += _ROW
+    parts.append("</svg>")
+    return parts
+
+
+def _x(scale: TimeScale, at: float) -> float:
+    return _LABEL + scale.x(at) * _PLOT
+
+
+def _axis(scale: TimeScale, height: int) -> list[str]:
+    parts = []
+    for place, label in scale.ticks(7):
+        x = round(_LABEL + place * _PLOT, 1)
+        parts.append(
+            f'<path d="M{x} {_AXIS - 6}V{height}" stroke="currentColor" stroke-opacity=".13"/>'
+            f'<text x="{x}" y="12" text-anchor="middle" font-size="11" fill-opacity=".7">'
+            f"{label}</text>"
+        )
+    for cut in scale.breaks:
+        x = round(_LABEL + (cut.x0 + cut.x1) / 2 * _PLOT, 1)
+        parts.append(
+            f'<path d="M{x - 5} {height}V{_AXIS - 6}m4 0V{height}" stroke="currentColor" '
+            f'stroke-opacity=".35" stroke-dasharray="3 3" fill="none"><title>nothing ran for '
+            f"{duration_words(cut.t1 - cut.t0)}</title></path>"
+            f'<text x="{x}" y="12" text-anchor="middle" font-size="10" font-style="italic" '
+            f'fill-opacity=".7">{duration_words(cut.t1 - cut.t0)}</text>'
+        )
+    return parts
+
+
+def _label(sign: str, colour: str, title: str, hint: str, y: float) -> str:
+    shown = shorten(title, _LABEL_CHARS - 4)
+    left = _LABEL_CHARS - len(shown)
+    rest = shorten(hint, left) if left > _HINT_AT_LEAST else ""
+    dim = f'<tspan fill-opacity=".65"> {escape(rest)}</tspan>' if rest else ""
+    return (
+        f'<text x="2" y="{y}" fill="{colour}" font-weight="bold">{sign}</text>'
+        f'<text x="20" y="{y}">{escape(shown)}{dim}</text>'
+    )
+
+
+def _row(row: RowView, header: Header, scale: TimeScale, now: float, y: int) -> list[str]:
+    point = header.groups[row.group].kind.is_point
+    title = row_title(row, header)
+    sign, colour = (
+        (POINT_SIGN, BLUE) if point else (STATE_SIGNS[row.state], STATE_COLOURS[row.state])
+    )
+    parts = [f"<g><title>{escape(' '.join(filter(None, (title, row.hint, row.note))))}</title>"]
+    parts.append(_label(sign, colour, title, row.hint, y + 15))
+    if point:
+        x = _x(scale, row.spans[0].scheduled)
+        parts.append(f'<path d="M{x:.1f} {y + 5}l5 6l-5 6l-5 -6z" fill="{BLUE}"/></g>')
+        return parts
+    before: Span | None = None
+    for span in row.spans:
+        if before is not None and before.ended is not None:
+            parts.append(_gap(scale, before.ended, span.scheduled, y))
+        parts.append(_bars(scale, span, now, y, waiting=row.state is RowState.WAITING))
+        before = span
+    if row.due is not None and before is not None and before.ended is not None:
+        parts.append(_gap(scale, before.ended, now, y))
+    taken = duration_ms(row, now)
+    if taken is not None:
+        parts.append(
+            f'<text x="{_WIDTH - 4}" y="{y + 15}" text-anchor="end" font-size="11" '
+            f'fill-opacity=".8">{duration_words(taken)}</text>'
+        )
+    parts.append("</g>")
+    return parts
+
+
+def _bars(scale: TimeScale, span: Span, now: float, y: int, *, waiting: bool) -> str:
+    end = now if span.ended is None else span.ended
+    x0, x2 = _x(scale, span.scheduled), _x(scale, end)
+    if span.started is None:
+        if waiting or span.outcome is not Outcome.OPEN:
+            return _gap(scale, span.scheduled, end, y)
+        return _rect(x0, x2, y, 'fill="url(#ipd-q)"')
+    x1 = _x(scale, span.started)
+    queued = _rect(x0, x1, y, 'fill="url(#ipd-q)"') if x1 - x0 >= 1 else ""
+    return queued + _rect(x1, x2, y, f'fill="{_OUTCOME_COLOURS[span.outcome]}"')
+
+
+def _rect(x0: float, x1: float, y: int, paint: str) -> str:
+    width = max(2.0, x1 - x0)
+    return f'<rect x="{x0:.1f}" y="{y + 5}" width="{width:.1f}" height="12" rx="2" {paint}/>'
+
+
+def _gap(scale: TimeScale, start: float, end: float, y: int) -> str:
+    """Draw time in which a row waits: a thin line, for timers, locks and back-offs."""
+    x0, x1 = _x(scale, start), _x(scale, end)
+    return (
+        f'<path d="M{x0:.1f} {y + 11}H{max(x1, x0 + 1):.1f}" stroke="{AMBER}" '
+        'stroke-width="2" stroke-dasharray="1 3" stroke-linecap="round"/>'
+    )
+
+
+def _band(band: Band, scale: TimeScale, now: float, y: int) -> list[str]:
+    counts = band.group.counts
+    order = (RowState.RUNNING, RowState.FAILED, RowState.WAITING, RowState.QUEUED)
+    state = next((one for one in order if counts[one]), RowState.COMPLETED)
+    parts = [_label(STATE_SIGNS[state], STATE_COLOURS[state], band_title(band), "", y + 17)]
+    signs = "  ".join(
+        f'<tspan fill="{STATE_COLOURS[one]}">{STATE_SIGNS[one]} {counts[one]:,}</tspan>'
+        for one in (RowState.COMPLETED, *order, RowState.ABANDONED)
+        if counts[one]
+    )
+    parts.append(f'<text x="20" y="{y + 35}" font-size="11">{signs}</text>')
+    parts.extend(_strip(density(band.rows, scale, _BINS, now), y))
+    found = quantiles(band.rows)
+    if found is not None:
+        p50, p95, longest = map(duration_words, found)
+        parts.append(
+            f'<text x="{_LABEL}" y="{y + 46}" font-size="11" fill-opacity=".7">'
+            f"p50 {p50} · p95 {p95} · max {longest}</text>"
+        )
+    return parts
+
+
+def _strip(bins: list[Bin], y: int) -> list[str]:
+    """Draw a density strip: how many were at work over time, failures at the bottom."""
+    top = max((one.total for one in bins), default=0.0) or 1.0
+    base, height, width = y + 34, 28.0, _PLOT / len(bins)
+    layers: list[tuple[str, list[float]]] = [
+        (RED, [one.failed for one in bins]),
+        (BLUE, [one.running for one in bins]),
+        (GREEN, [one.completed for one in bins]),
+    ]
+    parts = [f'<path d="M{_LABEL} {base}.5h{_PLOT}" stroke="currentColor" stroke-opacity=".25"/>']
+    floor = [0.0] * len(bins)
+    for colour, values in layers:
+        steps = []
+        for index, value in enumerate(values):
+            if value > 0:
+                high = max(value / top * height, 2.0 if colour == RED else 0.7)
+                x = _LABEL + index * width
+                steps.append(
+                    f"M{x:.1f} {base - floor[index]:.1f}v{-high:.1f}h{width:.1f}v{high:.1f}z"
+                )
+                floor[index] += high
+        if steps:
+            parts.append(f'<path d="{"".join(steps)}" fill="{colour}"/>')
+    return parts
+
+
+def _table(header: Header, items: list[Band | RowView]) -> list[str]:
+    parts = [
+        (
+            "<details><summary>As a table</summary><table><thead><tr><th>operation</th>"
+            "<th>state</th><th>started after</th><th>duration</th><th>note</th></tr></thead><tbody>"
+        )
+    ]
+    for item in items:
+        if isinstance(item, Band):
+            found = quantiles(item.rows)
+            taken = "" if found is None else f"p50 {duration_words(found[0])}"
+            cells = [band_title(item), counts_words(item.group.counts), "", taken, ""]
+            failed = [row for row in item.rows[:_FAILURES_LISTED] if row.note]
+            parts.append(_table_row(cells))
+            parts.extend(_table_row(_cells(row, header)) for row in failed)
+        else:
+            parts.append(_table_row(_cells(item, header)))
+    parts.append("</tbody></table></details>")
+    return parts
+
+
+def _cells(row: RowView, header: Header) -> list[str]:
+    taken = duration_ms(row)
+    begun = row.spans[0].scheduled if row.spans[0].started is None else row.spans[0].started
+    retried = f" ({len(row.spans)} attempts)" if len(row.spans) > 1 else ""
+    return [
+        f"{row_title(row, header)} {row.hint}".strip(),
+        f"{STATE_SIGNS[row.state]} {row.state.name.lower()}{retried}",
+        duration_words(begun),
+        "" if taken is None else duration_words(taken),
+        row.note,
+    ]
+
+
+def _table_row(cells: list[str]) -> str:
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -1,0 +1,170 @@
+"""The live timeline: an anywidget that shows a `TimelineModel` and follows its updates."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import msgspec
+import traitlets
+
+from ipydurable.runtime.ports import InstanceUpdate
+
+from .static_render import static_html
+from .text import text
+from .view_models import TimelineModel
+from .views import RowView
+
+__all__ = ["MIN_INTERVAL_S", "PAGES", "RowLog", "Timeline"]
+
+MIN_INTERVAL_S = 0.1
+"""Seconds between two messages to the browser."""
+PAGES = 64
+_PAGE_BYTES = 16_384
+_STATIC = Path(__file__).parent / "static"
+
+
+class RowLog:
+    """Rows as the browser gets them: an append-only log in pages, later entries win.
+
+    Only the pages that grew are sent again, and all pages together are always the whole state: a
+    view mounted later needs nothing else. Pages hold more as the log grows, so that a fixed number
+    of traits is enough for any history.
+    """
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.json.Encoder()
+        self._pages: list[list[str]] = [[]]
+        self._sizes = [0]
+
+    def append(self, rows: Iterable[RowView]) -> dict[int, str]:
+        """Add rows and return the pages that changed: page number to JSON array."""
+        first = len(self._pages) - 1
+        grown = False
+        for row in rows:
+            if self._sizes[-1] >= _PAGE_BYTES << (len(self._pages) // 8) and (
+                len(self._pages) < PAGES
+            ):
+                self._pages.append([])
+                self._sizes.append(0)
+            entry = self._encoder.encode(row).decode()
+            self._pages[-1].append(entry)
+            self._sizes[-1] += len(entry)
+            grown = True
+        if not grown:
+            return {}
+        return {
+            number: f"[{','.join(self._pages[number])}]"
+            for number in range(first, len(self._pages))
+        }
+
+
+class Timeline(anywidget.AnyWidget):
+    """A live timeline of one instance.
+
+    Bars grow in the browser by its own clock; the kernel sends only what happened, at most every
+    `MIN_INTERVAL_S`, and nothing while nothing happens. All state is in traits.
+
+    Args:
+        model: What to show; by default a new, empty one. From here on it belongs to the widget:
+            feed it through `update` only.
+    """
+
+    _esm = _STATIC / "timeline.js"
+    _css = _STATIC / "timeline.css"
+
+    header = traitlets.Dict().tag(sync=True)
+    detail = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, model: TimelineModel | None = None) -> None:
+        self.model = model if model is not None else TimelineModel()
+        # Updates come on a subscriber's thread, questions of the browser on one of the kernel's.
+        self._lock = threading.RLock()
+        self._log = RowLog()
+        self._epoch = self.model.epoch
+        self._asked: int | None = None
+        self._last_sent_s = 0.0
+        self._timer: threading.Timer | None = None
+        # Before the base class opens the comm, so that its first message holds them.
+        self.add_traits(**{f"page_{n}": traitlets.Unicode().tag(sync=True) for n in range(PAGES)})
+        if self.model.record is not None:
+            self.model.take_changes()
+            self._show(self.model.rows())
+        super().__init__()
+        self.on_msg(self._on_message)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the instance is in a final status: time to show the static form instead."""
+        return self.model.finished
+
+    def update(self, update: InstanceUpdate) -> None:
+        """Fold an update and show it soon. May be called from any thread.
+
+        Args:
+            update: As the host sent it; see `TimelineModel.apply`.
+        """
+        with self._lock:
+            self.model.apply(update)
+            wait_s = self._last_sent_s + MIN_INTERVAL_S - time.monotonic()
+            if wait_s <= 0 or self.finished:
+                self._send_changes()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait_s, self._send_changes)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def close(self) -> None:
+        """Stop sending and free the widget."""
+        with self._lock:
+            self._stop_timer()
+        super().close()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the live view, and its static forms for viewers that have no kernel."""
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        with self._lock:
+            if self.model.record is not None:
+                data["text/html"] = static_html(self.model)
+                data["text/plain"] = text(self.model)
+        return data, metadata
+
+    def _send_changes(self) -> None:
+        with self._lock:
+            self._stop_timer()
+            self._last_sent_s = time.monotonic()
+            with self.hold_sync():
+                changes = self.model.take_changes()
+                self._show(changes)
+                if any(row.index == self._asked for row in changes):
+                    self._show_detail()
+
+    def _show(self, rows: list[RowView]) -> None:
+        if self._epoch != self.model.epoch:
+            self._epoch = self.model.epoch
+            self._log, self._asked, self.detail = RowLog(), None, {}
+            for number in range(PAGES):
+                self.set_trait(f"page_{number}", "")
+        for number, page in self._log.append(rows).items():
+            self.set_trait(f"page_{number}", page)
+        self.header = msgspec.to_builtins(self.model.header())
+
+    def _show_detail(self) -> None:
+        found = None if self._asked is None else self.model.detail(self._asked)
+        self.detail = {} if found is None else msgspec.to_builtins(found)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _on_message(self, _: object, content: Any, __: object) -> None:
+        """Answer the browser's question for a row: `{"detail": index}`, null when it is closed."""
+        index = content.get("detail") if isinstance(content, dict) else None
+        with self._lock:
+            self._asked = index if isinstance(index, int) else None
+            self._show_detail()
