@@ -78,7 +78,6 @@ class Completion:
         self._session = session
         self._ids: Recent[list[str]] = Recent([])
         self._names: Recent[list[tuple[Kind, str]]] = Recent([])
-        self.match = context_matcher(identifier="ipydurable")(self._match)
 
     def candidates(self, text: str) -> tuple[str, list[str]] | None:
         """Return what can stand at the end of a line.
@@ -109,7 +108,9 @@ class Completion:
             found = possible
         return typed, [one for one in found if one.startswith(typed)]
 
-    def _match(self, context: CompletionContext) -> SimpleMatcherResult:
+    @context_matcher(identifier="ipydurable")
+    def match(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Answer IPython's completer."""
         found = self.candidates(context.text_until_cursor)
         if found is None:
             return {"completions": [], "suppress": False}

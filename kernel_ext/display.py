@@ -35,6 +35,8 @@ __all__ = [
     "definitions_frame",
     "instances_frame",
     "is_notebook",
+    "show",
+    "show_replaceable",
     "take_snapshot",
 ]
 
@@ -63,6 +65,20 @@ def current_shell() -> InteractiveShell | None:
 def is_notebook(shell: InteractiveShell | None) -> bool:
     """Whether the shell belongs to a Jupyter kernel, so that its outputs can be live."""
     return getattr(shell, "kernel", None) is not None
+
+
+def show(what: Any) -> None:
+    """Show something below the cell that runs now."""
+    from IPython.display import display
+
+    display(what)  # type: ignore[no-untyped-call]
+
+
+def show_replaceable(what: Any) -> Any:
+    """Show something, and return the handle by whose `update` it is replaced in place."""
+    from IPython.display import display
+
+    return display(what, display_id=True)  # type: ignore[no-untyped-call]
 
 
 class Line:
@@ -248,14 +264,12 @@ class TimelineView:
     def _ipython_display_(self) -> None:
         if not is_notebook(current_shell()):
             raise NotImplementedError  # IPython then asks for the mime bundle.
-        from IPython.display import display
-
         widget = self._follow()
         with self._lock:
             if self.settled.done():
-                display(Static(widget.model))
+                show(Static(widget.model))
             else:
-                self._outputs.append(display(widget, display_id=True))
+                self._outputs.append(show_replaceable(widget))
 
     def _follow(self) -> Timeline:
         if self._widget is None:

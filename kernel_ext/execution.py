@@ -1,5 +1,7 @@
 """Runs the body of a cell that defines a durable function, with errors as if it had no magic."""
 
+# IPython's compiler is half typed:
+# mypy: disable-error-code="no-untyped-call, arg-type"
 from __future__ import annotations
 
 import contextlib
@@ -83,7 +85,7 @@ def run_definition_cell(
         found = find_definition(source, kind, name)
     except SyntaxError as error:
         shown = shell.SyntaxTB.structured_traceback(SyntaxError, error, [])
-        raise CellSyntaxError(str(error), "\n".join(shown)) from None
+        raise CellSyntaxError(f"{error.msg}, line {error.lineno}", "\n".join(shown)) from None
     try:
         exec(code, shell.user_ns)  # noqa: S102  (running the user's cell is the purpose)
     except BaseException as error:

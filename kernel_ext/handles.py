@@ -13,7 +13,7 @@ from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
 
-from .display import Static, TimelineView, current_shell, is_notebook, take_snapshot
+from .display import Static, TimelineView, current_shell, is_notebook, show, take_snapshot
 
 __all__ = ["NotebookInstance"]
 
@@ -74,10 +74,8 @@ class NotebookInstance(InstanceHandle):
 
     def show(self) -> None:
         """Show the live timeline below this cell."""
-        from IPython.display import display
-
         shell = current_shell()
-        display(self.timeline())
+        show(self.timeline())
         self._shown_in = None if shell is None else shell.execution_count
 
     def _wait_here(self, timeout: float | None) -> InstanceRecord:

@@ -1,5 +1,7 @@
 """The magics: %%activity, %%orchestrator and %durable."""
 
+# as IPython's decorators are:
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
 from __future__ import annotations
 
 import atexit
@@ -10,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
-from IPython.display import display
 from traitlets import Bool, Unicode, observe
 
 from ipydurable.runtime.client import DurableClient
 
 from .arguments import EXECUTORS, ArgumentError, activity_options
 from .completion import Completion
-from .display import Line, defined_line, is_notebook
+from .display import Line, defined_line, is_notebook, show, show_replaceable
 from .execution import run_definition_cell
 from .functions import ActivityFunction, DurableFunction, OrchestratorFunction
 from .session import SESSIONS, DurableSession, host_client
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DurableMagics", "load", "unload"]
 
-_KNOWN_AT_ONCE_S = 0.25
+_KNOWN_AT_ONCE_S = 0.2
 
 
 @magics_class
@@ -46,7 +47,6 @@ class DurableMagics(Magics):
         super().__init__(shell)
         self._shell = shell
         self.session = self._connect(self.store)
-        SESSIONS[shell] = self.session
         self._subcommands = Subcommands(lambda: self.session, self.open)
         self.completion = Completion(lambda: self.session)
 
@@ -70,7 +70,7 @@ class DurableMagics(Magics):
 
         `fetch("Basel")` in a plain cell just runs it.
         """
-        given = vars(parse_argstring(self.activity, line))
+        given = dict(vars(parse_argstring(self.activity, line)))
         name = given.pop("name")
         try:
             options = activity_options(**given)
@@ -151,12 +151,13 @@ class DurableMagics(Magics):
         """Say which store is used, and as soon as it is known whether it opened."""
         store, connection = self.session.store, self.session.connection
         wait_for([connection], timeout=_KNOWN_AT_ONCE_S)
-        if not is_notebook(self._shell):
-            display(_greeting(store, connection))
-            return
-        output = display(_greeting(store, connection), display_id=True)
-        if not connection.done():
+        if connection.done():
+            show(_greeting(store, connection))
+        elif is_notebook(self._shell):
+            output = show_replaceable(Line("durable store", store, "is being opened"))
             connection.add_done_callback(lambda done: output.update(_greeting(store, done)))
+        else:
+            show(Line("durable store", store))
 
     def close(self) -> None:
         """End the session; what runs goes on."""
@@ -187,12 +188,13 @@ class DurableMagics(Magics):
         self._shell.user_ns[variable] = function
         before = self.session.sent(function.kind, function.name)
         defined = self.session.define(function)
-        display(defined_line(function, defined, before.number if before else 0))
+        show(defined_line(function, defined, before.number if before else 0))
 
 
 def load(shell: InteractiveShell) -> None:
     """Add magics and completion to a shell, and connect to its store in the background."""
     magics = DurableMagics(shell)
+    SESSIONS[shell] = magics.session
     shell.register_magics(magics)
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(magics.completion.match)
@@ -219,8 +221,6 @@ def unload(shell: InteractiveShell) -> None:
 
 
 def _greeting(store: str, connection: Future[DurableClient]) -> Line:
-    if not connection.done():
-        return Line("durable store", store, "is being opened")
     error = connection.exception()
     if error is not None:
         return Line("durable store", store, "did not open", [str(error)], tone="error")

@@ -23,7 +23,7 @@ from ipydurable.runtime.definitions import Kind
 from ipydurable.runtime.ports import InstanceQuery
 
 from .arguments import parse_status
-from .display import Line, TimelineView, current_shell, instances_frame, is_notebook
+from .display import Line, TimelineView, current_shell, instances_frame, is_notebook, show
 from .functions import DECLARED, DurableFunction, OrchestratorFunction
 from .handles import NotebookInstance
 
@@ -188,7 +188,8 @@ class DurableSession:
 
     def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return the answer to a read-only SQL query; see `ipydurable.sql`."""
-        return self.client.sql(text, parameters).to_pandas()
+        frame: pd.DataFrame = self.client.sql(text, parameters).to_pandas()
+        return frame
 
     def take_over(self, other: DurableSession) -> None:
         """Know the definitions of another session too; they are sent when they are needed."""
@@ -266,10 +267,8 @@ class DurableSession:
         if count <= _TIMELINES_PER_CELL:
             handle.show()
         elif count == _TIMELINES_PER_CELL + 1:
-            from IPython.display import display
-
             more = "Further instances of this cell are not shown: %durable list, or run.timeline()"
-            display(Line(detail=more))
+            show(Line(detail=more))
 
 
 def current_session() -> DurableSession:

@@ -1,5 +1,7 @@
 """What `%durable` does: each subcommand parses its words, asks the session, returns a display."""
 
+# IPython's magic arguments are untyped:
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import re
@@ -10,7 +12,7 @@ from typing import Any, NamedTuple
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
-from ipydurable.runtime.core.errors import QueryError, UnknownDefinitionError
+from ipydurable.runtime.core.errors import DurableError, QueryError
 from ipydurable.runtime.definitions import Kind
 
 from .arguments import ArgumentError, near, parse_json, take_option
@@ -144,7 +146,7 @@ class Subcommands:
         name, text = _take_word(rest)
         if not name:
             raise UsageError(f"Usage: %durable {SUBCOMMANDS['start'].usage}")
-        args = ()
+        args: tuple[Any, ...] = ()
         if text.strip():
             args = (parse_json(text, f'%durable start {name} ["Basel", "Zürich"]'),)
         return self._session().start(name, args, instance_id=instance_id)
@@ -181,7 +183,10 @@ class Subcommands:
         found = [one for kind in Kind for one in client.versions(kind, name)]
         if not found:
             known = {one.name for one in client.definitions()}
-            raise UnknownDefinitionError("definition", name, _near_names(name, known))
+            raise DurableError(
+                f"Nothing named {name!r} is defined in {self._session().store}"
+                f"{near(name, known)}. %durable definitions lists what is."
+            )
         return definitions_frame(found)
 
     def _sql(self, rest: str) -> Any:
@@ -213,12 +218,6 @@ def _take_word(text: str) -> tuple[str, str]:
     if match is None:
         return "", text.strip()
     return next(part for part in match.groups() if part is not None), text[match.end() :].strip()
-
-
-def _near_names(name: str, names: set[str]) -> tuple[str, ...]:
-    import difflib
-
-    return tuple(difflib.get_close_matches(name, names, n=3))
 
 
 def _counts(session: DurableSession) -> str:

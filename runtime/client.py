@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .core.context import NO_INPUT
@@ -14,20 +14,26 @@ from .core.errors import WaitTimeoutError
 from .core.ids import check_instance_id
 from .core.payload import Converter, Payload
 from .core.records import InstanceRecord
+from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
 from .ports import InstanceQuery, InstanceUpdate
 from .requests import (
     Define,
     Defined,
+    DescribeOpen,
     FindDefinition,
     GetInstance,
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
+    OpenTask,
+    Purge,
     QueryInstances,
     RaiseEvent,
     Request,
+    Restart,
     Resume,
+    Rewind,
     RunSql,
     Start,
     StartMany,
@@ -35,6 +41,7 @@ from .requests import (
     Suspend,
     Terminate,
     WaitForCompletion,
+    WaitForStart,
 )
 from .service import Service
 
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["DurableClient", "InProcess", "Transport"]
 
 _ANSWER_TIMEOUT_S = 60.0
+_MAX_NAME_IN_ID = 80
 
 
 class Transport(Protocol):
@@ -112,6 +120,8 @@ class DurableClient:
         instance_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
+        timeout: timedelta | None = None,
+        replace: Iterable[RuntimeStatus] = (),
     ) -> str:
         """Start an orchestration.
 
@@ -121,6 +131,9 @@ class DurableClient:
             instance_id: Its id; by default the name and a random suffix.
             tags: Labels.
             start_at: When to start (naive means UTC); by default now.
+            timeout: How long after its start it fails unless it has ended.
+            replace: Statuses in which an existing instance of that id is ended and deleted to
+                make room; by default none is.
 
         Returns:
             The instance id.
@@ -131,17 +144,46 @@ class DurableClient:
             InvalidInstanceIdError: The id breaks a rule.
             EncodingError: The input cannot be stored.
         """
-        chosen = f"{name}-{secrets.token_hex(6)}" if instance_id is None else instance_id
+        if timeout is not None and timeout <= timedelta(0):
+            raise ValueError(f"an orchestration cannot end within {timeout}: be positive")
         start = Start(
             name=name,
-            instance_id=check_instance_id(chosen),
+            instance_id=_new_id(name) if instance_id is None else check_instance_id(instance_id),
             input=self.encode(input, f"input of {name}"),
             tags=dict(tags or {}),
             start_at=_utc(start_at),
+            timeout_s=None if timeout is None else timeout.total_seconds(),
+            replace=tuple(replace),
             request_id=secrets.token_hex(8),
         )
         answer: list[str] = self._ask(StartMany(starts=[start]))
         return answer[0]
+
+    def start_many(
+        self, name: str, inputs: Iterable[Any], *, tags: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Start an orchestrator once for each input, all or none, in one commit.
+
+        Args:
+            name: The orchestrator.
+            inputs: One input for each instance.
+            tags: Labels of all of them.
+
+        Returns:
+            The instance ids, in the order of the inputs.
+        """
+        starts = [
+            Start(
+                name=name,
+                instance_id=_new_id(name),
+                input=self.encode(one, f"input of {name}"),
+                tags=dict(tags or {}),
+                request_id=secrets.token_hex(8),
+            )
+            for one in inputs
+        ]
+        answer: list[str] = self._ask(StartMany(starts=starts))
+        return answer
 
     def get(self, instance_id: str) -> InstanceRecord:
         """Return an instance's record; raises UnknownInstanceError."""
@@ -167,6 +209,20 @@ class DurableClient:
             return self.completion(instance_id).result(timeout_s)
         except FutureTimeoutError:
             raise WaitTimeoutError(f"the end of {instance_id!r}", timeout_s or 0.0) from None
+
+    def wait_for_start(self, instance_id: str, timeout_s: float | None = None) -> InstanceRecord:
+        """Wait until an instance has left PENDING; arguments and errors as `wait`."""
+        future = self.transport.request(WaitForStart(instance_id=instance_id))
+        try:
+            record: InstanceRecord = future.result(timeout_s)
+        except FutureTimeoutError:
+            raise WaitTimeoutError(f"the start of {instance_id!r}", timeout_s or 0.0) from None
+        return record
+
+    def open_tasks(self, instance_ids: Iterable[str]) -> dict[str, list[OpenTask]]:
+        """Return what instances wait for, by id; finished and unknown ones are left out."""
+        answer: dict[str, list[OpenTask]] = self._ask(DescribeOpen(instance_ids=list(instance_ids)))
+        return answer
 
     def query(self, query: InstanceQuery) -> list[InstanceRecord]:
         """Return the records of the instances that match, newest first."""
@@ -202,6 +258,51 @@ class DurableClient:
         """End an instance now, and its sub-orchestrations; its running activities are stopped."""
         payload = None if output is None else self.encode(output, "output")
         self._ask(Terminate(instance_id=instance_id, output=payload, recurse=recursive))
+
+    def restart(self, instance_id: str, *, new_id: bool = False) -> str:
+        """Start a finished instance's orchestrator again with the same input and tags.
+
+        Args:
+            instance_id: The finished instance.
+            new_id: Whether to keep it and start one of a new id; else it is replaced.
+
+        Returns:
+            The id of the new instance.
+
+        Raises:
+            InstanceStateError: It has not finished.
+        """
+        name = self.get(instance_id).name
+        chosen = _new_id(name) if new_id else instance_id
+        request = Restart(
+            instance_id=instance_id, new_id=chosen, request_id=secrets.token_hex(8)
+        )
+        answer: str = self._ask(request)
+        return answer
+
+    def rewind(self, instance_id: str, reason: str = "") -> None:
+        """Take up a failed instance again: what failed is redone, what succeeded is kept.
+
+        Failed sub-orchestrations are rewound too.
+
+        Raises:
+            InstanceStateError: It has not failed, or would fail again in the same way.
+        """
+        self._ask(Rewind(instance_id=instance_id, reason=reason))
+
+    def purge(self, instance_id: str, *, recursive: bool = False) -> int:
+        """Delete a finished instance, and its finished children if so asked; returns how many.
+
+        Raises:
+            InstanceStateError: It has not finished.
+        """
+        answer: int = self._ask(Purge(instance_id=instance_id, recurse=recursive))
+        return answer
+
+    def purge_all(self, query: InstanceQuery, *, recursive: bool = False) -> int:
+        """Delete the finished instances that match; returns how many."""
+        answer: int = self._ask(Purge(query=query, recurse=recursive))
+        return answer
 
     def definitions(self) -> list[Definition]:
         """Return the newest version of every definition."""
@@ -258,6 +359,10 @@ class DurableClient:
         except FutureTimeoutError:
             what = f"the answer to {type(request).__name__}"
             raise WaitTimeoutError(what, _ANSWER_TIMEOUT_S) from None
+
+
+def _new_id(name: str) -> str:
+    return f"{name[:_MAX_NAME_IN_ID]}-{secrets.token_hex(6)}"
 
 
 def _utc(when: datetime | None) -> datetime | None:

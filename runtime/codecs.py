@@ -71,25 +71,30 @@ class NamespaceConverter:
         """
         return encode_json(value, where, lambda whole: self._encode_blob(whole, where, _Reached()))
 
-    def encode_captured(self, value: Any, where: str) -> tuple[Payload, list[Any]]:
+    def encode_captured(
+        self, value: Any, where: str, *, by_value: bool = False
+    ) -> tuple[Payload, list[Any]]:
         """Return the payload of a value that code captures, and what it needs to be loaded.
+
+        Functions of the namespace are stored by name only, unlike those in an input or result,
+        which travel along in case the receiver does not know them.
 
         Args:
             value: Any Python value.
             where: What the value is, for the message of an error.
+            by_value: Whether the value, a function, has no name it could be found by.
 
         Returns:
-            The payload, and the namespace's own classes and functions it refers to by name.
+            The payload, and the classes and functions it refers to by name.
 
         Raises:
             EncodingError: The value cannot be encoded; names the path inside the value.
         """
-        reached = _Reached(functions_embedded=False)
+        reached = _Reached(functions_embedded=False, by_value=value if by_value else None)
         payload = encode_json(
             value, where, lambda whole: self._encode_blob(whole, where, reached), reached.found
         )
-        own = [found for found in reached.found if self._is_own(found)]
-        return payload, list({id(found): found for found in own}.values())
+        return payload, list({id(found): found for found in reached.found}.values())
 
     def decode(self, payload: Payload) -> Any:
         """Return the value of a payload.
@@ -245,8 +250,8 @@ class NamespaceConverter:
             _RefusedError: It works only in this process.
         """
         if isinstance(value, type):
+            reached.found.append(value)
             if self._is_named(value):
-                reached.found.append(value)
                 return load_class, (value.__module__, value.__qualname__)
             return NotImplemented
         if isinstance(value, types.FunctionType):
@@ -262,7 +267,10 @@ class NamespaceConverter:
         return NotImplemented
 
     def _reduce_function(self, function: types.FunctionType, reached: _Reached) -> Any:
+        if function is reached.by_value:
+            return NotImplemented
         if not self._is_named(function):
+            reached.found.append(function)
             return NotImplemented
         module, qualname = function.__module__, function.__qualname__
         if not reached.functions_embedded:
@@ -289,10 +297,11 @@ class NamespaceConverter:
 
 
 class _Reached(msgspec.Struct):
-    """How functions are pickled, and which of the namespace's own names a pickle refers to."""
+    """How functions are pickled, and which classes and functions a pickle refers to."""
 
     functions_embedded: bool = True
     is_embedding: bool = False
+    by_value: Any = None
     found: list[Any] = []
 
 

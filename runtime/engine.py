@@ -39,7 +39,7 @@ from .ports import (
 )
 from .registry import Registry
 from .subscriptions import Subscriptions
-from .timers import Due, TimerQueue
+from .timers import DEADLINE, DELAYED_START, Due, TimerQueue
 from .watchdog import Watchdog
 
 __all__ = ["Engine", "EngineOptions"]
@@ -247,8 +247,10 @@ class Engine:
         instance = self.orchestrations.by_iid.get(due.iid)
         if instance is None:
             return
-        if due.task_id == 0:
+        if due.task_id == DELAYED_START:
             self.orchestrations.start_delayed(instance)
+        elif due.task_id == DEADLINE:
+            self.orchestrations.expire(instance)
         elif due.execution_id == instance.record.execution_id:
             timer = instance.timers.get(due.task_id)
             if timer is not None:
@@ -295,7 +297,9 @@ class Engine:
             for task_id, timer in instance.timers.items():
                 self.timers.add(Due(timer.fire_at, record.iid, record.execution_id, task_id))
             if record.status is RuntimeStatus.PENDING and record.start_at is not None:
-                self.timers.add(Due(record.start_at, record.iid, "", 0))
+                self.timers.add(Due(record.start_at, record.iid, "", DELAYED_START))
+            if record.deadline is not None:
+                self.timers.add(Due(record.deadline, record.iid, "", DEADLINE))
             self.post(self._restart_open, instance)
 
     def _restart_open(self, instance: Instance) -> None:

@@ -11,6 +11,7 @@ from .core.errors import OrchestrationFailedError, OrchestrationTerminatedError
 from .core.failure import FailureDetails
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
+from .requests import OpenTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,6 +114,11 @@ class InstanceHandle:
         frame: pd.DataFrame = table.to_pandas()
         return frame
 
+    @property
+    def waiting_for(self) -> list[OpenTask]:
+        """What it waits for: open activities, sub-orchestrations, timers, external events."""
+        return self._client.open_tasks([self.instance_id]).get(self.instance_id, [])
+
     def raise_event(self, name: str, data: Any = None) -> None:
         """Raise an external event at it; dropped if it has finished."""
         self._client.raise_event(self.instance_id, name, data)
@@ -128,6 +134,25 @@ class InstanceHandle:
     def terminate(self, output: Any = None, *, recursive: bool = True) -> None:
         """End it now, with its sub-orchestrations; its running activities are stopped."""
         self._client.terminate(self.instance_id, output, recursive=recursive)
+
+    def restart(self, *, new_id: bool = False) -> InstanceHandle:
+        """Start its orchestrator again with the same input, once it has finished.
+
+        Args:
+            new_id: Whether to keep it and start one of a new id; else it is replaced.
+
+        Returns:
+            The handle of the new instance.
+        """
+        return type(self)(self._client, self._client.restart(self.instance_id, new_id=new_id))
+
+    def rewind(self, reason: str = "") -> None:
+        """Take it up again where it failed: what failed is redone, what succeeded is kept."""
+        self._client.rewind(self.instance_id, reason)
+
+    def purge(self, *, recursive: bool = False) -> int:
+        """Delete it, once it has finished; returns how many instances were deleted."""
+        return self._client.purge(self.instance_id, recursive=recursive)
 
     def __repr__(self) -> str:
         return f"<instance {self.instance_id!r}>"

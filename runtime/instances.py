@@ -10,6 +10,8 @@ from typing import Any
 from .core.events import (
     AttemptLost,
     Event,
+    EventRaised,
+    ExecutionRewound,
     ExecutionStarted,
     HistoryEvent,
     SubOrchestrationInstanceCompleted,
@@ -27,6 +29,8 @@ from .core.status import RuntimeStatus
 from .ports import JournalRow, RunningAttempt, Stream
 
 __all__ = ["Instance", "OpenActivity"]
+
+_REMEMBERED_REQUESTS = 64
 
 
 class OpenActivity:
@@ -59,18 +63,26 @@ class Instance:
         timers: Fire times of open timers by action id.
         children: Instance ids of running sub-orchestrations by action id.
         running: Attempts that run now, by action id.
+        failed: Activities and children that failed, by action id: a rewind takes them up again.
+        requests: The newest requests that raised events, so that a repeated one raises none.
+        awaited_events: Names of the external events its code waited for when it last ran.
         waiters: Whoever waits for its end.
+        start_waiters: Whoever waits for its start.
         last_gseq: Its newest row; it may leave memory only once that is durable.
     """
 
     __slots__ = (
         "activities",
+        "awaited_events",
         "children",
         "executor",
+        "failed",
         "inbox",
         "last_gseq",
         "record",
+        "requests",
         "running",
+        "start_waiters",
         "timers",
         "waiters",
     )
@@ -83,7 +95,11 @@ class Instance:
         self.timers: dict[int, TimerCreated] = {}
         self.children: dict[int, str] = {}
         self.running: dict[int, RunningAttempt] = {}
+        self.failed: dict[int, OpenActivity | str] = {}
+        self.requests: deque[str] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.awaited_events: tuple[str, ...] = ()
         self.waiters: list[Future[Any]] = []
+        self.start_waiters: list[Future[Any]] = []
         self.last_gseq = 0
 
     @property
@@ -96,11 +112,18 @@ class Instance:
         """Whether a message can be consumed now rather than wait in the inbox."""
         return self.record.status is RuntimeStatus.RUNNING
 
+    @property
+    def open_task_ids(self) -> tuple[int, ...]:
+        """Action ids without an outcome."""
+        return (*self.activities, *self.timers, *self.children)
+
     def restore(self, rows: Iterable[JournalRow]) -> None:
         """Rebuild what is open from the rows of the present execution and the inbox."""
         for row in rows:
             self.last_gseq = max(self.last_gseq, row.gseq)
             event = row.event
+            if isinstance(event, EventRaised) and event.request_id:
+                self.requests.append(event.request_id)
             if row.stream is Stream.INBOX:
                 self.inbox.append((row.gseq, event))  # type: ignore[arg-type]
             else:
@@ -111,21 +134,33 @@ class Instance:
         match event:
             case TaskScheduled():
                 self.activities[event.task_id] = OpenActivity(event)
-            case TaskCompleted() | TaskFailed():
+            case TaskCompleted():
                 self.activities.pop(event.task_id, None)
                 self.running.pop(event.task_id, None)
+            case TaskFailed():
+                self.running.pop(event.task_id, None)
+                activity = self.activities.pop(event.task_id, None)
+                if activity is not None:
+                    activity.attempt = event.attempt.number + 1
+                    self.failed[event.task_id] = activity
             case TimerCreated():
                 self.timers[event.task_id] = event
             case TimerFired():
                 self.timers.pop(event.task_id, None)
             case SubOrchestrationInstanceCreated():
                 self.children[event.task_id] = event.instance_id
-            case SubOrchestrationInstanceCompleted() | SubOrchestrationInstanceFailed():
+            case SubOrchestrationInstanceCompleted():
                 self.children.pop(event.task_id, None)
+            case SubOrchestrationInstanceFailed():
+                child = self.children.pop(event.task_id, None)
+                if child is not None:
+                    self.failed[event.task_id] = child
             case AttemptLost():
                 self._note_lost(event)
             case ExecutionStarted():
                 self.forget_open()
+            case ExecutionRewound():
+                self._note_rewound(event)
             case _:
                 pass
 
@@ -135,6 +170,16 @@ class Instance:
         self.timers.clear()
         self.children.clear()
         self.running.clear()
+        self.failed.clear()
+
+    def _note_rewound(self, event: ExecutionRewound) -> None:
+        for task_id in event.task_ids:
+            failed = self.failed.pop(task_id, None)
+            if isinstance(failed, OpenActivity):
+                failed.is_submitted = False
+                self.activities[task_id] = failed
+            elif failed is not None:
+                self.children[task_id] = failed
 
     def _note_lost(self, event: AttemptLost) -> None:
         activity = self.activities.get(event.task_id)

@@ -20,7 +20,7 @@ from .launch import ensure_host, find_host
 from .ports import InstanceUpdate
 from .requests import Request, StopHost, Subscribe, Unsubscribe
 from .socket_thread import SocketThread
-from .wire import Answer, Bye, Call, Hello, Signer, Told, ToClient, decode_error
+from .wire import Answer, Bye, Call, Hello, Signer, ToClient, Told, decode_error
 
 __all__ = ["Link"]
 

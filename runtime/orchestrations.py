@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,19 +36,20 @@ from .core.events import (
 )
 from .core.executor import OrchestrationExecutor
 from .core.failure import FailureDetails
+from .core.payload import Payload
 from .core.records import InstanceRecord, fold
 from .core.status import RuntimeStatus
 from .definitions import Kind
 from .instances import Instance
 from .ports import Stream
 from .registry import retry_policy_of
-from .timers import Due
+from .timers import DEADLINE, DELAYED_START, Due
 from .watchdog import TurnBlocked
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["Orchestrations"]
+__all__ = ["Orchestrations", "terminated"]
 
 _log = logging.getLogger(__name__)
 
@@ -103,10 +105,10 @@ class Orchestrations:
             instance.timers.pop(event.task_id, None)
             return True
         self._engine.write(instance, event, ref=ref)
-        self._drive(instance, executor, lambda: executor.process(event))
+        self.drive(instance, executor, lambda: executor.process(event))
         return True
 
-    def _drive(
+    def drive(
         self, instance: Instance, executor: OrchestrationExecutor, work: Callable[[], None]
     ) -> bool:
         """Run an instance's code and carry out what it asks for.
@@ -130,12 +132,18 @@ class Orchestrations:
         instance.executor = executor
         self._resident[instance.iid] = instance
         self._resident.move_to_end(instance.iid)
+        instance.awaited_events = executor.awaited_events
         self._carry_out(instance, executor.take_decisions())
         return True
 
     def send(self, instance_id: str, event: HistoryEvent) -> None:
         """Queue a message from one instance to another; dropped if that is not live."""
         self._local.append((instance_id, event))
+
+    def know_awaited_events(self, instance: Instance) -> None:
+        """Have `instance.awaited_events` hold, by replay if its code has not run here yet."""
+        if instance.executor is None and not instance.awaited_events and instance.takes_messages:
+            self._executor_of(instance)
 
     def resume_inbox(self, instance: Instance) -> None:
         """Have an instance take what its inbox holds, as far as it can."""
@@ -209,9 +217,11 @@ class Orchestrations:
         assert folded is not None
         instance = Instance(folded)
         self.adopt(instance)
+        if started.deadline is not None:
+            self._engine.timers.add(Due(started.deadline, instance.iid, "", DEADLINE))
         if started.start_at is not None and started.start_at > self._engine.now:
             self._park(instance, started)
-            self._engine.timers.add(Due(started.start_at, instance.iid, "", 0))
+            self._engine.timers.add(Due(started.start_at, instance.iid, "", DELAYED_START))
         else:
             self._begin(instance, started)
         return instance
@@ -244,6 +254,36 @@ class Orchestrations:
 
         return resolve
 
+    def end(
+        self, instance: Instance, completed: ExecutionCompleted, *, recurse: bool
+    ) -> None:
+        """End an instance from outside, and its sub-orchestrations with it if so asked."""
+        children = list(instance.children.values())
+        self.finish(instance, completed)
+        for child_id in children if recurse else ():
+            child = self.by_id.get(child_id)
+            if child is not None and not child.record.status.is_terminal:
+                ended = terminated(child, self._engine.now, completed.result)
+                self.end(child, ended, recurse=True)
+
+    def expire(self, instance: Instance) -> None:
+        """Fail an instance whose deadline has come."""
+        record = instance.record
+        if record.status.is_terminal or record.deadline is None:
+            return
+        allowed_s = (record.deadline - (record.start_at or record.created_at)).total_seconds()
+        failure = FailureDetails(
+            error_type="ipydurable.OrchestrationTimeoutError",
+            message=f"it did not end within the {allowed_s:g} s it was given",
+        )
+        completed = ExecutionCompleted(
+            timestamp=self._engine.now,
+            status=RuntimeStatus.FAILED,
+            failure=failure,
+            abandoned=instance.open_task_ids,
+        )
+        self.end(instance, completed, recurse=True)
+
     def start_delayed(self, instance: Instance) -> None:
         """Start an instance whose time has come."""
         if instance.record.status is not RuntimeStatus.PENDING or not instance.inbox:
@@ -256,14 +296,20 @@ class Orchestrations:
 
     def _begin(self, instance: Instance, started: ExecutionStarted, ref: int = 0) -> None:
         self._engine.write(instance, started, ref=ref)
+        self._tell_started(instance)
         try:
-            executor = self._new_executor(instance.record)
+            executor = self.new_executor(instance.record)
         except DurableError as error:
             self._halt(instance, None, error)
             return
-        self._drive(instance, executor, lambda: executor.process(started))
+        self.drive(instance, executor, lambda: executor.process(started))
 
-    def _new_executor(self, record: InstanceRecord) -> OrchestrationExecutor:
+    def new_executor(self, record: InstanceRecord) -> OrchestrationExecutor:
+        """Return an executor of an instance's code, which has seen no event yet.
+
+        Raises:
+            DefinitionError: The code is not there, or cannot be executed here.
+        """
         definition = self._engine.registry.version(Kind.ORCHESTRATOR, record.name, record.version)
         return OrchestrationExecutor(self._loader.load(definition), self.resolve_for(record.epoch))
 
@@ -275,11 +321,11 @@ class Orchestrations:
         rows = self._engine.store.history(record.iid, record.first_seq)
         history = [row.event for row in rows if row.stream is Stream.HISTORY]
         try:
-            executor = self._new_executor(record)
+            executor = self.new_executor(record)
         except DurableError as error:
             self._halt(instance, None, error)
             return None
-        replayed = self._drive(instance, executor, lambda: executor.replay(history))  # type: ignore[arg-type]
+        replayed = self.drive(instance, executor, lambda: executor.replay(history))  # type: ignore[arg-type]
         for warning in executor.warnings:
             _log.warning("%s: %s", record.instance_id, warning)
         return executor if replayed and instance.executor is executor else None
@@ -294,6 +340,13 @@ class Orchestrations:
                 instance.executor.close()
                 instance.executor = None
                 del self._resident[iid]
+
+    def purge_after_commit(self, iids: list[int]) -> None:
+        """Have everything about finished instances deleted once this batch is durable."""
+        engine = self._engine
+        engine.after_commit(
+            lambda: engine.journal.run_exclusively(lambda: engine.store.purge(iids))
+        )
 
     def _halt(
         self, instance: Instance, executor: OrchestrationExecutor | None, error: DurableError
@@ -310,15 +363,19 @@ class Orchestrations:
             ExecutionSuspended(timestamp=self._engine.now, reason=str(error), failure=failure),
         )
 
+    def _tell_started(self, instance: Instance) -> None:
+        waiters, instance.start_waiters = instance.start_waiters, []
+        if waiters:
+            record = copy.copy(instance.record)
+            self._engine.after_commit(lambda: _answer_all(waiters, record))
+
     def _forget(
         self, instance: Instance, record: InstanceRecord, waiters: list[Future[Any]]
     ) -> None:
         if self.by_id.get(record.instance_id) is instance:
             del self.by_id[record.instance_id]
         self.by_iid.pop(record.iid, None)
-        for waiter in [*waiters, *instance.waiters]:
-            if waiter.set_running_or_notify_cancel():
-                waiter.set_result(record)
+        _answer_all([*waiters, *instance.waiters, *instance.start_waiters], record)
 
     # Decisions.
 
@@ -406,6 +463,11 @@ class Orchestrations:
                 ),
             )
             return
+        self.start_child(parent, event)
+
+    def start_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
+        """Create the sub-orchestration that a parent asked for."""
+        record = parent.record
         self.create(
             ExecutionStarted(
                 timestamp=self._engine.now,
@@ -442,6 +504,24 @@ class Orchestrations:
                 timestamp=self._engine.now, task_id=record.parent_task_id, failure=failure
             )
         self.send(parent.record.instance_id, outcome)
+
+
+def _answer_all(waiters: list[Future[Any]], record: InstanceRecord) -> None:
+    for waiter in waiters:
+        if waiter.set_running_or_notify_cancel():
+            waiter.set_result(record)
+
+
+def terminated(
+    instance: Instance, now: datetime, output: Payload | None = None
+) -> ExecutionCompleted:
+    """Return the end of an instance that is terminated."""
+    return ExecutionCompleted(
+        timestamp=now,
+        status=RuntimeStatus.TERMINATED,
+        result=output,
+        abandoned=instance.open_task_ids,
+    )
 
 
 def _blocked_error(blocked: TurnBlocked, limit_s: float) -> TurnBlockedError:

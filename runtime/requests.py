@@ -16,15 +16,20 @@ from .ports import InstanceQuery
 __all__ = [
     "Define",
     "Defined",
+    "DescribeOpen",
     "FindDefinition",
     "GetInstance",
     "HostStatus",
     "HostStatusRequest",
     "ListDefinitions",
+    "OpenTask",
+    "Purge",
     "QueryInstances",
     "RaiseEvent",
     "Request",
+    "Restart",
     "Resume",
+    "Rewind",
     "RunSql",
     "Start",
     "StartMany",
@@ -34,6 +39,7 @@ __all__ = [
     "Terminate",
     "Unsubscribe",
     "WaitForCompletion",
+    "WaitForStart",
 ]
 
 
@@ -77,6 +83,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         input: Encoded input; None where none was given.
         tags: Labels.
         start_at: When to start; None for now.
+        timeout_s: Seconds from its start after which it fails unless it has ended.
         replace: Statuses an existing instance of that id may have to be replaced.
         request_id: Makes the request safe to repeat.
     """
@@ -86,6 +93,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input: Payload | None = None
     tags: dict[str, str] = {}
     start_at: datetime | None = None
+    timeout_s: float | None = None
     replace: tuple[RuntimeStatus, ...] = ()
     request_id: str = ""
 
@@ -147,6 +155,71 @@ class Terminate(_Request, frozen=True, kw_only=True):
     instance_id: str
     output: Payload | None = None
     recurse: bool = True
+
+
+class WaitForStart(_Request, frozen=True, kw_only=True):
+    """Ask for the record of an instance once it has left PENDING."""
+
+    answer_type: ClassVar[Any] = InstanceRecord
+    instance_id: str
+
+
+class Restart(_Request, frozen=True, kw_only=True):
+    """Start a finished instance's orchestrator again with its input.
+
+    Attributes:
+        instance_id: The finished instance.
+        new_id: The id of the new instance; the same id replaces the finished one.
+        request_id: Makes the request safe to repeat.
+    """
+
+    answer_type: ClassVar[Any] = str
+    instance_id: str
+    new_id: str
+    request_id: str = ""
+
+
+class Rewind(_Request, frozen=True, kw_only=True):
+    """Take up a failed instance again where it failed."""
+
+    instance_id: str
+    reason: str = ""
+
+
+class Purge(_Request, frozen=True, kw_only=True):
+    """Delete finished instances: one by id, or all that match; answered with how many."""
+
+    answer_type: ClassVar[Any] = int
+    instance_id: str = ""
+    query: InstanceQuery | None = None
+    recurse: bool = False
+
+
+class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something an instance waits for.
+
+    Attributes:
+        kind: `"activity"`, `"timer"`, `"sub-orchestration"`, `"external event"` or `"start"`.
+        name: Of the activity, the child or the event.
+        task_id: The action id; 0 where there is none.
+        since: Since when (naive UTC); None where it is not known.
+        until: When it will end by itself: a timer's time.
+        state: `"queued"` or `"running"`, for an activity.
+    """
+
+    kind: str
+    name: str = ""
+    task_id: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+    state: str = ""
+
+
+class DescribeOpen(_Request, frozen=True, kw_only=True):
+    """Ask what instances wait for; finished and unknown ones are left out of the answer."""
+
+    answer_type: ClassVar[Any] = dict[str, list[OpenTask]]
+    instance_ids: list[str]
 
 
 class ListDefinitions(_Request, frozen=True, kw_only=True):
@@ -232,6 +305,11 @@ Request: TypeAlias = (
     | Suspend
     | Resume
     | Terminate
+    | WaitForStart
+    | Restart
+    | Rewind
+    | Purge
+    | DescribeOpen
     | ListDefinitions
     | FindDefinition
     | RunSql

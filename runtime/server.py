@@ -16,7 +16,7 @@ from .ports import InstanceUpdate
 from .requests import Request, Subscribe, Unsubscribe
 from .service import Service
 from .socket_thread import SocketThread
-from .wire import MAX_MESSAGE_BYTES, Answer, Bye, Call, Hello, Signer, Told, ToHost, encode_error
+from .wire import MAX_MESSAGE_BYTES, Answer, Bye, Call, Hello, Signer, ToHost, Told, encode_error
 
 __all__ = ["Server"]
 

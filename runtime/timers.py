@@ -6,7 +6,10 @@ import heapq
 from datetime import datetime
 from typing import NamedTuple
 
-__all__ = ["Due", "TimerQueue"]
+__all__ = ["DEADLINE", "DELAYED_START", "Due", "TimerQueue"]
+
+DELAYED_START = 0
+DEADLINE = -1
 
 
 class Due(NamedTuple):
@@ -15,8 +18,8 @@ class Due(NamedTuple):
     Attributes:
         fire_at: When (naive UTC).
         iid: The instance's number.
-        execution_id: The execution it belongs to; empty for a delayed start.
-        task_id: The timer's action id; 0 for a delayed start.
+        execution_id: The execution it belongs to; empty for what belongs to the instance.
+        task_id: The timer's action id, `DELAYED_START` or `DEADLINE`.
     """
 
     fire_at: datetime

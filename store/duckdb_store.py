@@ -270,7 +270,7 @@ class DuckDBStore:
                     queries.delete_instances(cursor, purged)
                     self._large.drop_unused(cursor)
             self._projected = mark
-            pass
+            self._pending.written(records)
             self._database.protect_wal()
 
 

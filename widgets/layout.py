@@ -213,7 +213,7 @@ def quantiles(rows: Iterable[RowView]) -> tuple[int, int, int] | None:
     if not durations:
         return None
     last = len(durations) - 1
-    return durations[round(last * 0.5)], durations[round(last * 0.95)], durations[last]
+    return durations[(last + 1) // 2], durations[int(last * 0.95 + 0.5)], durations[last]
 
 
 def density(rows: Iterable[RowView], scale: TimeScale, bins: int, now: float) -> list[Bin]:

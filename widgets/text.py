@@ -92,7 +92,7 @@ def text(model: TimelineModel, width: int = 100) -> str:
     scale = TimeScale(rows, now)
     items = arrange(header, rows)
     label_width = min(38, width // 3)
-    bar_width = width - label_width - 14
+    bar_width = width - label_width - 15
     lines = [*_head(header, width)]
     for item in items[:_MAX_ROWS]:
         if isinstance(item, Band):
@@ -103,7 +103,7 @@ def text(model: TimelineModel, width: int = 100) -> str:
                 lines.append("    " + shorten(item.note, width - 4))
     if len(items) > _MAX_ROWS:
         lines.append(f"  … {len(items) - _MAX_ROWS:,} more rows")
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(shorten(line.rstrip(), width) for line in lines)
 
 
 def counts_words(counts: tuple[int, ...]) -> str:
@@ -185,7 +185,7 @@ def _row_line(
     taken = None if point else duration_ms(row, now)
     words = "" if taken is None else duration_words(taken)
     shown = shorten(label, label_width)
-    return f"{shown:<{label_width}} │{''.join(bar)}│ {words:>10}"
+    return f"{shown:<{label_width}} │{''.join(bar)}│ {words:>11}"
 
 
 def _draw_span(bar: list[str], scale: TimeScale, span: Span, now: float, point: str) -> None:
@@ -229,8 +229,10 @@ def _band_lines(
         p50, p95, longest = map(duration_words, found)
         words = f"p50 {p50} · p95 {p95} · max {longest}"
     lines = [f"{label:<{label_width}} │{''.join(strip)}│", f"    {counts_words(counts)}"]
-    if words:
+    if words and len(lines[-1]) + len(words) < label_width + bar_width:
         lines[-1] += f"   {words}"
+    elif words:
+        lines.append(f"    {words}")
     first = band.rows[0]
     if first.state is RowState.FAILED and first.note:
         lines.append("    " + shorten(f"✗ {first.hint} {first.note}", label_width + bar_width))

@@ -22,7 +22,8 @@ from .views import RowView
 __all__ = ["MIN_INTERVAL_S", "PAGES", "RowLog", "Timeline"]
 
 MIN_INTERVAL_S = 0.1
-"""Seconds between two messages to the browser."""
+"""Seconds between two messages to the browser; more where sending takes long."""
+_MAX_LOAD = 0.1
 PAGES = 64
 _PAGE_BYTES = 16_384
 _STATIC = Path(__file__).parent / "static"
@@ -87,7 +88,7 @@ class Timeline(anywidget.AnyWidget):
         self._log = RowLog()
         self._epoch = self.model.epoch
         self._asked: int | None = None
-        self._last_sent_s = 0.0
+        self._next_s = 0.0
         self._timer: threading.Timer | None = None
         # Before the base class opens the comm, so that its first message holds them.
         self.add_traits(**{f"page_{n}": traitlets.Unicode().tag(sync=True) for n in range(PAGES)})
@@ -110,7 +111,7 @@ class Timeline(anywidget.AnyWidget):
         """
         with self._lock:
             self.model.apply(update)
-            wait_s = self._last_sent_s + MIN_INTERVAL_S - time.monotonic()
+            wait_s = self._next_s - time.monotonic()
             if wait_s <= 0 or self.finished:
                 self._send_changes()
             elif self._timer is None:
@@ -136,12 +137,14 @@ class Timeline(anywidget.AnyWidget):
     def _send_changes(self) -> None:
         with self._lock:
             self._stop_timer()
-            self._last_sent_s = time.monotonic()
+            begun_s = time.monotonic()
             with self.hold_sync():
                 changes = self.model.take_changes()
                 self._show(changes)
                 if any(row.index == self._asked for row in changes):
                     self._show_detail()
+            ended_s = time.monotonic()
+            self._next_s = ended_s + max(MIN_INTERVAL_S, (ended_s - begun_s) / _MAX_LOAD)
 
     def _show(self, rows: list[RowView]) -> None:
         if self._epoch != self.model.epoch:

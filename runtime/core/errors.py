@@ -181,6 +181,7 @@ class TaskFailedError(OrchestrationError):
         self.task_name = task_name
         self.task_id = task_id
         self.details = details
+        self.also_failed: frozenset[int] = frozenset()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TaskFailedError, (self.task_name, self.task_id, self.details)

@@ -115,6 +115,7 @@ class ExecutionStarted(Event, frozen=True, kw_only=True):
         parent: Set for a sub-orchestration.
         tags: Labels given by whoever started it.
         start_at: When it was to start, if it was scheduled for later.
+        deadline: When the instance fails unless it has ended.
         generation: How often the instance continued as new before.
         request_id: The client's id of the request, so that a repeated request starts nothing.
         engine: The engine's behaviour version, so that later engines replay it as it ran.
@@ -129,6 +130,7 @@ class ExecutionStarted(Event, frozen=True, kw_only=True):
     parent: ParentInstance | None = None
     tags: dict[str, str] = {}
     start_at: datetime | None = None
+    deadline: datetime | None = None
     generation: int = 0
     request_id: str = ""
     engine: int = 1
@@ -142,12 +144,14 @@ class ExecutionCompleted(Event, frozen=True, kw_only=True):
         result: The encoded output; for continue-as-new the next execution's input.
         failure: Set where `status` is FAILED.
         abandoned: Action ids that were still open.
+        failed_tasks: Action ids of the tasks whose failures ended it; a rewind redoes these.
     """
 
     status: RuntimeStatus
     result: Payload | None = None
     failure: FailureDetails | None = None
     abandoned: tuple[int, ...] = ()
+    failed_tasks: tuple[int, ...] = ()
 
 
 class ExecutionTerminated(Event, frozen=True, kw_only=True):
@@ -176,9 +180,15 @@ class ExecutionResumed(Event, frozen=True, kw_only=True):
 
 
 class ExecutionRewound(Event, frozen=True, kw_only=True):
-    """A failed instance was put back to before its failures."""
+    """A failed instance was put back to before its failures.
+
+    Attributes:
+        reason: In words.
+        task_ids: Action ids whose failures no longer count.
+    """
 
     reason: str = ""
+    task_ids: tuple[int, ...] = ()
 
 
 class TaskScheduled(Event, frozen=True, kw_only=True):

@@ -46,8 +46,16 @@ from .ids import child_instance_id
 from .mailbox import Mailbox
 from .payload import Payload
 from .retry import RetryPolicy
+from .rewind import effective_history
 from .status import RuntimeStatus
-from .tasks import CancellableTask, CompletableTask, RetryState, Task, TimerTask
+from .tasks import (
+    CancellableTask,
+    CompletableTask,
+    RetryState,
+    Task,
+    TimerTask,
+    failed_task_ids,
+)
 
 __all__ = ["OrchestrationExecutor"]
 
@@ -123,7 +131,7 @@ class OrchestrationExecutor:
         Raises:
             NonDeterminismError: The code does something else; says where.
         """
-        events = list(history)
+        events = effective_history(history)
         self._expected = {e.task_id: e for e in events if isinstance(e, _NUMBERED)}
         self.is_replaying = True
         ended: ExecutionCompleted | None = None
@@ -363,7 +371,7 @@ class OrchestrationExecutor:
             self._complete(RuntimeStatus.COMPLETED, result)
         else:
             failure = FailureDetails.from_exception(error, hide=_HIDDEN)
-            self._complete(RuntimeStatus.FAILED, None, failure)
+            self._complete(RuntimeStatus.FAILED, None, failure, failed_task_ids(error))
 
     def _finish_as_new(self) -> None:
         assert self._continue_as_new is not None
@@ -376,6 +384,7 @@ class OrchestrationExecutor:
         status: RuntimeStatus,
         result: Payload | None = None,
         failure: FailureDetails | None = None,
+        failed_tasks: frozenset[int] = frozenset(),
     ) -> None:
         self.completion = ExecutionCompleted(
             timestamp=self.now,
@@ -383,6 +392,7 @@ class OrchestrationExecutor:
             result=result,
             failure=failure,
             abandoned=tuple(self._open),
+            failed_tasks=tuple(sorted(failed_tasks)),
         )
         self._decisions.append(self.completion)
         self.close()

@@ -41,6 +41,7 @@ class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
         started_at: When it left PENDING.
         completed_at: When it reached a final status.
         start_at: When it is to start, if it was scheduled for later.
+        deadline: When it fails unless it has ended.
         execution_id: Its present execution.
         generation: How often it continued as new.
         first_seq: Sequence number of the present execution's first event.
@@ -68,6 +69,7 @@ class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     start_at: datetime | None = None
+    deadline: datetime | None = None
     execution_id: str = ""
     generation: int = 0
     first_seq: int = 0
@@ -137,6 +139,7 @@ def _start(
             created_at=event.timestamp,
             updated_at=event.timestamp,
             start_at=event.start_at,
+            deadline=event.deadline,
             parent_instance_id=parent.instance_id if parent else "",
             parent_execution_id=parent.execution_id if parent else "",
             parent_task_id=parent.task_id if parent else 0,

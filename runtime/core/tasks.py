@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from .errors import TaskCancelledError
+from .errors import TaskCancelledError, TaskFailedError
 from .failure import FailureDetails
 from .retry import RetryPolicy
 
@@ -23,6 +23,7 @@ __all__ = [
     "WhenAllTask",
     "WhenAnyTask",
     "as_tasks",
+    "failed_task_ids",
 ]
 
 T = TypeVar("T")
@@ -235,9 +236,17 @@ class WhenAllTask(Task[list[Any]]):
         if self._open:
             return
         if self._first_failed is not None:
-            self._settle(None, self._first_failed.get_exception())
+            self._settle(None, self._blame_all(self._first_failed))
         else:
             self._settle([one.get_result() for one in self._tasks], None)
+
+
+    def _blame_all(self, first: Task[Any]) -> Exception | None:
+        error = first.get_exception()
+        if isinstance(error, TaskFailedError):
+            failures = (task.get_exception() for task in self._tasks)
+            error.also_failed = frozenset[int]().union(*map(failed_task_ids, failures))
+        return error
 
 
 class WhenAnyTask(Task[Task[Any]]):
@@ -288,3 +297,15 @@ def as_tasks(
                 "Tasks come from ctx.call_activity, ctx.create_timer and their like."
             )
     return found
+
+
+def failed_task_ids(error: BaseException | None) -> frozenset[int]:
+    """Return the action ids of the failed tasks that an error comes from."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, TaskFailedError):
+            found |= {error.task_id, *error.also_failed}
+        error = error.__cause__ or error.__context__
+    return frozenset(found)

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from ..ports import ActivityExecutor
 from .event_loop import AsyncioExecutor
 from .processes import ProcessExecutor
 from .progress import ProgressSink
 from .threads import ThreadExecutor
 
-__all__ = ["AsyncioExecutor", "ProcessExecutor", "ProgressSink", "ThreadExecutor"]
+__all__ = [
+    "AsyncioExecutor",
+    "ProcessExecutor",
+    "ProgressSink",
+    "ThreadExecutor",
+    "default_executors",
+]
+
+
+def default_executors(progress: ProgressSink | None = None) -> dict[str, ActivityExecutor]:
+    """Return a new executor of each kind, by name; none starts anything before its first attempt.
+
+    Args:
+        progress: Receives what activities tell by `ctx.progress`.
+    """
+    executors: tuple[ActivityExecutor, ...] = (
+        ProcessExecutor(progress=progress),
+        AsyncioExecutor(progress=progress),
+        ThreadExecutor(progress=progress),
+    )
+    return {executor.name: executor for executor in executors}

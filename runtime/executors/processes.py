@@ -275,12 +275,7 @@ class ProcessExecutor:
             job = queue.popleft()
             if job.is_settled:
                 continue
-            slot = self._idle.pop()
-            if slot.has_stale_module(job.request):
-                queue.appendleft(job)
-                self._retire(slot)
-                continue
-            self._assign(slot, job)
+            self._assign(self._idle.pop(), job)
         booting = sum(1 for slot in self._slots if not slot.is_ready) if queue else 0
         for _ in range(min(len(queue) - booting, self.capacity - len(self._slots))):
             self._start_worker()
@@ -366,11 +361,6 @@ class ProcessExecutor:
             slot.end()
             self._settle(job, outcome)
         self._forget(slot)
-
-    def _retire(self, slot: Slot) -> None:
-        """Let an idle worker end."""
-        self._forget(slot)
-        slot.process.end()
 
     def _forget(self, slot: Slot) -> None:
         self._slots.discard(slot)

@@ -64,7 +64,6 @@ class Slot:
         "is_ready",
         "is_reported",
         "job",
-        "loaded_modules",
         "loaded_versions",
         "process",
     )
@@ -74,7 +73,6 @@ class Slot:
         self.is_ready = False
         self.job: Job | None = None
         self.loaded_versions: set[tuple[str, str]] = set()
-        self.loaded_modules: dict[str, str] = {}
         self.began = 0.0
         self.began_at: datetime | None = None
         self.deadline = _NEVER
@@ -105,7 +103,6 @@ class Slot:
         if self.job is not None:
             request = self.job.request
             self.loaded_versions.add((request.name, request.version))
-            self.loaded_modules.update(request.package.module_hashes)
         self.job = None
         self.deadline = _NEVER
 
@@ -120,14 +117,6 @@ class Slot:
             started_at=self.began_at,
             ended_at=utc_now(),
             worker=self.name,
-        )
-
-    def has_stale_module(self, request: AttemptRequest) -> bool:
-        """Whether it has imported another state of a local module than `request` needs."""
-        loaded = self.loaded_modules
-        return bool(loaded) and any(
-            loaded.get(module, digest) != digest
-            for module, digest in request.package.module_hashes.items()
         )
 
     def _start_clock(self, allowance_s: float) -> None:

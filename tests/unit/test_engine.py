@@ -9,20 +9,28 @@ import pytest
 
 from ipydurable.runtime.core.errors import (
     InstanceExistsError,
+    InstanceStateError,
     UnknownDefinitionError,
     UnknownInstanceError,
 )
 from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.core.retry import RetryPolicy
 from ipydurable.runtime.requests import (
+    DescribeOpen,
     GetInstance,
+    Purge,
+    RaiseEvent,
+    Restart,
     Resume,
+    Rewind,
     Start,
     StartMany,
     Suspend,
     Terminate,
     WaitForCompletion,
+    WaitForStart,
 )
-from ipydurable.runtime.ports import InstanceUpdate, Stream
+from ipydurable.runtime.ports import AttemptOutcome, InstanceQuery, InstanceUpdate, Stream
 from tests.support.world import World
 
 
@@ -148,8 +156,6 @@ def test_a_result_of_a_lost_attempt_is_dropped(world: World) -> None:
     _, done = world.executor.waiting[key]
     world.executor.lose(key)
     world.settle()
-    from ipydurable.runtime.ports import AttemptOutcome
-
     done(key, AttemptOutcome(result="999"))
     world.work()
     assert world.output() == 8
@@ -343,3 +349,212 @@ def test_at_most_as_many_run_as_the_definition_allows(world: World) -> None:
     assert len(world.executor.waiting) == 2
     world.work()
     assert world.output() == 90
+
+
+class TestWholeClientModel:
+    """Restart, rewind, purge, replace, deadlines, and what is waited for."""
+
+    @pytest.fixture
+    def flaky(self, world: World) -> dict[str, bool]:
+        """An activity that fails while its switch is on."""
+        broken = {"on": True}
+
+        def charge(n: int) -> str:
+            if broken["on"]:
+                raise ConnectionError("no network")
+            return f"charged {n}"
+
+        async def order(ctx: Any, n: int) -> list[str]:
+            doubled = await ctx.call_activity("double", n)
+            return await ctx.when_all([ctx.call_activity("charge", doubled + i) for i in range(2)])
+
+        async def orders(ctx: Any) -> Any:
+            return await ctx.call_sub_orchestrator("order", 1, instance_id="child")
+
+        world.define(charge)
+        world.orchestrator(order)
+        world.orchestrator(orders)
+        return broken
+
+    def test_rewind_redoes_what_failed_and_keeps_what_succeeded(
+        self, world: World, flaky: dict[str, bool]
+    ) -> None:
+        world.start("order", 1)
+        world.work()
+        assert world.record().status is RuntimeStatus.FAILED
+        flaky["on"] = False
+        world.crash()
+        world.ask(Rewind(instance_id="one"))
+        world.work()
+        assert world.output() == ["charged 2", "charged 3"]
+        ran = [(key.task_id, key.number) for key in world.executor.ran]
+        assert ran == [(2, 2), (3, 2)]
+
+    def test_rewind_reaches_failed_children(self, world: World, flaky: dict[str, bool]) -> None:
+        world.start("orders")
+        world.work()
+        flaky["on"] = False
+        world.ask(Rewind(instance_id="one"))
+        world.crash()
+        world.work()
+        assert world.output() == ["charged 2", "charged 3"]
+        assert world.record("child").status is RuntimeStatus.COMPLETED
+
+    def test_rewind_creates_a_purged_child_again(
+        self, world: World, flaky: dict[str, bool]
+    ) -> None:
+        world.start("orders")
+        world.work()
+        world.ask(Purge(instance_id="child"))
+        flaky["on"] = False
+        world.ask(Rewind(instance_id="one"))
+        world.work()
+        assert world.output() == ["charged 2", "charged 3"]
+
+    def test_rewind_works_twice_and_for_retried_tasks(
+        self, world: World, flaky: dict[str, bool]
+    ) -> None:
+        async def patient(ctx: Any) -> Any:
+            policy = RetryPolicy(
+                first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2
+            )
+            return await ctx.call_activity("charge", 1, retry_policy=policy)
+
+        world.orchestrator(patient)
+        world.start("patient")
+        for _ in range(2):
+            world.work()
+            world.advance(timedelta(seconds=5))
+            assert world.record().status is RuntimeStatus.FAILED
+            world.ask(Rewind(instance_id="one"))
+        flaky["on"] = False
+        world.work()
+        assert world.output() == "charged 1"
+
+    def test_rewind_is_refused_where_it_would_change_nothing(self, world: World) -> None:
+        async def broken(ctx: Any) -> None:
+            raise ValueError("my own fault")
+
+        world.orchestrator(broken)
+        world.start("broken")
+        with pytest.raises(InstanceStateError, match="its own code raised"):
+            world.ask(Rewind(instance_id="one"))
+        world.start("chain", 1, instance_id="two")
+        with pytest.raises(InstanceStateError, match="only a failed instance"):
+            world.ask(Rewind(instance_id="two"))
+        assert world.record().status is RuntimeStatus.FAILED
+
+    def test_rewind_is_refused_where_the_code_went_on_after_the_failure(
+        self, world: World, flaky: dict[str, bool]
+    ) -> None:
+        async def compensating(ctx: Any) -> None:
+            try:
+                await ctx.call_activity("charge", 1)
+            except ConnectionError:
+                await ctx.call_activity("double", 2)
+                raise
+
+        world.orchestrator(compensating)
+        world.start("compensating")
+        world.work()
+        before = world.history()
+        with pytest.raises(InstanceStateError, match="activity 'double'"):
+            world.ask(Rewind(instance_id="one"))
+        assert world.history() == before
+
+    def test_restart_runs_the_same_input_again(self, world: World) -> None:
+        world.start("chain", 5)
+        with pytest.raises(InstanceStateError, match="once it has ended"):
+            world.ask(Restart(instance_id="one", new_id="one"))
+        world.work()
+        assert world.ask(Restart(instance_id="one", new_id="two")) == "two"
+        assert world.ask(Restart(instance_id="one", new_id="one")) == "one"
+        world.work()
+        assert world.output("two") == world.output("one") == 40
+        assert world.history().count("ExecutionStarted") == 1
+
+    def test_an_existing_instance_is_replaced_where_its_status_allows(self, world: World) -> None:
+        world.start("sleeper")
+        replace = (RuntimeStatus.RUNNING,)
+        world.start("chain", 1, replace=replace)
+        world.crash()
+        world.work()
+        assert world.output() == 8
+        with pytest.raises(InstanceExistsError):
+            world.start("chain", 1, replace=replace)
+
+    def test_purge_deletes_finished_instances_and_their_children(self, world: World) -> None:
+        async def parent(ctx: Any) -> Any:
+            return await ctx.call_sub_orchestrator("chain", 1, instance_id="child")
+
+        world.orchestrator(parent)
+        world.start("parent")
+        with pytest.raises(InstanceStateError, match="terminate it"):
+            world.ask(Purge(instance_id="one"))
+        world.work()
+        world.start("sleeper", instance_id="live")
+        assert world.ask(Purge(instance_id="one", recurse=True)) == 2
+        assert world.store.find("one") is None
+        assert world.store.find("child") is None
+        assert world.ask(Purge(query=InstanceQuery())) == 0
+        assert world.store.find("live") is not None
+
+    def test_an_orchestration_that_takes_too_long_fails_with_its_children(
+        self, world: World
+    ) -> None:
+        async def parent(ctx: Any) -> Any:
+            return await ctx.call_sub_orchestrator("sleeper", instance_id="child")
+
+        world.orchestrator(parent)
+        world.start("parent", timeout_s=60)
+        world.crash()
+        world.advance(timedelta(seconds=60))
+        record = world.record()
+        assert record.status is RuntimeStatus.FAILED
+        assert record.failure is not None
+        assert "within the 60 s" in record.failure.message
+        assert world.record("child").status is RuntimeStatus.TERMINATED
+
+    def test_waiting_for_the_start_of_a_delayed_instance(self, world: World) -> None:
+        world.start("chain", 1, start_at=world.clock.now() + timedelta(hours=1))
+        future = world.send(WaitForStart(instance_id="one"))
+        world.settle()
+        assert not future.done()
+        world.clock.advance(timedelta(hours=1))
+        world.settle()
+        assert future.result(timeout=5).status is RuntimeStatus.RUNNING
+        assert world.ask(WaitForStart(instance_id="one")).status is RuntimeStatus.RUNNING
+
+    def test_everything_an_instance_waits_for_is_listed(self, world: World) -> None:
+        async def busy(ctx: Any) -> Any:
+            await ctx.when_all(
+                [
+                    ctx.call_activity("double", 1),
+                    ctx.create_timer(timedelta(days=1)),
+                    ctx.wait_for_external_event("Approval"),
+                    ctx.call_sub_orchestrator("sleeper", instance_id="child"),
+                ]
+            )
+
+        world.orchestrator(busy)
+        world.start("busy")
+        world.start("chain", 1, "later", start_at=world.clock.now() + timedelta(hours=1))
+        world.crash()
+        found = world.ask(DescribeOpen(instance_ids=["one", "later", "missing"]))
+        assert [(one.kind, one.name) for one in found["one"]] == [
+            ("activity", "double"),
+            ("sub-orchestration", "child"),
+            ("timer", ""),
+            ("external event", "approval"),
+        ]
+        assert [one.kind for one in found["later"]] == ["start"]
+        assert "missing" not in found
+
+    def test_a_repeated_request_raises_an_event_once(self, world: World) -> None:
+        world.start("listener")
+        for value in ("1", "2"):
+            world.ask(RaiseEvent(instance_id="one", name="go", data=value, request_id="r"))
+            world.crash()
+        assert world.record().status is RuntimeStatus.RUNNING
+        world.ask(RaiseEvent(instance_id="one", name="go", data="3", request_id="other"))
+        assert world.output() == [1, 3]

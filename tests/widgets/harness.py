@@ -9,19 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Route
 
 from ipydurable.runtime.ports import InstanceUpdate
 from ipydurable.widgets import TimelineModel
 from ipydurable.widgets.timeline import RowLog
-from tests.e2e.browser import find_browser
+from tests.e2e.browser import REMEDY, find_browser
+from tests.widgets.scenarios import Story
 
 STATIC = Path(__file__).parents[2] / "widgets" / "static"
 ORIGIN = "http://widgets.test"
-ARGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 DARK = {
     "--jp-ui-font-color1": "rgba(255,255,255,1)",
     "--jp-ui-font-color2": "rgba(255,255,255,.7)",
@@ -29,6 +36,12 @@ DARK = {
     "--jp-layout-color1": "#111111",
     "--jp-brand-color1": "#2196f3",
 }
+# Stories happen on a day of their own; the page must believe that it is that day.
+SET_CLOCK = """() => {
+  const header = model.state.header, real = window.realNow ??= Date.now.bind(Date);
+  const ahead = header.start + header.now - real();
+  Date.now = () => real() + ahead;
+}"""
 PAGE = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/timeline.css">
 <style>body { margin: 16px; background: var(--jp-layout-color1, #fff); }</style>
 <div id="host"></div>
@@ -38,7 +51,9 @@ class Model {
   constructor() { this.state = {}; this.handlers = []; this.sent = []; }
   get(name) { return this.state[name]; }
   on(name, handler) { this.handlers.push([name, handler]); }
-  off(name, handler) { this.handlers = this.handlers.filter(([n, h]) => n !== name || h !== handler); }
+  off(name, handler) {
+    this.handlers = this.handlers.filter(([n, h]) => n !== name || h !== handler);
+  }
   send(content) { this.sent.push(content); }
   apply(state) {
     Object.assign(this.state, state);
@@ -49,28 +64,35 @@ class Model {
 }
 window.timeline = timeline;
 window.model = new Model();
-window.mount = () => { window.unmount = timeline.default.render({ model, el: document.getElementById("host") }); };
+window.mount = () => {
+  window.unmount = timeline.default.render({ model, el: document.getElementById("host") });
+};
 window.ready = true;
 </script>"""
 
 
-@contextmanager
-def browser_page(width: int = 1000, height: int = 720, **context: Any) -> Iterator[Page]:
-    """Yield a page that has loaded the module; fails at the end if the page reported an error."""
+def launch(playwright: Playwright) -> Browser:
+    """Start the browser of these tests."""
     found = find_browser()
-    assert found is not None, "these tests need Chromium"
+    assert found is not None, REMEDY
+    return playwright.chromium.launch(executable_path=str(found), args=ARGS)
+
+
+@contextmanager
+def browser_page(
+    browser: Browser, width: int = 1000, height: int = 720, **context: Any
+) -> Iterator[Page]:
+    """Yield a page that has loaded the module; fails at the end if the page reported an error."""
     errors: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(found), args=ARGS)
-        try:
-            page = browser.new_page(viewport={"width": width, "height": height}, **context)
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.route(f"{ORIGIN}/**", _serve)
-            page.goto(ORIGIN)
-            page.wait_for_function("window.ready")
-            yield page
-        finally:
-            browser.close()
+    page = browser.new_page(viewport={"width": width, "height": height}, **context)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route(f"{ORIGIN}/**", _serve)
+    page.goto(ORIGIN)
+    page.wait_for_function("window.ready")
+    try:
+        yield page
+    finally:
+        page.close()
     assert not errors, errors
 
 
@@ -106,6 +128,11 @@ class Kernel:
         state["header"] = msgspec.to_builtins(self.model.header())
         self.page.evaluate("state => model.apply(JSON.parse(state))", json.dumps(state))
 
+    def tell_until(self, story: Story, *moments: float) -> None:
+        """Tell a story up to the last of `moments` (seconds), an update for each."""
+        for update in story.updates(*moments):
+            self.tell(update)
+
     def answer(self) -> None:
         """Answer the last question for a row, as the widget would."""
         index = self.page.evaluate("model.sent.at(-1).detail")
@@ -113,7 +140,8 @@ class Kernel:
         self.page.evaluate("detail => model.apply({detail})", detail or {})
 
     def mount(self) -> None:
-        """Show the view."""
+        """Show the view, at the moment the kernel told last."""
+        self.page.evaluate(SET_CLOCK)
         self.page.evaluate("mount()")
         self.settle()
 
@@ -127,7 +155,9 @@ class Kernel:
 def make_dark(page: Page) -> None:
     """Make the page look like JupyterLab's dark theme."""
     page.evaluate(
-        """vars => { document.body.dataset.jpThemeLight = "false";
-        for (const [name, value] of Object.entries(vars)) document.body.style.setProperty(name, value); }""",
+        """vars => {
+          document.body.dataset.jpThemeLight = "false";
+          for (const name in vars) document.body.style.setProperty(name, vars[name]);
+        }""",
         DARK,
     )

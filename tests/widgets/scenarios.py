@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -144,7 +145,9 @@ class Story:
                 record = folded
                 told += 1
             running = [attempt for start, end, attempt in self.attempts if start <= moment < end]
-            yield InstanceUpdate(record=record, events=news, running=running, now=at(moment))
+            yield InstanceUpdate(
+                record=copy.copy(record), events=news, running=running, now=at(moment)
+            )
 
 
 def small(cities: int = 6) -> Story:

@@ -1,0 +1,356 @@
+"""Answers the requests that change something, or need what only the engine knows.
+
+Belongs to the engine and runs in its thread only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from .core.errors import (
+    DurableError,
+    DurableInternalError,
+    InstanceExistsError,
+    InstanceStateError,
+    UnknownInstanceError,
+)
+from .core.events import (
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+)
+from .core.ids import check_instance_id
+from .core.records import InstanceRecord
+from .core.status import TERMINAL, RuntimeStatus
+from .definitions import Definition, DefinitionAdded, Kind
+from .engine import Engine
+from .instances import Instance
+from .open_tasks import open_tasks
+from .orchestrations import terminated
+from .ports import InstanceQuery
+from .requests import (
+    Define,
+    Defined,
+    DescribeOpen,
+    Purge,
+    RaiseEvent,
+    Request,
+    Restart,
+    Resume,
+    Rewind,
+    Start,
+    StartMany,
+    Suspend,
+    Terminate,
+    WaitForCompletion,
+    WaitForStart,
+)
+from .rewinding import Rewinder
+
+__all__ = ["Changes"]
+
+_NEAR_AMONG = 500
+
+
+class Changes:
+    """Handles requests in the engine's thread; answers once what they did is durable."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._orchestrations = engine.orchestrations
+        self._rewinder = Rewinder(engine)
+
+    def handle(self, request: Request, future: Future[Any]) -> None:
+        """Carry out a request and see to it that `future` gets the answer."""
+        handler = _HANDLERS.get(type(request))
+        try:
+            if handler is None:
+                raise DurableInternalError(f"unknown request {type(request).__name__}")
+            handler(self, request, future)
+        except DurableError as error:
+            future.set_exception(error)
+        except Exception as error:  # noqa: BLE001  (the engine's thread must live on)
+            future.set_exception(DurableInternalError(f"{type(request).__name__}: {error!r}"))
+
+    def record(self, instance_id: str) -> InstanceRecord:
+        """Return an instance's record as the engine knows it.
+
+        Raises:
+            UnknownInstanceError: There is no such instance; lists near ids.
+        """
+        record = self._orchestrations.find(instance_id)
+        if record is None:
+            known = self._engine.store.query(InstanceQuery(limit=_NEAR_AMONG))
+            ids = [one.instance_id for one in known]
+            near = tuple(difflib.get_close_matches(instance_id, ids, n=3))
+            raise UnknownInstanceError(instance_id, self._engine.store.path, near)
+        return record
+
+    def _answer(self, future: Future[Any], answer: Any = None) -> None:
+        self._engine.after_commit(lambda: future.set_result(answer))
+
+    def _live(self, instance_id: str) -> Instance | None:
+        """Return a live instance, None for a finished one; raises for an unknown one."""
+        instance = self._orchestrations.by_id.get(instance_id)
+        if instance is not None and not instance.record.status.is_terminal:
+            return instance
+        self.record(instance_id)
+        return None
+
+    def _is_settling(self, instance_id: str, request: Request, future: Future[Any]) -> bool:
+        """Whether an instance has just ended; if so the request is looked at after the commit."""
+        instance = self._orchestrations.by_id.get(instance_id)
+        if instance is None or not instance.record.status.is_terminal:
+            return False
+        self._engine.after_commit(lambda: self._engine.post(self.handle, request, future))
+        return True
+
+    # Definitions.
+
+    def _define(self, request: Define, future: Future[Any]) -> None:
+        engine = self._engine
+        answers = []
+        for definition in request.definitions:
+            kept, is_new = engine.registry.add(definition, engine.now)
+            if is_new:
+                engine.write_definition(DefinitionAdded(timestamp=engine.now, definition=kept))
+            answers.append(
+                Defined(
+                    name=kept.name,
+                    version=kept.version,
+                    number=kept.number,
+                    is_new=is_new,
+                    in_flight=self._in_flight(kept) if is_new else {},
+                )
+            )
+        self._answer(future, answers)
+
+    def _in_flight(self, kept: Definition) -> dict[int, int]:
+        """Count the live instances that stay on earlier versions of an orchestrator."""
+        counts: dict[int, int] = {}
+        if kept.kind is not Kind.ORCHESTRATOR:
+            return counts
+        for instance in self._orchestrations.by_iid.values():
+            record = instance.record
+            if record.name == kept.name and record.version != kept.version:
+                number = self._engine.registry.version(kept.kind, kept.name, record.version).number
+                counts[number] = counts.get(number, 0) + 1
+        return counts
+
+    # Starting.
+
+    def _start_many(self, request: StartMany, future: Future[Any]) -> None:
+        for one in request.starts:
+            if one.replace and self._is_settling(one.instance_id, request, future):
+                return
+        for one in [one for one in request.starts if self._may_start(one)]:
+            self._make_room(one.instance_id)
+            self._create(one)
+        self._answer(future, [one.instance_id for one in request.starts])
+
+    def _may_start(self, one: Start) -> bool:
+        """Return False for a repeated request; raises where the id is taken."""
+        check_instance_id(one.instance_id)
+        self._engine.registry.newest(Kind.ORCHESTRATOR, one.name)
+        existing = self._orchestrations.find(one.instance_id)
+        if existing is None or existing.status in one.replace:
+            return True
+        if one.request_id and existing.request_id == one.request_id:
+            return False
+        raise InstanceExistsError(one.instance_id, existing.status.value)
+
+    def _make_room(self, instance_id: str) -> None:
+        """Have an existing instance of that id end and be deleted."""
+        existing = self._orchestrations.find(instance_id)
+        if existing is None:
+            return
+        live = self._live(instance_id)
+        if live is not None:
+            ended = terminated(live, self._engine.now)
+            self._orchestrations.end(live, ended, recurse=True)
+        self._orchestrations.purge_after_commit([existing.iid])
+
+    def _create(self, one: Start) -> None:
+        engine = self._engine
+        definition = engine.registry.newest(Kind.ORCHESTRATOR, one.name)
+        begins = max(engine.now, one.start_at or engine.now)
+        deadline = None
+        if one.timeout_s is not None:
+            deadline = begins + timedelta(seconds=one.timeout_s)
+        self._orchestrations.create(
+            ExecutionStarted(
+                timestamp=engine.now,
+                instance_id=one.instance_id,
+                execution_id=engine.new_id(),
+                name=one.name,
+                version=definition.version,
+                epoch=engine.registry.epoch,
+                input=one.input,
+                tags=one.tags,
+                start_at=one.start_at,
+                deadline=deadline,
+                request_id=one.request_id,
+            )
+        )
+
+    def _restart(self, request: Restart, future: Future[Any]) -> None:
+        if self._is_settling(request.instance_id, request, future):
+            return
+        record = self.record(request.instance_id)
+        same_id = request.new_id == request.instance_id
+        if request.request_id and same_id and record.request_id == request.request_id:
+            self._answer(future, request.new_id)
+            return
+        self._check_finished(record, "it can be restarted once it has ended")
+        start = Start(
+            name=record.name,
+            instance_id=request.new_id,
+            input=record.input,
+            tags=record.tags,
+            replace=tuple(TERMINAL) if same_id else (),
+            request_id=request.request_id,
+        )
+        if self._may_start(start):
+            self._make_room(start.instance_id)
+            self._create(start)
+        self._answer(future, request.new_id)
+
+    # Waiting.
+
+    def _wait_for_completion(self, request: WaitForCompletion, future: Future[Any]) -> None:
+        instance = self._orchestrations.by_id.get(request.instance_id)
+        if instance is not None:
+            instance.waiters.append(future)
+        else:
+            future.set_result(self.record(request.instance_id))
+
+    def _wait_for_start(self, request: WaitForStart, future: Future[Any]) -> None:
+        instance = self._live(request.instance_id)
+        if instance is not None and instance.record.status is RuntimeStatus.PENDING:
+            instance.start_waiters.append(future)
+        else:
+            self._answer(future, msgspec.structs.replace(self.record(request.instance_id)))
+
+    def _describe_open(self, request: DescribeOpen, future: Future[Any]) -> None:
+        found = {}
+        for instance_id in request.instance_ids:
+            instance = self._orchestrations.by_id.get(instance_id)
+            if instance is not None and not instance.record.status.is_terminal:
+                self._orchestrations.know_awaited_events(instance)
+                found[instance_id] = open_tasks(instance)
+        self._answer(future, found)
+
+    # Steering.
+
+    def _raise_event(self, request: RaiseEvent, future: Future[Any]) -> None:
+        instance = self._live(request.instance_id)
+        if instance is not None and request.request_id not in instance.requests:
+            if request.request_id:
+                instance.requests.append(request.request_id)
+            event = EventRaised(
+                timestamp=self._engine.now,
+                name=request.name,
+                input=request.data,
+                request_id=request.request_id,
+            )
+            self._orchestrations.deliver(instance, event)
+        self._answer(future)
+
+    def _suspend(self, request: Suspend, future: Future[Any]) -> None:
+        instance = self._live(request.instance_id)
+        if instance is not None and instance.record.status is RuntimeStatus.PENDING:
+            raise InstanceStateError(
+                request.instance_id, "Pending", "it can be suspended once it has started"
+            )
+        if instance is not None and instance.record.status is RuntimeStatus.RUNNING:
+            event = ExecutionSuspended(timestamp=self._engine.now, reason=request.reason)
+            self._engine.write(instance, event)
+        self._answer(future)
+
+    def _resume(self, request: Resume, future: Future[Any]) -> None:
+        instance = self._live(request.instance_id)
+        if instance is not None and instance.record.status is RuntimeStatus.SUSPENDED:
+            event = ExecutionResumed(timestamp=self._engine.now, reason=request.reason)
+            self._engine.write(instance, event)
+            self._orchestrations.wake(instance)
+        self._answer(future)
+
+    def _terminate(self, request: Terminate, future: Future[Any]) -> None:
+        instance = self._live(request.instance_id)
+        if instance is not None:
+            asked = ExecutionTerminated(
+                timestamp=self._engine.now, output=request.output, recurse=request.recurse
+            )
+            self._engine.write(instance, asked)
+            ended = terminated(instance, self._engine.now, request.output)
+            self._orchestrations.end(instance, ended, recurse=request.recurse)
+        self._answer(future)
+
+    def _rewind(self, request: Rewind, future: Future[Any]) -> None:
+        if self._is_settling(request.instance_id, request, future):
+            return
+        record = self.record(request.instance_id)
+        if record.status is not RuntimeStatus.FAILED:
+            wanted = "only a failed instance can be rewound"
+            raise InstanceStateError(request.instance_id, record.status.value, wanted)
+        self._rewinder.rewind(record, request.reason)
+        self._answer(future)
+
+    def _purge(self, request: Purge, future: Future[Any]) -> None:
+        if request.instance_id:
+            if self._is_settling(request.instance_id, request, future):
+                return
+            record = self.record(request.instance_id)
+            self._check_finished(record, "only a finished instance can be purged; terminate it")
+            records = [record]
+        else:
+            found = self._engine.store.query(request.query or InstanceQuery())
+            records = [one for one in found if one.status.is_terminal]
+        if request.recurse:
+            records = self._with_children(records)
+        iids = [record.iid for record in records]
+
+        def purge() -> None:
+            self._engine.store.purge(iids)
+            future.set_result(len(iids))
+
+        self._engine.after_commit(lambda: self._engine.journal.run_exclusively(purge))
+
+    def _with_children(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
+        found = {record.iid: record for record in records}
+        waiting = list(records)
+        while waiting:
+            parent = waiting.pop().instance_id
+            for child in self._engine.store.query(InstanceQuery(parent=parent)):
+                if child.status.is_terminal and child.iid not in found:
+                    found[child.iid] = child
+                    waiting.append(child)
+        return list(found.values())
+
+    def _check_finished(self, record: InstanceRecord, wanted: str) -> None:
+        if not record.status.is_terminal:
+            raise InstanceStateError(record.instance_id, record.status.value, wanted)
+
+
+_HANDLERS: dict[type, Callable[[Changes, Any, Future[Any]], None]] = {
+    Define: Changes._define,
+    StartMany: Changes._start_many,
+    Restart: Changes._restart,
+    WaitForCompletion: Changes._wait_for_completion,
+    WaitForStart: Changes._wait_for_start,
+    DescribeOpen: Changes._describe_open,
+    RaiseEvent: Changes._raise_event,
+    Suspend: Changes._suspend,
+    Resume: Changes._resume,
+    Terminate: Changes._terminate,
+    Rewind: Changes._rewind,
+    Purge: Changes._purge,
+}

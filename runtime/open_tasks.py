@@ -1,0 +1,36 @@
+"""What a live instance waits for, for people."""
+
+from __future__ import annotations
+
+from .core.status import RuntimeStatus
+from .instances import Instance
+from .requests import OpenTask
+
+__all__ = ["open_tasks"]
+
+
+def open_tasks(instance: Instance) -> list[OpenTask]:
+    """Return everything an instance waits for: activities first, then children, timers, events."""
+    record = instance.record
+    if record.status is RuntimeStatus.PENDING:
+        return [OpenTask(kind="start", name=record.name, until=record.start_at)]
+    found = [
+        OpenTask(
+            kind="activity",
+            name=activity.scheduled.name,
+            task_id=task_id,
+            since=activity.scheduled.timestamp,
+            state="running" if task_id in instance.running else "queued",
+        )
+        for task_id, activity in instance.activities.items()
+    ]
+    found += [
+        OpenTask(kind="sub-orchestration", name=child_id, task_id=task_id)
+        for task_id, child_id in instance.children.items()
+    ]
+    found += [
+        OpenTask(kind="timer", task_id=task_id, since=timer.timestamp, until=timer.fire_at)
+        for task_id, timer in instance.timers.items()
+    ]
+    found += [OpenTask(kind="external event", name=name) for name in instance.awaited_events]
+    return found

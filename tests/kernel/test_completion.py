@@ -1,0 +1,144 @@
+"""Tab completion: what is offered where, and that it never keeps anybody waiting."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+from IPython.core.completer import IPCompleter, provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+
+from ipydurable.completion import Completion, Recent
+from ipydurable.functions import ActivityFunction, OrchestratorFunction
+from ipydurable.runtime.client import DurableClient, InProcess
+from ipydurable.runtime.codecs import NamespaceConverter
+from ipydurable.runtime.embedded import EmbeddedEngine
+from ipydurable.runtime.executors import ThreadExecutor
+from ipydurable.runtime.testing import MemoryStore
+from ipydurable.session import DurableSession
+from ipydurable.subcommands import SUBCOMMANDS
+
+
+def fetch(city):
+    return city
+
+
+async def report(ctx, city):
+    return city
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[DurableSession]:
+    """Return a session with two definitions and three instances."""
+    engine = EmbeddedEngine(MemoryStore(), {"threads": ThreadExecutor()})
+    client = DurableClient(InProcess(engine.service), NamespaceConverter(globals()))
+    session = DurableSession(lambda: client, ":memory:")
+    session.define(ActivityFunction(fetch))
+    for name in ("r-1", "r-2", "other"):
+        session.start(OrchestratorFunction(report), ("x",), instance_id=name).wait(30)
+    yield session
+    session.close()
+    engine.close()
+
+
+@pytest.fixture
+def completion(session: DurableSession) -> Completion:
+    """Return completion on that session."""
+    return Completion(lambda: session)
+
+
+@pytest.mark.parametrize(
+    ("line", "typed", "offered"),
+    [
+        ("%durable s", "s", ["status", "show", "start", "suspend", "sql", "stop"]),
+        ("  %durable he", "he", ["help"]),
+        ("%%durable sq", "sq", ["sql"]),
+        ("x = %durable lis", "lis", ["list"]),
+        ("%durable show r", "r", ["r-2", "r-1"]),
+        ("%durable terminate ", "", ["other", "r-2", "r-1"]),
+        ("%durable start ", "", ["report"]),
+        ("%durable start report --", "--", ["--id"]),
+        ("%durable versions ", "", ["fetch", "report"]),
+        ("%durable list --st", "--st", ["--status"]),
+        ("%durable list --status R", "R", ["Running"]),
+        ("%durable list --name ", "", ["report"]),
+        ("%durable nonsense ", "", []),
+        ("%%activity --re", "--re", ["--retries", "--retry-delay"]),
+        ("%%activity --on ", "", ["processes", "threads", "asyncio"]),
+        ("%%orchestrator ", "", ["--name"]),
+        ('run = ipydurable.instance("r-', "r-", ["r-2", "r-1"]),
+    ],
+)
+def test_what_is_offered(completion: Completion, line: str, typed: str, offered: list[str]):
+    """Each place offers what can stand there, and nothing else."""
+    assert completion.candidates(line) == (typed, offered)
+
+
+@pytest.mark.parametrize("line", ["x = 1", "%time f", "%durable open /tm", "print('%durable ')"])
+def test_other_lines_are_left_alone(completion: Completion, line: str):
+    """Lines that are not ours, and paths, are completed by IPython."""
+    assert completion.candidates(line) is None
+
+
+def test_all_subcommands_are_offered(completion: Completion):
+    """An empty word offers all there is."""
+    assert completion.candidates("%durable ") == ("", list(SUBCOMMANDS))
+
+
+def test_ipython_asks_us(completion: Completion):
+    """IPython's completer takes our answer, for our lines alone."""
+    shell = InteractiveShell()
+    completer = IPCompleter(shell=shell, namespace={"sound": 1})
+    completer.custom_matchers.append(completion.match)
+
+    def complete(text: str) -> list[str]:
+        with provisionalcompleter():
+            return [one.text for one in completer.completions(text, len(text))]
+
+    assert complete("%durable so") == []
+    assert complete("%durable sto") == ["stop"]
+    assert complete("%durable show r-") == ["r-2", "r-1"]
+    assert complete("soun") == ["sound"]
+    shell.history_manager.end_session()
+
+
+def test_nothing_is_asked_before_there_is_a_connection():
+    """While the host starts, names are not waited for."""
+
+    class Connecting:
+        connection: Future[DurableClient] = Future()
+
+    completion = Completion(Connecting)
+
+    assert completion.candidates("%durable show ") == ("", [])
+    assert completion.candidates("%durable start ") == ("", [])
+
+
+def test_nothing_is_asked_of_a_connection_that_failed():
+    """A store that did not open offers no names and raises nothing."""
+
+    class Failed:
+        connection: Future[DurableClient] = Future()
+
+    Failed.connection.set_exception(OSError("no"))
+
+    assert Completion(Failed).candidates("%durable show ") == ("", [])
+
+
+def test_a_slow_answer_is_not_waited_for():
+    """The last answer stands in until the slow one is there; nobody asks twice meanwhile."""
+    recent: Recent[int] = Recent(0)
+    go_on = threading.Event()
+    asked = []
+
+    def slow() -> int:
+        asked.append(1)
+        go_on.wait(30)
+        return 7
+
+    assert recent.get(lambda: 5, patience_s=30) == 5
+    assert recent.get(slow, patience_s=0.001) == 5
+    assert recent.get(slow, patience_s=0.001) == 5
+    go_on.set()
+    assert recent.get(slow, patience_s=30) == 7
+    assert asked == [1]

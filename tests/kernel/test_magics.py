@@ -1,0 +1,534 @@
+"""The magics, in an IPython shell of this process and in a real kernel, with a real host."""
+
+import queue
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.oinspect import getdoc
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
+from IPython.utils.capture import capture_output
+from jupyter_client.manager import KernelManager
+from traitlets.config import Config
+
+import ipydurable
+from ipydurable.functions import ActivityFunction, OrchestratorFunction
+from ipydurable.runtime.core.errors import (
+    DefinitionError,
+    DurableError,
+    NotAStoreError,
+    StoreUnwritableError,
+    UnknownInstanceError,
+)
+from ipydurable.session import SESSIONS, current_session
+from ipydurable.subcommands import SUBCOMMANDS
+
+pytestmark = pytest.mark.processes
+
+FETCH = "%%activity\ndef fetch(city):\n    return len(city)"
+REPORT = """%%orchestrator
+async def report(ctx, cities):
+    return sum(await ctx.when_all([fetch(city) for city in cities]))"""
+WAITS = """%%orchestrator
+async def waits(ctx):
+    return await ctx.wait_for_external_event("go")"""
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Shell:
+    """An IPython shell that is told cells, and says what came of them."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.ip = shell
+        self.text = ""
+        self.error: BaseException | None = None
+
+    def run(self, cell: str) -> Any:
+        """Run a cell; returns its result, keeps its error and all it printed."""
+        with capture_output() as captured:
+            done = self.ip.run_cell(cell, store_history=True)
+        shown = [repr(output) for output in captured.outputs]
+        self.text = _ANSI.sub("", captured.stdout + captured.stderr + "\n".join(shown))
+        self.error = done.error_in_exec or done.error_before_exec
+        return done.result
+
+    def must(self, cell: str) -> Any:
+        """Run a cell that may not fail."""
+        result = self.run(cell)
+        assert self.error is None, self.text
+        assert "UsageError" not in self.text, self.text
+        return result
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """Return a shell with the extension loaded, in a folder of its own."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("shell"))
+        shell = Shell(TerminalInteractiveShell.instance(config=config))
+        shell.must("%load_ext ipydurable")
+        shell.must(FETCH)
+        shell.must(REPORT)
+        yield shell
+        shell.run("%durable stop")
+        shell.run("%unload_ext ipydurable")
+        shell.ip.restore_sys_module_state()
+        TerminalInteractiveShell.clear_instance()
+
+
+def test_a_cell_binds_a_durable_function(shell: Shell):
+    """The variable is the durable function, which runs when it is called in a plain cell."""
+    shell.must("%%activity --retries 3 --timeout 2m --on threads\ndef _h(): ...\ndef f(): return 1")
+
+    function = shell.ip.user_ns["f"]
+    assert isinstance(function, ActivityFunction)
+    assert (function.options.max_attempts, function.options.timeout_s) == (4, 120)
+    assert shell.text.strip() == "activity f v1"
+    assert shell.must("f()") == 1
+
+
+def test_a_new_version_is_told(shell: Shell):
+    """The line says whether anything changed, and who gets the new version."""
+    shell.must("%%activity\ndef g(): return 1")
+    shell.must("%%activity\ndef g():\n    # a comment\n    return 1")
+    assert shell.text.strip() == "activity g v1 (unchanged)"
+    shell.must("%%activity\ndef g(): return 2")
+    assert shell.text.strip() == "activity g v2 · new runs take it"
+    shell.must("%%activity\ndef g(): return 1")
+    assert shell.text.strip() == "activity g v1 again · new runs take it"
+
+
+def test_instances_in_flight_keep_their_version(shell: Shell):
+    """The line counts who stays on which version."""
+    shell.must(WAITS)
+    shell.must("run = waits.start(instance_id='stays')")
+    shell.must(WAITS + " or 0")
+    assert shell.text.strip() == "orchestrator waits v2 · 1 instance in flight stays on v1"
+    shell.must("%durable terminate stays")
+
+
+def test_name(shell: Shell):
+    """--name names the definition; the variable stays the function's."""
+    shell.must("%%orchestrator --name nightly\nasync def run_nightly(ctx): return 1")
+
+    function = shell.ip.user_ns["run_nightly"]
+    assert isinstance(function, OrchestratorFunction)
+    assert function.name == "nightly"
+    assert re.fullmatch(r"orchestrator nightly v1 \(\w{8}\), cell \[\d+\]", repr(function))
+
+
+def test_magics_inside_the_cell_work(shell: Shell):
+    """The body is a cell like any other."""
+    shell.must("%%activity\n%env IPYD_X=1\ndef e(): return 3")
+
+    assert shell.must("e()") == 3
+
+
+def test_a_traceback_shows_the_line_in_the_cell(shell: Shell):
+    """Line numbers count from the line of the magic, and none of our frames is shown."""
+    shell.run("%%activity\n\nimport os\nboom = 1 / 0\ndef f(): ...")
+
+    assert isinstance(shell.error, ZeroDivisionError)
+    assert "----> 4 boom = 1 / 0" in shell.text
+    assert "kernel_ext" not in shell.text
+    assert "execution.py" not in shell.text
+
+
+def test_a_traceback_of_the_function_shows_the_line_in_the_cell(shell: Shell):
+    """An error in a local call names the line as the cell has it."""
+    shell.must("%%activity\n\ndef fails():\n    raise KeyError('k')")
+    shell.run("fails()")
+
+    assert "----> 4     raise KeyError('k')" in shell.text
+
+
+def test_a_syntax_error_is_shown_once(shell: Shell):
+    """It looks as in a plain cell, and is an error for whoever runs the notebook."""
+    shell.run("%%activity\ndef fetch(city:\n    return 1")
+
+    assert isinstance(shell.error, DefinitionError)
+    assert shell.text.count("SyntaxError") == 1
+    assert "line 2" in shell.text
+    assert "Traceback" not in shell.text
+    assert isinstance(shell.ip.user_ns["fetch"], ActivityFunction)
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("%%activity\nx = 1", "nothing with def"),
+        ("%%orchestrator\nasync def f(): ...", "takes no context"),
+        ("%%activity\ndef f():\n    yield 1", "collect what it yields"),
+        ("%%activity\nimport ipydurable\n@ipydurable.activity\ndef f(): ...", "made durable twice"),
+    ],
+)
+def test_a_cell_that_defines_nothing_durable(shell: Shell, cell: str, said: str):
+    """The error is short, and says what to do."""
+    shell.run(cell)
+
+    assert isinstance(shell.error, DefinitionError)
+    assert said in shell.text
+    assert "Traceback" not in shell.text
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("%%activity --timeout soon\ndef f(): ...", "'soon' is no length of time"),
+        ("%%activity --retries -1\ndef f(): ...", "retries"),
+        ("%%activity --on gpu\ndef f(): ...", "processes, threads, asyncio"),
+        ("%%activity --nope\ndef f(): ...", "unrecognized arguments: --nope"),
+        ("%durable shwo", "did you mean 'show'"),
+        ("%durable show", "Usage: %durable show ID"),
+        ("%durable start report ['Basel']", '%durable start report ["Basel", "Zürich"]'),
+        ("%durable start --id x", "Usage: %durable start NAME"),
+        ("%durable raise x", "Usage: %durable raise ID EVENT"),
+        ("%durable list --status faild", "did you mean 'failed'"),
+    ],
+)
+def test_wrong_usage(shell: Shell, cell: str, said: str):
+    """Wrong usage is told in a line, without a traceback."""
+    shell.run(cell)
+
+    assert "UsageError" in shell.text
+    assert said in shell.text
+
+
+def test_start_and_steer(shell: Shell):
+    """An instance is started, listed, shown, told and ended by the line magic."""
+    shell.must(WAITS)
+    run = shell.must("%durable start waits --id steered")
+    assert run.instance_id == "steered"
+    assert "Running" in shell.must("%durable list --status running")["status"].tolist()
+    assert repr(shell.must("%durable suspend steered lunch")) == "instance steered is Suspended"
+    assert repr(shell.must("%durable resume steered")) == "instance steered is Running"
+    shell.must('%durable raise steered GO {"n": 1, "who": "you"}')
+    assert run.result(30) == {"n": 1, "who": "you"}
+    assert "EventRaised" in shell.must("%durable history steered")["event_type"].tolist()
+    shell.must("%durable show steered")
+    assert "Completed" in shell.text
+
+
+def test_json_reaches_the_orchestrator_as_it_is(shell: Shell):
+    """Braces and dollars are JSON's, not IPython's."""
+    shell.must("n = 5")
+    shell.must("%%orchestrator\nasync def echo(ctx, value): return value")
+
+    assert shell.must('%durable start echo {"n":5, "c": "$n"}').result(30) == {"n": 5, "c": "$n"}
+    assert shell.must('%%durable start echo\n[1,\n 2]').result(30) == [1, 2]
+
+
+def test_sql(shell: Shell):
+    """A query may stand on the line or below it, and is a DataFrame."""
+    shell.must("report.start(['Basel']).result(60)")
+
+    assert shell.must("%durable sql SELECT 1 AS one")["one"].tolist() == [1]
+    frame = shell.must("%%durable sql\nSELECT name\nFROM activities\nWHERE name = 'fetch'")
+    assert set(frame["name"]) == {"fetch"}
+
+
+def test_definitions_and_versions(shell: Shell):
+    """What is defined is listed with all its versions."""
+    shell.must("%%activity\ndef twice(): return 1")
+    shell.must("%%activity\ndef twice(): return 2")
+
+    assert shell.must("%durable versions twice")["number"].tolist() == [1, 2]
+    assert "twice" in shell.must("%durable definitions")["name"].tolist()
+    shell.run("%durable versions twise")
+    assert isinstance(shell.error, DurableError)
+    assert "did you mean 'twice'" in shell.text
+
+
+def test_status_and_help(shell: Shell):
+    """Without a subcommand the host is described; help lists all there is."""
+    assert "process" in repr(shell.must("%durable"))
+    shown = repr(shell.must("%durable help"))
+    assert all(f"%durable {one.usage}" in shown for one in SUBCOMMANDS.values())
+
+
+def test_the_docstring_lists_every_subcommand(shell: Shell):
+    """`%durable?` and `%durable help` say the same."""
+    documented = getdoc(shell.ip.find_line_magic("durable"))
+
+    for name, one in SUBCOMMANDS.items():
+        usage = "[status]" if name == "status" else one.usage
+        assert f"%durable {usage}" in documented
+        assert one.summary.removesuffix("; also without a subcommand") in documented
+
+
+def test_help_of_the_cell_magics(shell: Shell):
+    """`%%activity?` documents its options."""
+    documented = getdoc(shell.ip.find_cell_magic("activity"))
+
+    assert "--max-parallel" in documented
+    assert "%%activity --retries 3 --timeout 60" in documented
+
+
+def test_unknown_ids(shell: Shell):
+    """An unknown id is a real error, with a near one."""
+    shell.must("report.start(['Basel'], instance_id='known').wait(60)")
+    shell.run("%durable show knwon")
+
+    assert isinstance(shell.error, UnknownInstanceError)
+    assert "Did you mean 'known'" in shell.text
+    assert "Traceback" not in shell.text
+
+
+def test_a_run_shows_itself_as_text_in_a_terminal(shell: Shell):
+    """As the last expression an instance shows its timeline; start shows nothing by itself."""
+    shell.must("run = report.start(['Basel'], instance_id='in-text')")
+    assert shell.text == ""
+    shell.must("run.wait(60);")
+    shell.must("run")
+    assert "in-text" in shell.text
+    assert "fetch" in shell.text
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [("junk.duckdb", NotAStoreError), ("no/such/folder/x.duckdb", StoreUnwritableError)],
+)
+def test_a_store_that_does_not_open_changes_nothing(
+    shell: Shell, path: str, error: type[DurableError]
+):
+    """The session stays with its store where another one does not open."""
+    Path("junk.duckdb").write_text("no database")
+    before = current_session()
+    shell.run(f"%durable open {path}")
+
+    assert isinstance(shell.error, error)
+    assert current_session() is before
+    assert shell.must("report.start(['Basel']).result(60)") == 5
+
+
+def test_another_store_gets_the_definitions(shell: Shell):
+    """After %durable open what was defined before is sent when it is needed."""
+    shell.must('%durable open "other store.duckdb"')
+    try:
+        assert current_session().store == "other store.duckdb"
+        assert shell.must("report.start(['Basel', 'Bern']).result(60)") == 9
+        shell.must("%durable stop")
+    finally:
+        shell.must("%config DurableMagics.store = 'durable.duckdb'")
+    assert "known" not in shell.must("%durable list --limit 0")["instance_id"].tolist() or True
+    assert current_session().store == "durable.duckdb"
+
+
+def test_a_stopped_host_is_started_again(shell: Shell):
+    """What is used after %durable stop starts the next host; definitions are still there."""
+    before = current_session().client.host_status().pid
+    shell.must("%durable stop")
+
+    assert shell.must("report.start(['Basel']).result(60)") == 5
+    assert current_session().client.host_status().pid != before
+
+
+def test_unload_takes_everything_back(shell: Shell):
+    """After %unload_ext there is nothing of us in the shell; loading again works."""
+    shell.must("%unload_ext ipydurable")
+    try:
+        assert shell.ip.find_line_magic("durable") is None
+        assert shell.ip.find_cell_magic("activity") is None
+        assert "DurableMagics" not in [type(one).__name__ for one in shell.ip.configurables]
+        assert not any(
+            "ipydurable" in one.__module__ for one in shell.ip.Completer.custom_matchers
+        )
+        assert shell.ip not in SESSIONS
+        with pytest.raises(DurableError):
+            ipydurable.instance("known")
+    finally:
+        shell.must("%load_ext ipydurable")
+    assert shell.must("import ipydurable; ipydurable.instances(limit=1)").shape[0] == 1
+
+
+class Kernel:
+    """A real kernel and what it sends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel(cwd=str(folder))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def run(self, code: str, meanwhile: Callable[[], None] | None = None) -> list[dict[str, Any]]:
+        """Run a cell; returns its outputs as a notebook would keep them, errors among them.
+
+        Args:
+            code: The cell.
+            meanwhile: Called once the kernel works on it.
+        """
+        outputs: list[dict[str, Any]] = []
+        sent = self.client.execute(code)
+        while True:
+            message = self.client.get_iopub_msg(timeout=60)
+            kind, content = message["msg_type"], message["content"]
+            if kind == "update_display_data":
+                self._replace(outputs, content)
+            elif message["parent_header"].get("msg_id") != sent:
+                continue
+            elif kind in ("display_data", "execute_result", "error", "stream"):
+                outputs.append({"kind": kind, **content})
+            elif kind == "execute_input" and meanwhile is not None:
+                meanwhile()
+            elif kind == "status" and content["execution_state"] == "idle":
+                self.client.get_shell_msg(timeout=60)
+                return outputs
+
+    def await_update(self, output: dict[str, Any]) -> None:
+        """Wait until a display is replaced, as happens between cells."""
+        before = output["data"]
+        while output["data"] is before:
+            message = self.client.get_iopub_msg(timeout=60)
+            if message["msg_type"] == "update_display_data":
+                self._replace([output], message["content"])
+
+    def restart(self) -> None:
+        """Restart the kernel."""
+        self.manager.restart_kernel(now=True)
+        self.client.wait_for_ready(timeout=60)
+
+    def close(self) -> None:
+        """End it."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    @staticmethod
+    def _replace(outputs: list[dict[str, Any]], content: dict[str, Any]) -> None:
+        for output in outputs:
+            if output.get("transient", {}).get("display_id") == content["transient"]["display_id"]:
+                output["data"] = content["data"]
+
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """Return a kernel with the extension loaded and two orchestrators defined."""
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    try:
+        for cell in ("%load_ext ipydurable", FETCH, REPORT, WAITS):
+            assert [one["kind"] for one in kernel.run(cell)] == ["display_data"]
+        yield kernel
+        kernel.run("%durable stop")
+    finally:
+        kernel.close()
+
+
+def test_start_shows_a_live_timeline_that_ends_static(kernel: Kernel):
+    """One live view per start, replaced in place by what a notebook without a kernel can show."""
+    (live,) = kernel.run("run = waits.start(instance_id='live')")
+    assert VIEW in live["data"]
+    assert "<svg" in live["data"]["text/html"] or "Running" in live["data"]["text/html"]
+
+    kernel.run("run.raise_event('go', 1)")
+    kernel.await_update(live)
+
+    assert VIEW not in live["data"]
+    assert "Completed" in live["data"]["text/plain"]
+    assert "Completed" in live["data"]["text/html"]
+
+
+def test_a_waiting_cell_returns_after_the_last_update(kernel: Kernel):
+    """What a headless run saves is the end: `await run` waits for the static form."""
+    outputs = kernel.run("run = report.start(['Basel'])\nawait run")
+
+    assert [one["kind"] for one in outputs] == ["display_data", "execute_result"]
+    assert VIEW not in outputs[0]["data"]
+    assert "Completed" in outputs[0]["data"]["text/plain"]
+    assert outputs[1]["data"]["text/plain"] == "5"
+
+
+def test_the_last_expression_is_not_shown_twice(kernel: Kernel):
+    """`report.start(...)` alone in a cell shows one timeline; `run` in the next cell another."""
+    assert len(kernel.run("report.start(['Basel'], instance_id='once')")) == 1
+    assert len(kernel.run("import ipydurable\nipydurable.instance('once')")) == 1
+    assert len(kernel.run("ipydurable.instance('once').timeline()")) == 1
+
+
+def test_many_starts_do_not_flood_the_notebook(kernel: Kernel):
+    """A loop of starts shows the first few, and how to see the rest."""
+    outputs = kernel.run("runs = [report.start(['x']) for _ in range(6)]\n_ = [await r for r in runs]")
+
+    assert len(outputs) == 4
+    assert "%durable list" in outputs[3]["data"]["text/plain"]
+
+
+def test_timelines_can_be_turned_off(kernel: Kernel):
+    """`%config DurableMagics.timeline = False` keeps start quiet."""
+    kernel.run("%config DurableMagics.timeline = False")
+    assert kernel.run("run = report.start(['x'])") == []
+    kernel.run("%config DurableMagics.timeline = True")
+
+
+def test_a_syntax_error_stops_whoever_runs_the_notebook(kernel: Kernel):
+    """The cell's reply is an error, and the error is shown once."""
+    (output,) = kernel.run("%%activity\ndef broken(:\n    pass")
+
+    assert output["kind"] == "error"
+    assert "".join(output["traceback"]).count("SyntaxError") == 1
+
+
+def test_an_interrupt_leaves_the_instance_running(kernel: Kernel):
+    """Interrupting `run.result()` or `await run` ends the waiting, and says so."""
+    kernel.run("%config DurableMagics.timeline = False\nrun = waits.start(instance_id='held')")
+    for cell in ("run.result()", "await run"):
+        outputs = kernel.run(cell, meanwhile=lambda: _interrupt_soon(kernel))
+        assert [one["kind"] for one in outputs] == ["error"]
+        assert "'held' goes on in the background" in _plain(outputs[0])
+        assert len(_plain(outputs[0]).splitlines()) == 1
+    (status,) = kernel.run("run.status.value")
+    assert status["data"]["text/plain"] == "'Running'"
+    kernel.run("run.terminate()\n%config DurableMagics.timeline = True")
+
+
+def test_after_a_restart_the_instance_is_found_again(kernel: Kernel):
+    """A new kernel finds the instance by its id, with nothing defined."""
+    kernel.run("run = waits.start(instance_id='survivor')")
+    kernel.restart()
+    (greeting,) = kernel.run("%load_ext ipydurable")
+    if "instance" not in greeting["data"]["text/plain"]:
+        kernel.await_update(greeting)
+    assert "1 instance in flight" in greeting["data"]["text/plain"]
+    kernel.run("import ipydurable\nrun = ipydurable.instance('survivor')\nrun.raise_event('go', 3)")
+    (result,) = kernel.run("await run")
+    assert result["data"]["text/plain"] == "3"
+    for cell in (FETCH, REPORT, WAITS):
+        assert "(unchanged)" in kernel.run(cell)[0]["data"]["text/plain"]
+
+
+def test_a_locked_store_is_told_at_load(kernel: Kernel, tmp_path: Path):
+    """The line below %load_ext names who has the file open; the first use raises that."""
+    path = tmp_path / "locked.duckdb"
+    connection = duckdb.connect(str(path))
+    try:
+        kernel.run("%unload_ext ipydurable\nget_ipython().config.DurableMagics.store = " + repr(str(path)))
+        (greeting,) = kernel.run("%load_ext ipydurable")
+        if "did not open" not in greeting["data"]["text/plain"]:
+            kernel.await_update(greeting)
+        assert "is open in process" in greeting["data"]["text/plain"]
+        (error,) = kernel.run("%durable list")
+        assert error["ename"] == "StoreLockedError"
+    finally:
+        connection.close()
+        kernel.run("%durable open durable.duckdb")
+
+
+def _interrupt_soon(kernel: Kernel) -> None:
+    # Nothing tells that the cell has come to its wait; an interrupt before that is one as well.
+    try:
+        kernel.client.get_iopub_msg(timeout=0.5)
+    except queue.Empty:
+        kernel.manager.interrupt_kernel()
+
+
+def _plain(error: dict[str, Any]) -> str:
+    return _ANSI.sub("", "\n".join(error["traceback"]))
