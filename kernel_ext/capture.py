@@ -10,7 +10,6 @@ import __future__
 
 import ast
 import builtins
-import sys
 from collections import ChainMap, deque
 from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
@@ -23,10 +22,19 @@ from ipydurable.runtime.core.errors import DefinitionError, EncodingError, NotDu
 from ipydurable.runtime.core.payload import Blob, Payload
 from ipydurable.runtime.definitions import Chunk, CodePackage, Kind
 
-from .code_graph import Node, in_order
+from .code_graph import Node, in_order, reached_by
 from .code_names import attribute_chains, first_use, names_in
 from .content_hash import dump_code, hash_of, hash_of_value
 from .defaults import has_stale_defaults
+from .live_objects import (
+    globals_of,
+    is_durable,
+    methods_of,
+    module_of,
+    plain,
+    unwrapped,
+    variables_of,
+)
 from .module_imports import LocalModules, find_import, import_module_as, submodule_imports
 from .source_lookup import SourceBook, SourceOf, Statement
 
@@ -34,6 +42,7 @@ __all__ = ["Captured", "capture"]
 
 _LARGE_BYTES: Final = 10_000_000
 _LAZY_ANNOTATIONS: Final = __future__.annotations.compiler_flag
+_MISSING: Final = object()
 _AT_TOP_LEVEL: Final = "Define it at the top level of a cell or a module."
 
 
@@ -93,7 +102,7 @@ def capture(
         NotDurableError: It uses a variable that cannot travel; names it and says what to do.
         DefinitionError: It cannot be captured for another reason; says which.
     """
-    return _Capture(_plain(obj), name, kind, home, source_of).run()
+    return _Capture(plain(obj), name, kind, home, source_of).run()
 
 
 class _Capture:
@@ -106,7 +115,7 @@ class _Capture:
         self._name = name
         self._kind = kind
         self._home = home
-        self._globals = _globals_of(obj, home)
+        self._globals = globals_of(obj, home)
         self._sources = SourceBook(home, self._globals, source_of)
         self._written_imports = list(self._sources.imports())
         self._converter = NamespaceConverter(self._globals)
@@ -124,6 +133,16 @@ class _Capture:
     def run(self) -> Captured:
         """Walk, and put together what was found."""
         self._nodes[self._entry] = self._make(_Wanted(self._entry, self._obj, local=True))
+        self._walk()
+        for name in sorted(self._nodes):
+            self._rewrite_if_circular(name)
+        local = LocalModules.of(self._modules, self._home)
+        return Captured(
+            self._package(local), self._version(local), self._source, tuple(self._warnings)
+        )
+
+    def _walk(self) -> None:
+        """Make nodes of all names that are reached from here."""
         while self._waiting:
             wanted = self._waiting.popleft()
             known = self._nodes.get(wanted.name)
@@ -138,10 +157,19 @@ class _Capture:
                     f"{self._name} reaches two different things called {wanted.name!r}, "
                     "one of them in an enclosing function. Rename one of them"
                 )
-        local = LocalModules.of(self._modules, self._home)
-        return Captured(
-            self._package(local), self._version(local), self._source, tuple(self._warnings)
-        )
+
+    def _rewrite_if_circular(self, name: str) -> None:
+        """Let its source, not its value, make what its own contents need in order to be made.
+
+        A registry that a decorator fills is empty again then, and filled again.
+        """
+        node = self._nodes[name]
+        if node.payload is None or name not in reached_by(self._nodes, node.defining):
+            return
+        written = self._sources.of_assignment(name)
+        if written is not None:
+            self._nodes[name] = self._written(_Wanted(name, node.live), [written], self._globals)
+            self._walk()
 
     def _package(self, local: LocalModules) -> CodePackage:
         order = in_order(self._nodes)
@@ -183,11 +211,11 @@ class _Capture:
     def _want(self, wanted: _Wanted) -> None:
         """Note that a name is used."""
         name, live = wanted.name, wanted.live
-        if name == self._entry and _plain(live) is self._obj:
+        if name == self._entry and plain(live) is self._obj:
             self._calls_itself = self._calls_itself or self._kind is Kind.ORCHESTRATOR
             return
         if self._kind is Kind.ACTIVITY and getattr(live, "__durable_kind__", "") == Kind.ACTIVITY:
-            live = _plain(live)
+            live = plain(live)
         self._waiting.append(wanted._replace(live=live))
         if isinstance(live, ModuleType) and wanted.user is not None:
             chains = list(attribute_chains(wanted.user.node, name))
@@ -197,7 +225,7 @@ class _Capture:
     def _make(self, wanted: _Wanted) -> Node:
         """Find out how a name gets its value."""
         name, live = wanted.name, wanted.live
-        if _is_durable(live):
+        if is_durable(live):
             stub = live.__durable_kind__, live.__durable_name__
             return Node(live, ["stub", *stub], stub=stub)
         if isinstance(live, ModuleType):
@@ -206,7 +234,7 @@ class _Capture:
             if live.__module__ == self._home:
                 return self._class(wanted, live)
         else:
-            inner = _unwrapped(live)
+            inner = unwrapped(live)
             if isinstance(inner, FunctionType) and inner.__module__ == self._home:
                 return self._function(wanted, inner)
         found = find_import(live, name, self._written_imports)
@@ -232,7 +260,7 @@ class _Capture:
     def _function(self, wanted: _Wanted, inner: FunctionType) -> Node:
         """A function of the home module, or what a decorator has made of one."""
         name, live = wanted.name, wanted.live
-        environment = ChainMap(_variables_of(inner), self._globals)
+        environment = ChainMap(variables_of(inner), self._globals)
         written = self._sources.of_function(inner)
         if written is not None and (wanted.local or "<locals>" not in inner.__qualname__):
             bound = _bound_by(written.node)
@@ -246,7 +274,7 @@ class _Capture:
                     return self._alias(wanted, other)
             if live is not inner and wrapping is not None:  # g = cache(f)
                 return self._written(wanted, [wrapping], self._globals)
-        for decorated in _variables_of(inner).values():
+        for decorated in variables_of(inner).values():
             # A decorator without functools.wraps: the function it got is the one that was written.
             if isinstance(decorated, FunctionType) and decorated.__qualname__ == name:
                 written = self._sources.of_function(decorated)
@@ -260,7 +288,7 @@ class _Capture:
         outer, *inner = cls.__qualname__.rpartition("<locals>.")[2].split(".")
         if inner:
             return self._alias(wanted, outer, cls.__qualname__.rpartition("<locals>.")[2])
-        if name != outer and _plain(self._globals.get(outer)) is cls:
+        if name != outer and plain(self._globals.get(outer)) is cls:
             return self._alias(wanted, outer)
         if "<locals>" in cls.__qualname__ and not wanted.local:
             raise self._not_durable(wanted, "", "class made in a function", _AT_TOP_LEVEL)
@@ -272,7 +300,7 @@ class _Capture:
             raise self._not_durable(
                 wanted, "", "class", remedy + f"cell that defines {name}, and then this one."
             )
-        environment = ChainMap(*map(_variables_of, _methods_of(cls)), self._globals)
+        environment = ChainMap(*map(variables_of, methods_of(cls)), self._globals)
         return self._written(wanted, [written], environment)
 
     def _alias(self, wanted: _Wanted, root: str, expression: str = "") -> Node:
@@ -315,8 +343,7 @@ class _Capture:
                 local = used not in self._globals or environment[used] is not self._globals[used]
                 self._use(used, environment, statement, is_hint=used in names.hints, local=local)
         if function is not None and wanted.live is function:
-            if has_stale_defaults(statements[0].node, function, environment):
-                self._keep_defaults(node, name, function)
+            self._keep_defaults(node, wanted, statements[0], environment)
         return node
 
     def _use(
@@ -328,13 +355,18 @@ class _Capture:
         is_hint: bool,
         local: bool,
     ) -> None:
-        if name in environment:
-            live = environment[name]
-            shadows = hasattr(builtins, name) and _module_of(live).partition(".")[0] == "IPython"
-            # IPython gives cells an `open` of its own, which is not what the code means.
-            if not shadows and not (name.startswith("__") and name.endswith("__")):
-                self._want(_Wanted(name, live, user, is_hint, local))
-        elif not hasattr(builtins, name) and not is_hint and not name.startswith("__"):
+        if name.startswith("__") and name.endswith("__"):
+            return
+        builtin = getattr(builtins, name, _MISSING)
+        live = environment.get(name, builtin)
+        # IPython gives cells an `open` of its own, which is not what the code means, and makes
+        # `display` a builtin, which other processes do not have.
+        is_real = builtin is not _MISSING and not _is_of_ipython(builtin)
+        if is_real and (unwrapped(live) is builtin or _is_of_ipython(live)):
+            return
+        if live is not _MISSING:
+            self._want(_Wanted(name, live, user, is_hint, local))
+        elif not is_hint:
             line = user.first_line - 1 + (first_use(user.node, name) or 1)
             self._warnings[
                 f"{self._name} uses {name!r} ({user.filename}, line {line}), which is not defined "
@@ -343,14 +375,19 @@ class _Capture:
             # Annotations of names that have gone are not evaluated then.
             self._future.update({"annotations"} if name in _hints_of(user.node) else ())
 
-    def _keep_defaults(self, node: Node, name: str, function: FunctionType) -> None:
-        """Let the function have the default arguments it has now."""
-        defaults = (function.__defaults__, function.__kwdefaults__)
+    def _keep_defaults(
+        self, node: Node, wanted: _Wanted, written: Statement, environment: Mapping[str, Any]
+    ) -> None:
+        """Let a function have the default arguments it has now, if its source gives others."""
+        name, function = wanted.name, wanted.live
+        if not has_stale_defaults(written.node, function, environment):
+            return
         kept = f"{name}__defaults"
         try:
+            defaults = function.__defaults__, function.__kwdefaults__
             self._nodes[kept] = self._value(_Wanted(kept, defaults))
         except NotDurableError:
-            return  # the source gives new ones
+            return
         node.defining.add(kept)
         node.chunks.append(
             Chunk(
@@ -375,8 +412,8 @@ class _Capture:
         found = hash_of_value(live, payload, self._home, self._dump_function)
         node = Node(live, ["value", found], payload=payload)
         for used in [*reached, type(live)]:
-            if _module_of(used) not in (self._home, "__main__"):
-                self._modules.add(_module_of(used))
+            if module_of(used) not in (self._home, "__main__"):
+                self._modules.add(module_of(used))
                 continue
             root = used.__qualname__.partition(".")[0]
             if root in self._globals:
@@ -411,64 +448,8 @@ def _assignment(name: str, expression: str) -> Chunk:
     return Chunk(name=name, source=f"{name} = {expression}", filename=f"<{name}>")
 
 
-def _globals_of(obj: Any, home: str) -> Mapping[str, Any]:
-    """Return the globals of the home module, as the object sees them."""
-    functions = _methods_of(obj) if isinstance(obj, type) else [_unwrapped(obj)]
-    for function in functions:
-        if isinstance(function, FunctionType) and function.__module__ == home:
-            return function.__globals__
-    return vars(sys.modules[home]) if home in sys.modules else {}
-
-
-def _methods_of(cls: type) -> list[FunctionType]:
-    members = [getattr(member, "__func__", member) for member in vars(cls).values()]
-    members = [getattr(member, "fget", member) for member in members]
-    return [
-        member
-        for member in members
-        # Not what @dataclass has generated, which has globals of its own.
-        if isinstance(member, FunctionType) and member.__module__ == cls.__module__
-    ]
-
-
-def _variables_of(function: Any) -> dict[str, Any]:
-    """Return the variables of enclosing functions that a function uses."""
-    found: dict[str, Any] = {}
-    if isinstance(function, FunctionType) and function.__closure__:
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
-            try:
-                found[name] = cell.cell_contents
-            except ValueError:  # not assigned yet
-                continue
-    found.pop("__class__", None)
-    return found
-
-
-def _unwrapped(live: Any) -> Any:
-    """Return the function inside what decorators have made of it."""
-    while callable(live) and not _is_durable(live) and "__wrapped__" in _attributes_of(live):
-        live = live.__wrapped__
-    return live
-
-
-def _attributes_of(live: Any) -> Mapping[str, Any]:
-    found = getattr(live, "__dict__", None)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _is_durable(live: Any) -> bool:
-    kind = getattr(live, "__durable_kind__", None)
-    return type(kind) is str and type(getattr(live, "__durable_name__", None)) is str
-
-
-def _plain(live: Any) -> Any:
-    """Return the function or class that a durable definition wraps."""
-    return getattr(live, "__wrapped__", live) if _is_durable(live) else live
-
-
-def _module_of(live: Any) -> str:
-    module = getattr(live, "__module__", None)
-    return module if isinstance(module, str) else ""
+def _is_of_ipython(live: Any) -> bool:
+    return module_of(live).partition(".")[0] == "IPython"
 
 
 def _bound_by(node: ast.stmt) -> list[str]:
@@ -485,7 +466,7 @@ def _is_decorated(node: ast.stmt) -> bool:
 def _has_lazy_annotations(live: Any, function: FunctionType | None) -> bool:
     functions = [function] if function is not None else []
     if isinstance(live, type):
-        functions += _methods_of(live)
+        functions += methods_of(live)
         hints = vars(live).get("__annotations__", {})
         if any(isinstance(hint, str) for hint in hints.values()):
             return True

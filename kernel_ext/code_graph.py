@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ipydurable.runtime.core.payload import Payload
 from ipydurable.runtime.definitions import Chunk
 
-__all__ = ["Node", "in_order"]
+__all__ = ["Node", "in_order", "reached_by"]
 
 
 @dataclass(eq=False)
@@ -61,3 +61,21 @@ def in_order(nodes: Mapping[str, Node]) -> list[str]:
     for name in sorted(nodes):
         place(name, is_called=False)
     return list(ordered)
+
+
+def reached_by(nodes: Mapping[str, Node], names: Iterable[str]) -> set[str]:
+    """Return what may be called or looked at while the given names are made, themselves included.
+
+    Functions are followed only where they are called while something else is made.
+    """
+    found: set[tuple[str, bool]] = set()
+    waiting = [(name, False) for name in names]
+    while waiting:
+        name, is_called = waiting.pop()
+        if name not in nodes or (name, is_called) in found:
+            continue
+        found.add((name, is_called))
+        waiting.extend((needed, True) for needed in nodes[name].defining)
+        if is_called:
+            waiting.extend((needed, True) for needed in nodes[name].calling)
+    return {name for name, _ in found}

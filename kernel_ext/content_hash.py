@@ -143,7 +143,8 @@ class _ValueHash:
             return self._named("instance", type(value))
         if isinstance(reduced, str):
             return _digest("global", f"{self._home_of(value)}:{reduced}".encode())
-        parts = [list(part) if hasattr(part, "__next__") else part for part in reduced]
+        made, items = reduced[:3], reduced[3:5]  # items are iterators, or None
+        parts = [*made, *(None if each is None else list(each) for each in items)]
         return _digest("instance", *map(self.digest, parts))
 
     def _function(self, function: types.FunctionType) -> bytes:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -336,30 +337,29 @@ def instances_frame(
     """
     import pandas as pd
 
+    now = datetime.now(UTC).replace(tzinfo=None)
     rows = [
-        {
-            "instance_id": one.instance_id,
-            "name": one.name,
-            "status": one.status.value,
-            "created_at": one.created_at,
-            "started_at": one.started_at,
-            "completed_at": one.completed_at,
-            "custom_status": decode(one.custom_status),
-            "error": str(one.failure) if one.failure else one.suspend_reason,
-            "parent": one.parent_instance_id,
-            "version": one.version[:8],
-            "tags": dict(one.tags),
-        }
+        (
+            one.instance_id,
+            one.name,
+            one.status.value,
+            one.created_at,
+            one.started_at,
+            one.completed_at,
+            ((one.completed_at or now) - (one.started_at or now)).total_seconds(),
+            decode(one.custom_status),
+            str(one.failure) if one.failure else one.suspend_reason,
+            one.parent_instance_id,
+            one.version[:8],
+            dict(one.tags),
+        )
         for one in records
     ]
-    columns = ("instance_id", "name", "status", "created_at", "started_at", "completed_at")
-    others = ("custom_status", "error", "parent", "version", "tags")
-    frame = pd.DataFrame(rows, columns=[*columns, *others])
-    for column in columns[3:]:
-        frame[column] = pd.to_datetime(frame[column])
-    ended = frame["completed_at"].fillna(pd.Timestamp.now("UTC").tz_localize(None))
-    frame.insert(len(columns), "duration", (ended - frame["started_at"]).dt.total_seconds())
-    return frame
+    times = ["created_at", "started_at", "completed_at"]
+    others = ["duration", "custom_status", "error", "parent", "version", "tags"]
+    frame = pd.DataFrame(rows, columns=["instance_id", "name", "status", *times, *others])
+    # Where all are missing pandas would not know that these are times.
+    return frame.astype(dict.fromkeys(times, "datetime64[us]"))
 
 
 def definitions_frame(definitions: Sequence[Definition]) -> pd.DataFrame:

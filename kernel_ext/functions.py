@@ -92,6 +92,13 @@ class DurableFunction:
         """The function as the user wrote it."""
         return self.definition.source
 
+    @property
+    def uses(self) -> tuple[DurableFunction, ...]:
+        """The durable functions that its code schedules by their variables."""
+        variables = getattr(self.__wrapped__, "__globals__", {})
+        found = (variables.get(name) for name in self.definition.package.stubs)
+        return tuple(one for one in found if isinstance(one, DurableFunction))
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here or, in an orchestrator, schedule it and return its task."""
         context = current_context()
@@ -115,7 +122,8 @@ class DurableFunction:
         if self._captured is None:
             from .capture import capture
 
-            found = capture(self.__wrapped__, name=self.name, kind=self.kind, home=self.__module__)
+            home = self.__wrapped__.__module__
+            found = capture(self.__wrapped__, name=self.name, kind=self.kind, home=home)
             definition = Definition(
                 kind=self.kind,
                 name=self.name,
@@ -127,7 +135,7 @@ class DurableFunction:
                 notebook=_notebook() if self.cell else "",
                 cell=self.cell,
             )
-            self._captured = definition, tuple(found.warnings)
+            self._captured = definition, found.warnings
         return self._captured
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import sys
 import sysconfig
@@ -11,6 +12,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ipydurable.runtime.namespace import hash_of_file
+
+from .source_lookup import absolute_name
 
 __all__ = [
     "LocalModules",
@@ -128,15 +131,18 @@ def _from_import(module: str, attribute: str, name: str) -> str:
 
 
 def _modules_used_by(module: ModuleType) -> Iterator[str]:
-    for value in list(vars(module).values()):
-        used = value.__name__ if isinstance(value, ModuleType) else _module_name_of(value)
-        if used is not None and used != module.__name__:
-            yield used
-
-
-def _module_name_of(value: Any) -> str | None:
-    name = getattr(value, "__module__", None)
-    return name if isinstance(name, str) else None
+    """Yield the names of what may be modules, as a module's import statements say."""
+    try:
+        tree = ast.parse(Path(module.__file__ or "").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = absolute_name(node, module.__package__ or "")
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
 def _is_local(module: ModuleType) -> bool:

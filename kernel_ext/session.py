@@ -238,21 +238,24 @@ class DurableSession:
         return answers
 
     def _send_pending(self, orchestrator: OrchestratorFunction | str) -> None:
-        """Send what is to be started, and all else that this store has not got yet."""
+        """Send what is to be started and what it uses, and all else this store has not got yet.
+
+        Orchestrators may name others in a string, so what was defined is sent without being seen
+        to be used. It must not replace anything that is used, though: names may clash.
+        """
         with self._lock:
-            newest = dict(self._functions)
-            for key, function in list(DECLARED.items()):
-                if key not in newest or newest[key].serial < function.serial:
-                    newest[key] = function
-            wanted = None
-            if isinstance(orchestrator, OrchestratorFunction):
-                # What is started is what the caller holds, even where a later version exists.
-                wanted = newest[_key(orchestrator)] = orchestrator
+            wanted = {} if isinstance(orchestrator, str) else _reached(orchestrator)
+            known = {**DECLARED, **wanted}
+            for key, function in self._functions.items():
+                if key not in known or known[key].serial < function.serial:
+                    known[key] = function
+            known.update(wanted)
             pending = [
                 function
-                for key, function in newest.items()
-                if self._sent.get(key) is not function
-                and (function is wanted or _is_durable(function))
+                for key, function in known.items()
+                if (sent := self._sent.get(key)) is not function
+                and (key in wanted or sent is None or sent.serial < function.serial)
+                and (key in wanted or _is_durable(function))
             ]
             if pending:
                 self._send(pending)
@@ -399,6 +402,17 @@ def sql(text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
 
 def _key(function: DurableFunction) -> tuple[Kind, str]:
     return function.kind, function.name
+
+
+def _reached(orchestrator: OrchestratorFunction) -> dict[tuple[Kind, str], DurableFunction]:
+    """Return an orchestrator and what it uses, directly or through others, by kind and name."""
+    reached: dict[tuple[Kind, str], DurableFunction] = {}
+    waiting: list[DurableFunction] = [orchestrator]
+    while waiting:
+        function = waiting.pop()
+        if reached.setdefault(_key(function), function) is function:
+            waiting += [one for one in function.uses if _key(one) not in reached]
+    return reached
 
 
 def _is_durable(function: DurableFunction) -> bool:

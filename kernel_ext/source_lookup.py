@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-__all__ = ["SourceBook", "SourceOf", "Statement", "display_name"]
+__all__ = ["SourceBook", "SourceOf", "Statement", "absolute_name", "display_name"]
 
 SourceOf = Callable[[Any], tuple[str, str, int] | None]
 """Gives source, file name and first line of an object whose source cannot be found otherwise."""
@@ -107,7 +107,7 @@ class SourceBook:
         for filename in self.files():
             for node in ast.walk(_tree_of(filename)):
                 if isinstance(node, ast.ImportFrom):
-                    module = _absolute(node, package)
+                    module = absolute_name(node, package)
                     for alias in node.names:
                         yield module, alias.name, alias.asname or alias.name
 
@@ -164,7 +164,7 @@ class SourceBook:
             return False
         name = called.id if isinstance(called, ast.Name) else called.attr
         origin = self._namespace.get(root.id)
-        module = getattr(origin, "__module__", None) or getattr(origin, "__name__", "")
+        module = str(getattr(origin, "__module__", None) or getattr(origin, "__name__", ""))
         ours = origin is None or module.partition(".")[0] == "ipydurable"
         return name in _OUR_DECORATORS and ours
 
@@ -291,7 +291,8 @@ def _fits(node: ast.ClassDef, cls: type) -> bool:
     return True
 
 
-def _absolute(node: ast.ImportFrom, package: str) -> str:
+def absolute_name(node: ast.ImportFrom, package: str) -> str:
+    """Return the module that a `from` statement in a package names."""
     if not node.level:
         return node.module or ""
     parts = package.split(".")[: len(package.split(".")) - node.level + 1]

@@ -159,6 +159,8 @@ class NamespaceConverter:
         """Return the innermost part that cannot be pickled, and its path inside the value."""
         path = ""
         for _ in range(_MAX_CULPRIT_DEPTH):
+            if remedy_for(type(value)) is not None:
+                break
             for part, step in _parts(value):
                 try:
                     self._pickle(part, _Reached())

@@ -98,12 +98,16 @@ class _Values:
 
     def settle(self) -> None:
         """Decode what can be decoded, now that one more name is known."""
-        for name, payload in list(self._pending.items()):
-            try:
-                self._namespace[name] = self._converter.decode(payload)
-            except DecodingError:
-                continue
-            del self._pending[name]
+        decoded = True
+        while decoded and self._pending:
+            decoded = False
+            for name, payload in list(self._pending.items()):
+                try:
+                    self._namespace[name] = self._converter.decode(payload)
+                except DecodingError:
+                    continue
+                del self._pending[name]
+                decoded = True
 
     def finish(self) -> None:
         """Say what the rest lacks; raises `DecodingError`."""

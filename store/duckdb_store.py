@@ -143,17 +143,20 @@ class DuckDBStore:
 
     def find_many(self, instance_ids: Sequence[str]) -> dict[str, InstanceRecord]:
         """Return the newest records of those that exist, by instance id."""
-        pending = ((name, self._pending.find(name)) for name in instance_ids)
-        found = {name: record for name, record in pending if record is not None}
-        others = [name for name in instance_ids if name not in found]
-        if others:
-            with self._database.reading() as cursor:
-                records = queries.record_rows(
-                    cursor,
-                    "WHERE instance_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY iid",
-                    [others],
-                )
-            found |= {record.instance_id: record for record in records}
+        # First those in memory: a record that is projected meanwhile is then in both places.
+        pending = [self._pending.find(instance_id) for instance_id in instance_ids]
+        with self._database.reading() as cursor:
+            records = queries.record_rows(
+                cursor,
+                "WHERE instance_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY iid",
+                [list(instance_ids)],
+            )
+        found = {record.instance_id: record for record in records}
+        for record in pending:
+            if record is not None:
+                known = found.get(record.instance_id)
+                if known is None or known.iid <= record.iid:
+                    found[record.instance_id] = record
         return found
 
     def query(self, query: InstanceQuery) -> list[InstanceRecord]:
@@ -262,8 +265,9 @@ class DuckDBStore:
                 return
             large: dict[str, LargeValue] = {}
             rows = [pack_record(record, large) for record in records if record.iid not in purged]
-            with self._database.reading() as cursor:
-                self._large.write(cursor, large)
+            if large:
+                with self._database.reading() as cursor:
+                    self._large.write(cursor, large)
             with self._database.transaction() as cursor:
                 write_records(cursor, rows, mark)
                 if purged:

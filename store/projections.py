@@ -201,20 +201,9 @@ class PendingRecords:
         with self._lock:
             for record in records:
                 if self._by_iid.get(record.iid) is record:
-                    self._drop(record)
-
-    def discard(self, iids: Iterable[int]) -> None:
-        """Let go of these instances."""
-        with self._lock:
-            for iid in iids:
-                record = self._by_iid.get(iid)
-                if record is not None:
-                    self._drop(record)
-
-    def _drop(self, record: InstanceRecord) -> None:
-        del self._by_iid[record.iid]
-        if self._newest.get(record.instance_id) == record.iid:
-            del self._newest[record.instance_id]
+                    del self._by_iid[record.iid]
+                    if self._newest.get(record.instance_id) == record.iid:
+                        del self._newest[record.instance_id]
 
 
 def _refer(payload: Payload, large: dict[str, LargeValue]) -> PayloadRef:

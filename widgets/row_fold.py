@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+import msgspec
+
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.payload import Payload
@@ -17,6 +19,8 @@ from ipydurable.runtime.core.payload import Payload
 from .views import HINT_CHARS, Outcome, RowKind, RowState, preview, shorten
 
 __all__ = ["Attempt", "Group", "Row", "RowFold"]
+
+_PARSED_CHARS = 4000
 
 
 @dataclass(slots=True)
@@ -111,9 +115,16 @@ class RowFold:
             row.index for row in self.rows if row.attempts[-1].outcome is not Outcome.COMPLETED
         )
 
-    def _rewound(self, _: ev.ExecutionRewound) -> None:
+    def _rewound(self, event: ev.ExecutionRewound) -> None:
         self.closed_at = None
         self.dirty.update(range(len(self.rows)))
+        for task_id in event.task_ids:
+            row = self._row_of.get(task_id)
+            if row is not None and row.attempts[-1].outcome is Outcome.FAILED:
+                attempt = Attempt(task_id, event.timestamp)
+                if row.kind is RowKind.ORCHESTRATION:
+                    attempt.started_at = event.timestamp
+                row.attempts.append(attempt)
 
     def _scheduled(self, event: ev.TaskScheduled) -> None:
         if not self._retry(event.task_id, event.origin, event.timestamp):
@@ -187,6 +198,7 @@ class RowFold:
         | ev.SubOrchestrationInstanceCompleted
         | ev.EntityOperationCompleted,
     ) -> None:
+        self._follow_lost(event)
         row = self._settle(event.task_id, event.timestamp, Outcome.COMPLETED)
         if row is not None:
             row.output = event.result
@@ -196,6 +208,7 @@ class RowFold:
         self,
         event: ev.TaskFailed | ev.SubOrchestrationInstanceFailed | ev.EntityOperationFailed,
     ) -> None:
+        self._follow_lost(event)
         row = self._settle(event.task_id, event.timestamp, Outcome.FAILED)
         if row is not None:
             row.attempts[-1].failure = event.failure
@@ -257,6 +270,17 @@ class RowFold:
             row.due_at = None
         return row
 
+    def _follow_lost(self, event: Any) -> None:
+        """Add the attempt that ended now, where the last known one was lost before it began."""
+        row = self._row_of.get(event.task_id)
+        if row is None or not isinstance(event, (ev.TaskCompleted, ev.TaskFailed)):
+            return
+        lost, started_at = row.attempts[-1], event.attempt.started_at
+        if lost.outcome is not Outcome.LOST or lost.ended_at is None or started_at is None:
+            return
+        if started_at >= lost.ended_at:
+            row.attempts.append(Attempt(event.task_id, lost.ended_at))
+
     @staticmethod
     def _ran(row: Row, event: Any) -> None:
         if isinstance(event, (ev.TaskCompleted, ev.TaskFailed)):
@@ -293,8 +317,21 @@ class RowFold:
 
 
 def _hint(payload: Payload | None) -> str:
-    hint = preview(payload, HINT_CHARS)
-    return "" if hint == "null" else hint
+    if isinstance(payload, str):
+        if payload == "null":
+            return ""
+        if payload.startswith('{"$args"') and len(payload) < _PARSED_CHARS:
+            return shorten(_call_words(payload), HINT_CHARS)
+    return preview(payload, HINT_CHARS)
+
+
+def _call_words(payload: str) -> str:
+    """Return several arguments as they were written in the call: `1, units="m"`."""
+    arguments = msgspec.json.decode(payload)
+    words = [msgspec.json.encode(one).decode() for one in arguments["$args"]]
+    for name, value in arguments.get("$kwargs", {}).items():
+        words.append(f"{name}={msgspec.json.encode(value).decode()}")
+    return ", ".join(words)
 
 
 def _entity_key(entity_id: str) -> str:

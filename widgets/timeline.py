@@ -17,13 +17,14 @@ from ipydurable.runtime.ports import InstanceUpdate
 from .static_render import static_html
 from .text import text
 from .view_models import TimelineModel
-from .views import RowView
+from .views import RowState, RowView
 
 __all__ = ["MIN_INTERVAL_S", "PAGES", "RowLog", "Timeline"]
 
 MIN_INTERVAL_S = 0.1
 """Seconds between two messages to the browser; more where sending takes long."""
 _MAX_LOAD = 0.1
+_FAILURES_SENT = 20
 PAGES = 64
 _PAGE_BYTES = 16_384
 _STATIC = Path(__file__).parent / "static"
@@ -80,6 +81,7 @@ class Timeline(anywidget.AnyWidget):
 
     header = traitlets.Dict().tag(sync=True)
     detail = traitlets.Dict().tag(sync=True)
+    failures: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
 
     def __init__(self, model: TimelineModel | None = None) -> None:
         self.model = model if model is not None else TimelineModel()
@@ -150,11 +152,22 @@ class Timeline(anywidget.AnyWidget):
         if self._epoch != self.model.epoch:
             self._epoch = self.model.epoch
             self._log, self._asked, self.detail = RowLog(), None, {}
+            self.failures = []
             for number in range(PAGES):
                 self.set_trait(f"page_{number}", "")
+        self._show_failures(rows)
         for number, page in self._log.append(rows).items():
             self.set_trait(f"page_{number}", page)
         self.header = msgspec.to_builtins(self.model.header())
+
+    def _show_failures(self, rows: list[RowView]) -> None:
+        """Send the details of the first failures unasked: a busy kernel answers no question."""
+        known = {detail["index"]: detail for detail in self.failures}
+        for row in rows:
+            failed = row.state is RowState.FAILED or (row.state is RowState.WAITING and row.note)
+            if row.index in known or (failed and len(known) < _FAILURES_SENT):
+                known[row.index] = msgspec.to_builtins(self.model.detail(row.index))
+        self.failures = list(known.values())
 
     def _show_detail(self) -> None:
         found = None if self._asked is None else self.model.detail(self._asked)

@@ -207,12 +207,21 @@ class TimelineModel:
         if attempt.outcome is Outcome.FAILED or row.kind is RowKind.TIMER:
             return RowState.WAITING
         if attempt.outcome is Outcome.LOST:
-            return RowState.QUEUED
+            return RowState.RUNNING if attempt.task_id in self._running else RowState.QUEUED
         if row.kind is RowKind.LOCK:
             return RowState.RUNNING if attempt.started_at else RowState.WAITING
         if row.kind is RowKind.ACTIVITY and attempt.task_id not in self._running:
             return RowState.QUEUED
         return RowState.RUNNING
+
+    def _spans(self, row: Row) -> Iterator[Span]:
+        for attempt in row.attempts:
+            yield self._span(attempt)
+        last = row.attempts[-1]
+        running = self._running.get(last.task_id)
+        if last.outcome is Outcome.LOST and last.ended_at is not None and running is not None:
+            # The next attempt runs already and has left no trace in the history yet.
+            yield Span(self._ms(last.ended_at), self._ms(running.started_at))
 
     def _span(self, attempt: Attempt) -> Span:
         started_at, ended_at, outcome = attempt.started_at, attempt.ended_at, attempt.outcome
@@ -250,7 +259,7 @@ class TimelineModel:
             row.group,
             self._states[row.index],
             row.attempts[0].task_id,
-            tuple(self._span(attempt) for attempt in row.attempts),
+            tuple(self._spans(row)),
             row.hint,
             shorten(note, NOTE_CHARS),
             None if row.due_at is None else self._ms(row.due_at),

@@ -261,6 +261,35 @@ class OrchestrationContext:
         """
         return WhenAnyTask(as_tasks("when_any", tasks, self._spawn))
 
+    def call_activity_with_retry(
+        self,
+        name: str | DurableReference | Callable[..., Any],
+        retry_options: RetryPolicy,
+        input_: Any = NO_INPUT,
+    ) -> CompletableTask[Any]:
+        """As `call_activity`; the name it has in Azure Durable Functions."""
+        return self.call_activity(name, input_, retry_policy=retry_options)
+
+    def call_sub_orchestrator_with_retry(
+        self,
+        name: str | DurableReference | Callable[..., Any],
+        retry_options: RetryPolicy,
+        input_: Any = NO_INPUT,
+        instance_id: str | None = None,
+    ) -> CompletableTask[Any]:
+        """As `call_sub_orchestrator`; the name it has in Azure Durable Functions."""
+        return self.call_sub_orchestrator(
+            name, input_, instance_id=instance_id, retry_policy=retry_options
+        )
+
+    def task_all(self, activities: Iterable[Any]) -> Task[list[Any]]:
+        """As `when_all`; the name it has in Azure Durable Functions."""
+        return self.when_all(activities)
+
+    def task_any(self, activities: Iterable[Any]) -> Task[Task[Any]]:
+        """As `when_any`; the name it has in Azure Durable Functions."""
+        return self.when_any(activities)
+
     def continue_as_new(self, new_input: Any = NO_INPUT, *, save_events: bool = True) -> None:
         """Start over with a new input and an empty history once this code returns or waits.
 

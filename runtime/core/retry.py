@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from .failure import FailureDetails
 
-__all__ = ["RetryPolicy"]
+__all__ = ["RetryOptions", "RetryPolicy"]
 
 _LONGEST = timedelta(days=3650)
 
@@ -87,3 +87,18 @@ class RetryPolicy:
         except OverflowError:
             return limit
         return min(delay, limit)
+
+
+def RetryOptions(  # noqa: N802  (the name it has in Azure Durable Functions)
+    first_retry_interval_in_milliseconds: int, max_number_of_attempts: int
+) -> RetryPolicy:
+    """Return a retry policy, in the words of Azure Durable Functions for Python.
+
+    Args:
+        first_retry_interval_in_milliseconds: Delay before each retry.
+        max_number_of_attempts: Attempts including the first.
+    """
+    return RetryPolicy(
+        first_retry_interval=timedelta(milliseconds=first_retry_interval_in_milliseconds),
+        max_number_of_attempts=max_number_of_attempts,
+    )

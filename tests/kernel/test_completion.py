@@ -7,6 +7,7 @@ from concurrent.futures import Future
 import pytest
 from IPython.core.completer import IPCompleter, provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from ipydurable.completion import Completion, Recent
 from ipydurable.functions import ActivityFunction, OrchestratorFunction
@@ -34,8 +35,9 @@ def session() -> Iterator[DurableSession]:
     client = DurableClient(InProcess(engine.service), NamespaceConverter(globals()))
     session = DurableSession(lambda: client, ":memory:")
     session.define(ActivityFunction(fetch))
+    session.define(OrchestratorFunction(report))
     for name in ("r-1", "r-2", "other"):
-        session.start(OrchestratorFunction(report), ("x",), instance_id=name).wait(30)
+        client.start("report", "x", instance_id=name)
     yield session
     session.close()
     engine.close()
@@ -87,7 +89,7 @@ def test_all_subcommands_are_offered(completion: Completion):
 
 def test_ipython_asks_us(completion: Completion):
     """IPython's completer takes our answer, for our lines alone."""
-    shell = InteractiveShell()
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     completer = IPCompleter(shell=shell, namespace={"sound": 1})
     completer.custom_matchers.append(completion.match)
 
@@ -97,9 +99,8 @@ def test_ipython_asks_us(completion: Completion):
 
     assert complete("%durable so") == []
     assert complete("%durable sto") == ["stop"]
-    assert complete("%durable show r-") == ["r-2", "r-1"]
+    assert complete("%durable show r-") == ["r-1", "r-2"]
     assert complete("soun") == ["sound"]
-    shell.history_manager.end_session()
 
 
 def test_nothing_is_asked_before_there_is_a_connection():

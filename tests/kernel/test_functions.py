@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -288,7 +289,7 @@ def test_what_is_started_is_what_the_caller_holds(session):
 def test_a_value_that_cannot_be_stored_is_named(session):
     """An input that cannot travel is refused at start."""
     with pytest.raises(EncodingError, match="input of report"):
-        report.start([iter([])])
+        report.start([threading.Lock()])
 
 
 def test_an_activity_that_cannot_travel_does_not_stop_others(session):

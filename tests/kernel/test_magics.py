@@ -51,7 +51,7 @@ class Shell:
         """Run a cell; returns its result, keeps its error and all it printed."""
         with capture_output() as captured:
             done = self.ip.run_cell(cell, store_history=True)
-        shown = [repr(output) for output in captured.outputs]
+        shown = [output.data["text/plain"] for output in captured.outputs]
         self.text = _ANSI.sub("", captured.stdout + captured.stderr + "\n".join(shown))
         self.error = done.error_in_exec or done.error_before_exec
         return done.result

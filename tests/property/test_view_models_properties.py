@@ -146,7 +146,9 @@ class Writer:
                 self.begin()
             case "rewind" if n > 50:
                 self.tell(ev.ExecutionCompleted, status=RuntimeStatus.FAILED, failure=BOOM)
-                self.tell(ev.ExecutionRewound)
+                self.tell(ev.ExecutionRewound, task_ids=tuple(self.failed))
+                self.open.setdefault("activity", []).extend(self.failed)
+                self.failed = []
 
 
 @st.composite

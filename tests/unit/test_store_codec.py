@@ -222,7 +222,7 @@ def test_an_unknown_kind_is_named() -> None:
     )
     columns = list(pack(JournalRow(17, 1, 1, Stream.HISTORY, event), {}))
     columns[5] = "TaskTeleported"
-    with pytest.raises(DecodingError, match="Row 17 .*'TaskTeleported' is unknown"):
+    with pytest.raises(DecodingError, match=r"Row 17 .*'TaskTeleported' is unknown"):
         unpack(tuple(columns), {})  # type: ignore[arg-type]
 
 

@@ -53,6 +53,7 @@ class Crashed:
             self.log = Path(f"{source}.wal").read_bytes()
 
     def write(self, log: bytes) -> None:
+        """Put the files back, with this log."""
         for left in self.path.parent.glob("crashed*"):
             left.unlink()
         self.path.write_bytes(self._file)
@@ -71,11 +72,13 @@ class Crashed:
 
     @property
     def kept(self) -> list[Path]:
+        """The copies of damaged logs."""
         return list(self.path.parent.glob("crashed.duckdb.wal.damaged-*"))
 
 
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Crashed:
+    """Give files whose log can be damaged."""
     return Crashed(tmp_path_factory.mktemp("crashed"))
 
 
@@ -178,6 +181,7 @@ def test_the_log_of_another_file_is_refused(crashed: Crashed, tmp_path: Path) ->
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[DuckDBStore]:
+    """Give a store with one commit."""
     with closing(open_store(tmp_path / "s.duckdb")) as store:
         store.recover()
         store.append(commit(0), [RECORD])
@@ -196,12 +200,13 @@ def files_limited_to(size: int) -> Iterator[None]:
 
 
 def wal_size(store: DuckDBStore) -> int:
+    """Return the bytes in the log."""
     return Path(f"{store.path}.wal").stat().st_size
 
 
 @pytest.mark.parametrize("size", [20_000, 70_000])
 def test_a_full_disk_refuses_the_append_and_takes_it_later(store: DuckDBStore, size: int) -> None:
-    """Nothing is half written, reads go on, and the same rows can be appended once there is room."""
+    """Nothing is half written, reads go on, and the same rows fit once there is room."""
     rows = commit(1, size)
     with files_limited_to(wal_size(store) + 1000):
         for _ in range(2):
@@ -232,7 +237,7 @@ def test_rows_that_are_there_after_an_error_are_not_stored_twice(store: DuckDBSt
     """If an append failed after its rows were durable, appending them again adds nothing."""
     with files_limited_to(wal_size(store)), pytest.raises(StoreUnwritableError):
         store.append(commit(1), [])
-    with closing(store._database.cursor()) as cursor:  # noqa: SLF001 - what a lost answer leaves
+    with closing(store._database.cursor()) as cursor:  # what a lost answer leaves
         cursor.execute(
             "INSERT INTO journal SELECT * REPLACE (gseq + 2 AS gseq, seq + 2 AS seq) FROM journal"
         ).fetchall()

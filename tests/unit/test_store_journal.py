@@ -38,26 +38,31 @@ LARGE = '"' + "x" * 70_000 + '"'
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Where the store is."""
     return tmp_path / "s.duckdb"
 
 
 @pytest.fixture
 def store(path: Path) -> Iterator[DuckDBStore]:
+    """Give an empty store."""
     with closing(open_store(path)) as store:
         store.recover()
         yield store
 
 
 def started(instance_id: str, **fields: object) -> ExecutionStarted:
+    """Return the first event of an instance."""
     given = {"timestamp": NOW, "execution_id": f"{instance_id}-1", "name": "report", **fields}
     return ExecutionStarted(instance_id=instance_id, **given)  # type: ignore[arg-type]
 
 
 def done(status: RuntimeStatus = RuntimeStatus.COMPLETED, result: str = "1") -> ExecutionCompleted:
+    """Return the last event of an instance."""
     return ExecutionCompleted(timestamp=NOW + timedelta(seconds=9), status=status, result=result)
 
 
 def record_of(rows: list[JournalRow]) -> InstanceRecord:
+    """Return the fold of rows."""
     record = None
     for row in rows:
         record = fold(record, row.iid, row.seq, row.event)  # type: ignore[arg-type]
@@ -66,6 +71,7 @@ def record_of(rows: list[JournalRow]) -> InstanceRecord:
 
 
 def history_of(iid: int, gseq: int, *events: object) -> list[JournalRow]:
+    """Return the history rows of an instance."""
     return [
         JournalRow(gseq + n, iid, n + 1, Stream.HISTORY, event)  # type: ignore[arg-type]
         for n, event in enumerate(events)

@@ -32,6 +32,7 @@ ROW = JournalRow(1, 1, 1, Stream.HISTORY, EventRaised(timestamp=datetime(2026, 1
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Where the store is to be."""
     return tmp_path / "s.duckdb"
 
 
@@ -46,6 +47,7 @@ def used(path: Path) -> Path:
 
 @contextmanager
 def unchanged(*paths: Path) -> Iterator[None]:
+    """Check that files are left as they are, without a log beside them."""
     before = [path.read_bytes() for path in paths]
     yield
     assert [path.read_bytes() for path in paths] == before
@@ -171,7 +173,7 @@ def test_a_second_store_in_this_process_is_refused(used: Path) -> None:
         with pytest.raises(StoreLockedError) as caught:
             open_store(used.parent / "." / used.name)
         assert caught.value.pid == os.getpid()
-    with closing(duckdb.connect(used)), pytest.raises(StoreLockedError, match="duckdb.connect"):
+    with closing(duckdb.connect(used)), pytest.raises(StoreLockedError, match=r"duckdb\.connect"):
         open_store(used)
     open_store(used).close()
 

@@ -36,10 +36,12 @@ FAILURE = FailureDetails(error_type="builtins.ValueError", message="no such city
 
 
 def at(second: int) -> datetime:
+    """Return a time."""
     return NOW + timedelta(seconds=second)
 
 
 def task(second: int, task_id: int, **fields: Any) -> TaskScheduled:
+    """Return an event that schedules an activity."""
     return TaskScheduled(timestamp=at(second), task_id=task_id, name="fetch", **fields)
 
 
@@ -55,23 +57,27 @@ def append(store: DuckDBStore, iid: int, gseq: int, *events: Event) -> None:
 
 
 def started(execution_id: str = "e1", **fields: Any) -> ExecutionStarted:
+    """Return the first event of an execution."""
     return ExecutionStarted(
         timestamp=NOW, instance_id="a", execution_id=execution_id, name="report", **fields
     )
 
 
 def ended(second: int, status: RuntimeStatus, **fields: Any) -> ExecutionCompleted:
+    """Return the last event of an execution."""
     return ExecutionCompleted(timestamp=at(second), status=status, **fields)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[DuckDBStore]:
+    """Give an empty store."""
     with closing(open_store(tmp_path / "s.duckdb")) as store:
         store.recover()
         yield store
 
 
 def rows(store: DuckDBStore, text: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    """Return the rows of a query as tuples."""
     return [tuple(row.values()) for row in store.sql(text, parameters).to_pylist()]
 
 

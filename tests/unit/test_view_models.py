@@ -9,6 +9,7 @@ from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.payload import Blob
 from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.ports import RunningAttempt
 from ipydurable.widgets import TimelineModel
 from ipydurable.widgets.layout import (
     Band,
@@ -75,6 +76,17 @@ def test_a_row_waits_while_its_retry_is_delayed() -> None:
     model = folded(small(), 3)
     (convert,) = [row for row in model.rows() if row.state is RowState.WAITING]
     assert (convert.due, convert.note) == (4700, str(BOOM))
+
+
+def test_a_new_attempt_is_not_due_and_has_made_no_progress() -> None:
+    """What the attempt before left behind, its retry's time and its progress, is gone."""
+    story = Story()
+    first = story.activity("train", 0, 0.1, 1, failure=BOOM)
+    story.tell(ev.ActivityProgressed(timestamp=at(0.5), task_id=first, attempt=1, done=1, total=2))
+    story.timer(1, 2, origin=first)
+    story.activity("train", 2, 2.1, 9, origin=first)
+    row = only_row(story, 3)
+    assert (row.state, row.due, row.progress) == (RowState.RUNNING, None, None)
 
 
 def test_a_lost_attempt_is_followed_by_another_in_the_same_row() -> None:
@@ -172,11 +184,46 @@ def test_a_rewound_instance_is_open_again() -> None:
     story = Story()
     task_id = story.activity("load", 0, 0.1, 1, failure=BOOM)
     story.end(1, RuntimeStatus.FAILED, failure=BOOM)
-    story.tell(ev.ExecutionRewound(timestamp=at(2)))
-    story.tell(ev.TaskScheduled(timestamp=at(2), task_id=task_id, name="load"))
+    story.tell(ev.ExecutionRewound(timestamp=at(2), task_ids=(task_id,)))
     model = folded(story, 1.5, 3)
     assert not model.finished
     assert model.header().counts[RowState.QUEUED] == 1
+    story.tell(ev.TaskCompleted(timestamp=at(4), task_id=task_id))
+    outcomes = [span.outcome for span in only_row(story, 5).spans]
+    assert outcomes == [Outcome.FAILED, Outcome.COMPLETED]
+
+
+def test_an_attempt_that_follows_a_lost_one_unannounced_is_shown() -> None:
+    """After a rewind a lost attempt is repeated without a note: running, then done."""
+    story = Story()
+    task_id = story.activity("fetch", 0, 0.1, None)
+    story.attempts.clear()
+    story.tell(ev.AttemptLost(timestamp=at(1), task_id=task_id, attempt=1, reason="rewound"))
+    story.attempts.append(
+        (2, 3, RunningAttempt(task_id=task_id, number=2, started_at=at(2), worker="w"))
+    )
+    record = ev.AttemptRecord(number=2, started_at=at(2), worker="w")
+    story.tell(ev.TaskCompleted(timestamp=at(3), task_id=task_id, attempt=record))
+    assert only_row(story, 1.5).state is RowState.QUEUED
+    running = only_row(story, 2.5)
+    assert running.state is RowState.RUNNING
+    assert running.spans[1:] == (Span(1000, 2000),)
+    assert only_row(story, 4).spans[1:] == (Span(1000, 2000, 3000, Outcome.COMPLETED),)
+
+
+@pytest.mark.parametrize(
+    ("payload", "hint"),
+    [
+        ("null", ""),
+        ('"Basel"', '"Basel"'),
+        ('{"$args": ["Basel", 3], "$kwargs": {"units": "m"}}', '"Basel", 3, units="m"'),
+    ],
+)
+def test_hints_read_like_calls(payload: str, hint: str) -> None:
+    """What tells a row from its siblings is what stood between the brackets of the call."""
+    story = Story()
+    story.activity("fetch", 0, 0.1, 1, input=payload)
+    assert only_row(story, 2).hint == hint
 
 
 def test_continue_as_new_starts_the_rows_over() -> None:

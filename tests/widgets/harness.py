@@ -113,6 +113,7 @@ class Kernel:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.model = TimelineModel()
+        self.failures: list[Any] = []
         self._log = RowLog()
         self._epoch = self.model.epoch
 
@@ -125,6 +126,7 @@ class Kernel:
             state.update({f"page_{n}": "" for n in range(64)})
         pages = self._log.append(self.model.take_changes())
         state.update({f"page_{number}": text for number, text in pages.items()})
+        state["failures"] = self.failures
         state["header"] = msgspec.to_builtins(self.model.header())
         self.page.evaluate("state => model.apply(JSON.parse(state))", json.dumps(state))
 

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Page
 
@@ -147,6 +148,34 @@ def test_clicking_a_row_asks_for_its_detail_and_shows_it(page: Page, kernel: Ker
     settle(page)
     assert page.is_hidden(".ipd-detail")
     assert page.evaluate("model.sent.at(-1)") == {"detail": None}
+
+
+def test_a_failure_the_kernel_sent_unasked_is_shown_without_an_answer(
+    page: Page, kernel: Kernel
+) -> None:
+    """While the kernel is busy the traceback of a failure can still be read."""
+    kernel.tell_until(failed(), 20)
+    kernel.failures = [msgspec.to_builtins(kernel.model.detail(3))]
+    kernel.tell_until(failed(), 20)
+    kernel.mount()
+    page.locator(ROWS, has_text="load").last.click()
+    settle(page)
+    assert "return client.get(city)" in page.inner_text(".ipd-detail")
+
+
+def test_rows_keep_their_places_under_the_pointer(page: Page, kernel: Kernel) -> None:
+    """What somebody is about to click does not move away; it does once the pointer has left."""
+    story = small()
+    kernel.tell_until(story, 3)
+    kernel.mount()
+    before = [label.split(",")[0] for label in labels(page)]
+    page.hover(f"{ROWS} >> nth=1")
+    kernel.tell_until(story, 5)
+    settle(page)
+    assert [label.split(",")[0] for label in labels(page)] == before
+    page.mouse.move(5, 5)
+    settle(page)
+    assert [label.split(",")[0] for label in labels(page)] != before
 
 
 def test_hovering_tells_times_and_the_failure(page: Page, kernel: Kernel) -> None:

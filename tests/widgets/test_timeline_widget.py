@@ -172,6 +172,21 @@ def test_a_question_for_a_row_is_answered_and_kept_up_to_date(wire: list[Any]) -
     assert timeline.detail == {}
 
 
+def test_the_first_failures_travel_unasked_and_stay_up_to_date(wire: list[Any]) -> None:
+    """A busy kernel answers no questions, and failures are what people want to read then."""
+    timeline = Timeline()
+    first, second = failed().updates(4.5, 20)
+    timeline.update(first)
+    (sent,) = timeline.failures
+    assert len(sent["attempts"]) == 1
+    timeline.update(second)
+    (sent,) = timeline.failures
+    assert "return client.get(city)" in sent["attempts"][1]["trace"]
+    many = Timeline()
+    many.update(next(fan_out(400, 20, fail=0.5).updates(1e5)))
+    assert len(many.failures) == 20
+
+
 @pytest.mark.parametrize("content", [{}, {"detail": "3"}, {"detail": 99}, [], "x"])
 def test_a_question_that_makes_no_sense_is_answered_with_nothing(
     wire: list[Any], content: Any

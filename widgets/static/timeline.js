@@ -458,6 +458,10 @@ class TimelineView {
     this.busy = new Busy([]);
     /** @type {Item[]} */
     this.items = [];
+    /** While the pointer is over the rows they keep their places: key to position. */
+    this.hovered = false;
+    /** @type {Map<string, number>} */
+    this.places = new Map();
     /** @type {Set<number>} groups that are open */
     this.expanded = new Set();
     /** @type {Set<number>} groups of which all rows are listed */
@@ -518,7 +522,12 @@ class TimelineView {
     });
     this.body.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("pointermove", (event) => this.showTip(event));
-    this.body.addEventListener("pointerleave", () => (this.tip.hidden = true));
+    this.body.addEventListener("pointerenter", () => (this.hovered = true));
+    this.body.addEventListener("pointerleave", () => {
+      this.hovered = false;
+      this.relist = this.tip.hidden = true;
+      this.queue();
+    });
   }
 
   destroy() {
@@ -615,11 +624,28 @@ class TimelineView {
       }
       const open = rows.some((row) => row.state <= WAITING);
       if (this.hideCompleted && rows.every((row) => row.state === COMPLETED)) continue;
-      const listed = this.expanded.has(group) ? listing(rows.filter((row) => !this.hides(row))) : null;
+      const listed = this.expanded.has(group)
+        ? this.keepPlaces(listing(rows.filter((row) => !this.hides(row))), (row) => `row ${row.index}`)
+        : null;
       top.push({ open, at: rows[0].index, one: { group, rows, listed, quantiles: quantiles(rows) } });
     }
     top.sort((a, b) => Number(b.open) - Number(a.open) || a.at - b.at);
-    this.items = top.flatMap(({ one }) => ("rows" in one ? this.bandItems(one) : [rowItem(one, 1)]));
+    const kept = this.keepPlaces(top, ({ one }) => ("rows" in one ? `band ${one.group}` : `row ${one.index}`));
+    this.items = kept.flatMap(({ one }) => ("rows" in one ? this.bandItems(one) : [rowItem(one, 1)]));
+    this.places = new Map(this.items.map((item, n) => [item.key, n]));
+  }
+
+  /**
+   * Leave what was listed before in its order while the pointer is there; what is new comes last.
+   * @template T
+   * @param {T[]} all
+   * @param {(one: T) => string} key
+   * @returns {T[]}
+   */
+  keepPlaces(all, key) {
+    if (!this.hovered) return all;
+    const at = new Map(all.map((one) => [one, this.places.get(key(one)) ?? this.places.size]));
+    return [...all].sort((a, b) => (at.get(a) ?? 0) - (at.get(b) ?? 0));
   }
 
   /** @param {Row} row */
@@ -803,9 +829,10 @@ class TimelineView {
     const row = this.selected === null ? undefined : this.log.rows[this.selected];
     this.panel.hidden = !row;
     if (!row) return;
+    /** @type {(Detail | null)[]} */
+    const known = [this.model.get("detail"), ...(this.model.get("failures") ?? [])];
     /** @type {Detail | null} */
-    let detail = this.model.get("detail");
-    if (!detail || detail.index !== row.index || detail.epoch !== header.epoch) detail = null;
+    const detail = known.find((one) => one?.index === row.index && one.epoch === header.epoch) ?? null;
     const key = JSON.stringify([row, detail, row.state <= WAITING ? Math.floor(now / SECOND) : 0]);
     if (key === this.detailShown) return;
     this.detailShown = key;
