@@ -266,7 +266,7 @@ class _Capture:
             bound = _bound_by(written.node)
             if name in bound and (live is inner or _is_decorated(written.node)):
                 return self._written(wanted, [written], environment, inner)
-            wrapping = self._sources.of_assignment(name)
+            wrapping = self._sources.of_call(name)
             if name in bound and wrapping is not None:  # f = cache(f)
                 return self._written(wanted, [written, wrapping], environment, inner)
             for other in bound:
@@ -292,9 +292,7 @@ class _Capture:
             return self._alias(wanted, outer)
         if "<locals>" in cls.__qualname__ and not wanted.local:
             raise self._not_durable(wanted, "", "class made in a function", _AT_TOP_LEVEL)
-        written = (
-            self._sources.of_class(cls) if name == outer else self._sources.of_assignment(name)
-        )
+        written = self._sources.of_class(cls) if name == outer else self._sources.of_call(name)
         if written is None or name not in _bound_by(written.node):
             remedy = "Its source is not known here, or it has been defined again since: run the "
             raise self._not_durable(

@@ -18,6 +18,7 @@ from .display import Static, TimelineView, current_shell, is_notebook, show, tak
 __all__ = ["NotebookInstance"]
 
 _SETTLE_S = 2.0
+_WAKE_S = 0.25
 
 
 class NotebookInstance(InstanceHandle):
@@ -88,9 +89,12 @@ class NotebookInstance(InstanceHandle):
 
     async def _wait_async(self) -> Any:
         with self._explaining_interrupts():
-            # Shielded: cancelling the wait must not reach the future that the host answers.
             completion = asyncio.wrap_future(self._client.completion(self.instance_id))
-            record = await asyncio.shield(completion)
+            while not completion.done():
+                # A kernel that sleeps does not notice that it was interrupted: wake it at times.
+                # What waits like this can be cancelled without cancelling the host's answer.
+                await asyncio.wait([completion], timeout=_WAKE_S)
+            record = completion.result()
             settled = [asyncio.wrap_future(view.settled) for view in self._live_views()]
             if settled:
                 await asyncio.wait(settled, timeout=_SETTLE_S)

@@ -52,7 +52,7 @@ class LocalModules(NamedTuple):
                 continue
             if _is_local(module):
                 found[name] = module
-                waiting.extend(_modules_used_by(module))
+                waiting.extend([*_modules_used_by(module), name.rpartition(".")[0]])
         paths = {_root_of(module) for module in found.values()}
         hashes = {name: hash_of_file(found[name].__file__ or "") for name in sorted(found)}
         return cls(tuple(sorted(paths)), hashes)

@@ -6,6 +6,7 @@ Cells are found by the lines IPython keeps in `linecache`; modules by their file
 from __future__ import annotations
 
 import ast
+import builtins
 import enum
 import inspect
 import linecache
@@ -80,15 +81,15 @@ class SourceBook:
         given = self._given(cls)
         if given is not None:
             return given
-        found: list[Statement] = []
+        unfit: list[Statement] = []
         for filename in dict.fromkeys([*_files_of_methods(cls), *self.files()]):
-            tree = _tree_of(filename)
-            for node in reversed(list(_statements(tree))):
+            for node in reversed(list(_statements(_tree_of(filename)))):
                 if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-                    if _fits(node, cls):
+                    if self._fits(node, cls):
                         return self._statement(node, filename)
-                    found.append(self._statement(node, filename))
-        return found[0] if found else self.of_assignment(cls.__name__)
+                    unfit.append(self._statement(node, filename))
+        # Attributes may have been changed since, so a class that does not fit is better than none.
+        return self.of_call(cls.__name__) or next(iter(unfit), None)
 
     def of_assignment(self, name: str) -> Statement | None:
         """Return the newest top-level statement that assigns a global name."""
@@ -97,6 +98,12 @@ class SourceBook:
                 if name in _targets(node):
                     return self._statement(node, filename)
         return None
+
+    def of_call(self, name: str) -> Statement | None:
+        """Return the newest assignment of a global name, if what it assigns is made by a call."""
+        written = self.of_assignment(name)
+        is_call = written is not None and isinstance(getattr(written.node, "value", None), ast.Call)
+        return written if is_call else None
 
     def imports(self) -> Iterator[tuple[str, str, str]]:
         """Yield module, attribute and bound name of every `from module import attribute`.
@@ -153,6 +160,18 @@ class SourceBook:
         return Statement(
             cut, source, textwrap.dedent("\n".join(written)), filename, first + skipped + offset
         )
+
+    def _fits(self, node: ast.ClassDef, cls: type) -> bool:
+        """Whether a class statement may have made a class."""
+        if not node.bases and not node.keywords and cls.__bases__ != (object,):
+            return False
+        names = [base.__name__ for base in cls.__mro__]
+        for base in node.bases:
+            name = base.id if isinstance(base, ast.Name) else ""
+            known = self._namespace.get(name, getattr(builtins, name, None))
+            if isinstance(known, type) and known.__name__ not in names:
+                return False
+        return _has_body(cls, node)
 
     def _is_ours(self, decorator: ast.expr) -> bool:
         """Whether a decorator is one that makes a function durable."""
@@ -268,8 +287,8 @@ def _function_in(member: Any) -> FunctionType | None:
     return found if isinstance(found, FunctionType) else None
 
 
-def _fits(node: ast.ClassDef, cls: type) -> bool:
-    """Whether a class statement may have made a class: its names and plain values are there."""
+def _has_body(cls: type, node: ast.ClassDef) -> bool:
+    """Whether the names and plain values of a class body are those of a live class."""
     members = vars(cls)
     annotated = {**members.get("__annotations__", {}), **getattr(cls, "__dataclass_fields__", {})}
     for part in node.body:
@@ -282,13 +301,20 @@ def _fits(node: ast.ClassDef, cls: type) -> bool:
                 continue
             if name not in members and name not in annotated:
                 return False
-            written, live = getattr(part, "value", None), members.get(name)
+            live = members.get(name)
             live = live.value if isinstance(live, enum.Enum) else live
-            if not isinstance(written, ast.Constant) or type(live) is not type(written.value):
-                continue
-            if live != written.value:
+            if not _may_be(getattr(part, "value", None), live):
                 return False
     return True
+
+
+def _may_be(expression: ast.expr | None, live: Any) -> bool:
+    """Whether a live value may be that of an expression; only literals are compared."""
+    try:
+        written = ast.literal_eval(expression) if expression is not None else live
+    except (ValueError, TypeError):
+        return True
+    return type(written) is not type(live) or bool(written == live)
 
 
 def absolute_name(node: ast.ImportFrom, package: str) -> str:

@@ -137,41 +137,41 @@ class Database:
             _open_here.discard(self.path)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        damaged_at = self._silent_damage()
-        if damaged_at is not None:
-            self._repair(damaged_at)
         try:
-            connection = duckdb.connect(self.path, config=_CONFIG)
+            connection = self._connect_repaired()
+            connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
         except duckdb.Error as error:
-            reported_at = repair.damage_reported(str(error))
-            if reported_at is None:
-                if not _is_empty(self.path):
-                    raise store_error(self.path, error) from error
-                Path(self.path).unlink()  # what is left if its creator was killed at once
-            else:
-                self._repair(reported_at)
-                damaged_at = reported_at
-            try:
-                connection = duckdb.connect(self.path, config=_CONFIG)
-            except duckdb.Error as again:
-                raise store_error(self.path, again) from again
+            raise store_error(self.path, error) from error
         _protect(Path(self.path), self._mode)
-        connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
-        if damaged_at is not None:
-            connection.execute("CHECKPOINT").fetchall()  # the repaired log is not needed again
+        return connection
+
+    def _connect_repaired(self) -> duckdb.DuckDBPyConnection:
+        damaged_at = self._silent_damage()
+        if damaged_at is None:
+            try:
+                return duckdb.connect(self.path, config=_CONFIG)
+            except duckdb.Error as error:
+                damaged_at = repair.damage_reported(str(error))
+                if damaged_at is None and not _is_empty(self.path):
+                    raise
+        if damaged_at is None:
+            Path(self.path).unlink()  # empty: what is left if its creator was killed at once
+            return duckdb.connect(self.path, config=_CONFIG)
+        self._repair(damaged_at)
+        connection = duckdb.connect(self.path, config=_CONFIG)
+        connection.execute("CHECKPOINT").fetchall()  # the repaired log is not needed again
         return connection
 
     def _silent_damage(self) -> int | None:
-        """Return where the log is damaged in a way DuckDB does not report, or None."""
         damaged_at = repair.silent_damage(self._read_wal())
         if damaged_at is None:
             return None
-        try:  # a log that another process is writing looks torn too: is the file ours at all?
+        try:  # a log that another process is writing looks torn too, so is the file free at all?
             duckdb.connect(self.path, read_only=True).close()
         except duckdb.Error as error:
-            if repair.damage_reported(str(error)) is not None:
-                return None
-            raise store_error(self.path, error) from error
+            damaged_at = repair.damage_reported(str(error))  # where it speaks, it knows better
+            if damaged_at is None:
+                raise
         return damaged_at
 
     def _repair(self, position: int) -> None:

@@ -9,10 +9,20 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .entity_ids import EntityInstanceId, entity_id_of
 from .ids import check_instance_id, derived_uuid
+from .locks import LockTask
 from .retry import RetryPolicy
-from .tasks import CancellableTask, CompletableTask, Task, TimerTask, WhenAllTask, WhenAnyTask
-from .tasks import as_tasks
+from .special_values import CallArguments
+from .tasks import (
+    CancellableTask,
+    CompletableTask,
+    Task,
+    TimerTask,
+    WhenAllTask,
+    WhenAnyTask,
+    as_tasks,
+)
 
 if TYPE_CHECKING:
     from .events import ExecutionStarted
@@ -21,10 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_INPUT",
     "DurableReference",
+    "EntityProxy",
     "OrchestrationContext",
     "ReplaySafeLogger",
     "current_context",
     "name_of",
+    "pack_arguments",
 ]
 
 T = TypeVar("T")
@@ -163,7 +175,7 @@ class OrchestrationContext:
             EncodingError: The input cannot be stored.
         """
         name = name_of(activity, "activity")
-        return self._executor.schedule_activity(name, input, retry_policy, dict(tags or {}))
+        return self._executor.actions.schedule_activity(name, input, retry_policy, dict(tags or {}))
 
     def call_sub_orchestrator(
         self,
@@ -191,7 +203,7 @@ class OrchestrationContext:
         name = name_of(orchestrator, "orchestrator")
         if instance_id is not None:
             check_instance_id(instance_id)
-        return self._executor.start_sub_orchestration(
+        return self._executor.actions.start_sub_orchestration(
             name, input, instance_id, retry_policy, dict(tags or {})
         )
 
@@ -206,7 +218,7 @@ class OrchestrationContext:
             TypeError: Neither a datetime nor a timedelta.
             ValueError: A negative timedelta, or a time beyond the year 9999.
         """
-        return self._executor.create_timer(self._when(fire_at))
+        return self._executor.actions.create_timer(self._when(fire_at))
 
     def wait_for_external_event(
         self, name: str, *, timeout: timedelta | datetime | None = None
@@ -227,7 +239,7 @@ class OrchestrationContext:
         if not isinstance(name, str) or not name:
             raise ValueError("the name of an external event is a string of at least one character")
         deadline = None if timeout is None else self._when(timeout)
-        return self._executor.wait_for_event(name, deadline)
+        return self._executor.actions.wait_for_event(name, deadline)
 
     def send_event(self, instance_id: str, event_name: str, data: Any = None) -> None:
         """Raise an external event at another instance; dropped if that is missing or finished.
@@ -236,7 +248,84 @@ class OrchestrationContext:
             InvalidInstanceIdError: The id breaks a rule.
             EncodingError: The data cannot be stored.
         """
-        self._executor.send_event(check_instance_id(instance_id), event_name, data)
+        self._executor.actions.send_event(check_instance_id(instance_id), event_name, data)
+
+    def call_entity(
+        self, entity: Any, operation: str, input: Any = NO_INPUT
+    ) -> CompletableTask[Any]:
+        """Call an operation of an entity and wait for the answer.
+
+        Args:
+            entity: An `EntityInstanceId`, its text, or a handle such as `Account("alice")`.
+            operation: The operation's name.
+            input: Its argument; leave out for none.
+
+        Returns:
+            The task of the operation's result; a failing operation raises `TaskFailedError`.
+
+        Raises:
+            LockRuleError: A critical section does not allow it.
+            EncodingError: The input cannot be stored.
+        """
+        return self._executor.actions.call_entity(entity_id_of(entity), operation, input)
+
+    def signal_entity(
+        self,
+        entity: Any,
+        operation: str,
+        input: Any = NO_INPUT,
+        *,
+        signal_time: datetime | timedelta | None = None,
+    ) -> None:
+        """Have an entity do an operation, without an answer; delivered once and in order.
+
+        Args:
+            entity: An `EntityInstanceId`, its text, or a handle such as `Account("alice")`.
+            operation: The operation's name.
+            input: Its argument; leave out for none.
+            signal_time: When to deliver it, or how long from now; by default at once.
+
+        Raises:
+            LockRuleError: The entity is locked by this critical section.
+            EncodingError: The input cannot be stored.
+        """
+        at = None if signal_time is None else self._when(signal_time)
+        self._executor.actions.signal_entity(entity_id_of(entity), operation, input, at)
+
+    def lock_entities(self, *entities: Any) -> LockTask:
+        """Begin a critical section: `async with ctx.lock_entities(a, b):`.
+
+        The locks are taken in one global order, so lock requests never deadlock. They are given
+        back on every way out. Inside, only locked entities may be called, each with one call at
+        a time; they may not be signalled; no other critical section or sub-orchestration may
+        begin.
+
+        Args:
+            entities: Entities, or one iterable of them; the order does not matter.
+
+        Returns:
+            The task of getting the locks; in a generator, `with (yield ctx.lock_entities(...)):`.
+
+        Raises:
+            LockRuleError: There is none, or a critical section does not allow it.
+        """
+        if len(entities) == 1 and isinstance(entities[0], Iterable):
+            if not isinstance(entities[0], str):
+                entities = tuple(entities[0])
+        return self._executor.actions.lock_entities(
+            tuple(sorted({entity_id_of(entity) for entity in entities}))
+        )
+
+    def entity(self, entity: Any, key: str | None = None) -> EntityProxy:
+        """Return an entity to be called like an object: `await ctx.entity(Account, "a").get()`.
+
+        Args:
+            entity: What `%%entity` defined, or its name; or a handle or id, without a key.
+            key: Which one of that name.
+        """
+        if key is None:
+            return EntityProxy(self, entity_id_of(entity))
+        return EntityProxy(self, EntityInstanceId(name_of(entity, "entity"), key))
 
     def when_all(self, tasks: Iterable[Any]) -> Task[list[Any]]:
         """Wait for all tasks; coroutines among them run side by side.
@@ -316,13 +405,9 @@ class OrchestrationContext:
 
     def call(self, kind: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Schedule a definition that was called like a function, `await fetch(city, units="m")`."""
-        from .serialization import CallArguments
-
-        payload: Any
-        if kwargs or len(args) > 1:
-            payload = CallArguments(args, kwargs)
-        else:
-            payload = args[0] if args else NO_INPUT
+        if kind == "entity":
+            return self.entity(name, *args, **kwargs)
+        payload = pack_arguments(args, kwargs)
         if kind == "activity":
             return self.call_activity(name, payload)
         return self.call_sub_orchestrator(name, payload)
@@ -344,6 +429,43 @@ class OrchestrationContext:
             f"a time is a datetime or a timedelta, not a {type(when).__name__}: "
             "write timedelta(seconds=5), for example"
         )
+
+
+class EntityProxy:
+    """An entity as orchestrator code sees it: its operations are methods that give tasks."""
+
+    def __init__(self, context: OrchestrationContext, entity_id: EntityInstanceId) -> None:
+        self._context = context
+        self.entity_id = entity_id
+
+    def call(self, operation: str, input: Any = NO_INPUT) -> CompletableTask[Any]:
+        """Call an operation; as `OrchestrationContext.call_entity`."""
+        return self._context.call_entity(self.entity_id, operation, input)
+
+    def signal(
+        self,
+        operation: str,
+        input: Any = NO_INPUT,
+        *,
+        signal_time: datetime | timedelta | None = None,
+    ) -> None:
+        """Signal an operation; as `OrchestrationContext.signal_entity`."""
+        self._context.signal_entity(self.entity_id, operation, input, signal_time=signal_time)
+
+    def __getattr__(self, operation: str) -> Callable[..., CompletableTask[Any]]:
+        if operation.startswith("_"):
+            raise AttributeError(operation)
+        return lambda *args, **kwargs: self.call(operation, pack_arguments(args, kwargs))
+
+    def __repr__(self) -> str:
+        return f"<entity {self.entity_id}>"
+
+
+def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return the input that stands for the arguments of a call: none, one value, or several."""
+    if kwargs or len(args) > 1:
+        return CallArguments(args, dict(kwargs))
+    return args[0] if args else NO_INPUT
 
 
 class ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):

@@ -12,6 +12,7 @@
     │   ├── TaskCancelledError          the awaited timer or event wait was cancelled
     │   ├── ForeignAwaitableError       awaited something that is not a durable task
     │   ├── TurnBlockedError            the code ran for too long without waiting
+    │   ├── LockRuleError               a rule of critical sections was broken
     │   └── NonDeterminismError         replay and history differ
     ├── InstanceError
     │   ├── UnknownInstanceError        no instance of that id
@@ -58,6 +59,7 @@ __all__ = [
     "InstanceExistsError",
     "InstanceStateError",
     "InvalidInstanceIdError",
+    "LockRuleError",
     "NonDeterminismError",
     "NotAStoreError",
     "NotDurableError",
@@ -213,6 +215,10 @@ class ForeignAwaitableError(OrchestrationError):
     def __str__(self) -> str:
         at = f" ({self.line})" if self.line else ""
         return f"The orchestrator awaited a {self.type_name}{at}. {self.remedy}"
+
+
+class LockRuleError(OrchestrationError):
+    """A rule of critical sections was broken; the argument says which, and the way out."""
 
 
 class TurnBlockedError(OrchestrationError):

@@ -13,44 +13,36 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from .actions import Actions
 from .code import OrchestratorCode, Resolve
 from .context import NO_INPUT, OrchestrationContext, _current
-from .determinism import compare, describe, error_for
-from .driver import Driver, ReplaySignal, is_drivable, user_line
-from .errors import NonDeterminismError, TaskFailedError, WaitTimeoutError
+from .determinism import describe, error_for
+from .driver import Driver, ReplaySignal, is_drivable
+from .errors import TaskFailedError
 from .events import (
     CustomStatusSet,
-    DecisionEvent,
-    EntityLockRequested,
-    EntityOperationCalled,
-    EntityOperationSignaled,
-    EntityUnlockSent,
+    EntityLockGranted,
+    EntityOperationCompleted,
+    EntityOperationFailed,
     Event,
     EventRaised,
-    EventSent,
     ExecutionCompleted,
     ExecutionStarted,
     ExecutionTerminated,
     HistoryEvent,
     SubOrchestrationInstanceCompleted,
-    SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
     TaskCompleted,
     TaskFailed,
-    TaskScheduled,
     TimerCreated,
     TimerFired,
 )
 from .failure import FailureDetails, resolve_exception_class
-from .ids import child_instance_id
-from .mailbox import Mailbox
+from .ledger import Ledger
 from .payload import Payload
-from .retry import RetryPolicy
 from .rewind import effective_history
 from .status import RuntimeStatus
 from .tasks import (
-    CancellableTask,
-    CompletableTask,
     RetryState,
     Task,
     TimerTask,
@@ -59,22 +51,14 @@ from .tasks import (
 
 __all__ = ["OrchestrationExecutor"]
 
-_NUMBERED: Final = (
-    TaskScheduled,
-    SubOrchestrationInstanceCreated,
-    TimerCreated,
-    EventSent,
-    EntityOperationCalled,
-    EntityOperationSignaled,
-    EntityLockRequested,
-    EntityUnlockSent,
-)
 _HIDDEN: Final = (
     "runtime/core/driver.py",
     "runtime/core/tasks.py",
     "runtime/core/code.py",
     "runtime/core/executor.py",
     "runtime/core/context.py",
+    "runtime/core/actions.py",
+    "runtime/core/ledger.py",
 )
 
 
@@ -86,39 +70,41 @@ class OrchestrationExecutor:
         resolve: What definition names mean to this instance.
 
     Attributes:
-        now: Time of the event being applied (naive UTC).
-        is_replaying: Whether the event being applied is history.
+        actions: What the code can ask for.
         completion: How the execution ended; None while it goes on.
         carried_over: External events nobody took, for the next execution.
-        warnings: Harmless differences found by replay, one sentence each.
         ignored: How many results arrived for tasks that were not open.
         steps: How often the code was begun or sent on; stands still while it runs.
     """
 
     def __init__(self, code: OrchestratorCode, resolve: Resolve) -> None:
         self._code = code
-        self._resolve = resolve
-        self._started: ExecutionStarted | None = None
+        self._ledger = Ledger()
+        self.actions = Actions(self._ledger, code, resolve)
         self._context: OrchestrationContext | None = None
         self._main: Task[Any] | None = None
         self._drivers: list[Driver] = []
         self._ready: deque[tuple[Driver, Task[Any] | None]] = deque()
-        self._open: dict[int, CompletableTask[Any]] = {}
-        self._task_names: dict[int, str] = {}
-        self._mailbox = Mailbox()
-        self._next_id = 1
-        self._expected: dict[int, DecisionEvent] = {}
-        self._decisions: list[Event] = []
         self._continue_as_new: tuple[Payload | None, bool] | None = None
-        self._difference: NonDeterminismError | None = None
-        self._closed = False
-        self.now: datetime = datetime.min
-        self.is_replaying = False
         self.completion: ExecutionCompleted | None = None
         self.carried_over: list[EventRaised] = []
-        self.warnings: list[str] = []
         self.ignored = 0
         self.steps = 0
+
+    @property
+    def now(self) -> datetime:
+        """Time of the event being applied (naive UTC)."""
+        return self._ledger.now
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the event being applied is history."""
+        return self._ledger.is_replaying
+
+    @property
+    def warnings(self) -> list[str]:
+        """Harmless differences found by replay, one sentence each."""
+        return self._ledger.warnings
 
     def replay(self, history: Iterable[HistoryEvent]) -> None:
         """Apply history; the code must draw the same actions again.
@@ -132,8 +118,8 @@ class OrchestrationExecutor:
             NonDeterminismError: The code does something else; says where.
         """
         events = effective_history(history)
-        self._expected = {e.task_id: e for e in events if isinstance(e, _NUMBERED)}
-        self.is_replaying = True
+        self._ledger.expect(events)
+        self._ledger.is_replaying = True
         ended: ExecutionCompleted | None = None
         try:
             for event in events:
@@ -142,10 +128,10 @@ class OrchestrationExecutor:
                 elif self.completion is None:
                     self.process(event)
         finally:
-            self.is_replaying = False
+            self._ledger.is_replaying = False
         self._check_replayed(ended)
         if ended is not None:
-            self._decisions.clear()
+            self._ledger.take()
 
     def process(self, event: HistoryEvent) -> None:
         """Apply one incoming event and drive the code on; other events are ignored.
@@ -154,30 +140,29 @@ class OrchestrationExecutor:
             NonDeterminismError: Only while replaying.
         """
         handler = _HANDLERS.get(type(event))
-        if handler is None or self._closed:
+        if handler is None or self._ledger.is_closed:
             return
-        self.now = event.timestamp
+        self._ledger.now = event.timestamp
         handler(self, event)
         self._run()
 
     def take_decisions(self) -> list[Event]:
         """Return the decision events and notes since the last call, in order."""
-        decisions, self._decisions = self._decisions, []
-        return decisions
+        return self._ledger.take()
 
     def is_open(self, task_id: int) -> bool:
         """Whether something still waits for the outcome of this action."""
-        return task_id in self._open
+        return self._ledger.is_open(task_id)
 
     @property
     def open_task_ids(self) -> tuple[int, ...]:
         """Action ids whose outcome is still to come."""
-        return tuple(self._open)
+        return self._ledger.open_task_ids
 
     @property
     def awaited_events(self) -> tuple[str, ...]:
         """Names of the external events the code waits for."""
-        return self._mailbox.awaited
+        return self.actions.mailbox.awaited
 
     def waiting_line(self) -> str:
         """Return `file:line` of the user's line that waits; empty if none does."""
@@ -185,7 +170,7 @@ class OrchestrationExecutor:
 
     def close(self) -> None:
         """End the suspended code at once; calls it makes while ending have no effect."""
-        self._closed = True
+        self._ledger.is_closed = True
         self._ready.clear()
         for driver in self._drivers:
             if not driver.is_complete:
@@ -201,116 +186,11 @@ class OrchestrationExecutor:
     def set_custom_status(self, status: Any) -> None:
         """Record the custom status."""
         payload = None if status is None else self._code.converter.encode(status, "custom status")
-        if not self.is_replaying and not self._closed:
-            self._decisions.append(CustomStatusSet(timestamp=self.now, status=payload))
-
-    def schedule_activity(
-        self, name: str, value: Any, policy: RetryPolicy | None, tags: dict[str, str]
-    ) -> CompletableTask[Any]:
-        """Draw a `TaskScheduled` and return its task."""
-        resolved = self._resolve("activity", name)
-        payload = self._encode(value, f"input of {name}")
-        policy = policy or resolved.retry_policy
-        first_id = self._next_id
-
-        def schedule() -> None:
-            task_id = self._next_id
-            self._draw(
-                TaskScheduled(
-                    timestamp=self.now,
-                    task_id=task_id,
-                    name=name,
-                    version=resolved.version,
-                    input=payload,
-                    origin=0 if task_id == first_id else first_id,
-                    tags=tags,
-                ),
-                name,
-                task,
-            )
-
-        task: CompletableTask[Any] = CompletableTask(f"activity {name} (task {first_id})")
-        if policy is not None and policy.max_number_of_attempts > 1:
-            task.retry = RetryState(policy, first_id, self.now, schedule)
-        schedule()
-        return task
-
-    def start_sub_orchestration(
-        self,
-        name: str,
-        value: Any,
-        instance_id: str | None,
-        policy: RetryPolicy | None,
-        tags: dict[str, str],
-    ) -> CompletableTask[Any]:
-        """Draw a `SubOrchestrationInstanceCreated` and return its task."""
-        resolved = self._resolve("orchestrator", name)
-        payload = self._encode(value, f"input of {name}")
-        first_id = self._next_id
-
-        def start() -> None:
-            task_id = self._next_id
-            self._draw(
-                SubOrchestrationInstanceCreated(
-                    timestamp=self.now,
-                    task_id=task_id,
-                    instance_id=instance_id or child_instance_id(self._execution_id, task_id),
-                    name=name,
-                    version=resolved.version,
-                    input=payload,
-                    origin=0 if task_id == first_id else first_id,
-                    explicit_id=instance_id is not None,
-                    tags=tags,
-                ),
-                name,
-                task,
-            )
-
-        task: CompletableTask[Any] = CompletableTask(f"sub-orchestration {name} (task {first_id})")
-        if policy is not None and policy.max_number_of_attempts > 1:
-            task.retry = RetryState(policy, first_id, self.now, start)
-        start()
-        return task
-
-    def create_timer(self, fire_at: datetime) -> TimerTask:
-        """Draw a `TimerCreated` and return its task."""
-        task_id = self._next_id
-        task = TimerTask(f"timer (task {task_id})", lambda: self._forget(task_id), fire_at)
-        self._draw(
-            TimerCreated(timestamp=self.now, task_id=task_id, fire_at=fire_at), "timer", task
-        )
-        return task
-
-    def wait_for_event(self, name: str, deadline: datetime | None) -> CancellableTask[Any]:
-        """Return the task of the next external event of that name."""
-        task: CancellableTask[Any] = CancellableTask(
-            f"wait for event {name!r}", lambda: self._mailbox.withdraw(name, task)
-        )
-        if self._closed:
-            return task
-        event = self._mailbox.take(name, task)
-        if event is not None:
-            self._give(task, event.input)
-        elif deadline is not None:
-            self._limit(task, name, deadline)
-        return task
-
-    def send_event(self, instance_id: str, name: str, data: Any) -> None:
-        """Draw an `EventSent`."""
-        payload = None if data is None else self._encode(data, f"data of event {name!r}")
-        self._draw(
-            EventSent(
-                timestamp=self.now,
-                task_id=self._next_id,
-                instance_id=instance_id,
-                name=name,
-                input=payload,
-            )
-        )
+        self._ledger.note(CustomStatusSet(timestamp=self.now, status=payload))
 
     def continue_as_new(self, value: Any, save_events: bool) -> None:
         """Have the execution end as continued once the code returns or waits."""
-        self._continue_as_new = (self._encode(value, "input of continue_as_new"), save_events)
+        self._continue_as_new = (self.actions.encode(value, "input of continue_as_new"), save_events)
 
     def spawn(self, code: Coroutine[Any, Any, Any]) -> Task[Any]:
         """Start a coroutine beside the main one; it runs when the present one waits."""
@@ -322,34 +202,26 @@ class OrchestrationExecutor:
 
     # Driving.
 
-    @property
-    def _execution_id(self) -> str:
-        return self._started.execution_id if self._started else ""
-
-    @property
-    def _instance_id(self) -> str:
-        return self._started.instance_id if self._started else ""
-
     def _wake(self, driver: Driver, task: Task[Any]) -> None:
         self._ready.append((driver, task))
 
     def _run(self) -> None:
         token = _current.set(self._context)
         try:
-            while self._ready and not self._closed:
+            while self._ready and not self._ledger.is_closed:
                 driver, task = self._ready.popleft()
                 self.steps += 1
                 driver.resume(task)
-                if self._difference is not None:
-                    raise self._difference
+                if self._ledger.difference is not None:
+                    raise self._ledger.difference
         except ReplaySignal:
-            if self._difference is not None:
-                raise self._difference from None
+            if self._ledger.difference is not None:
+                raise self._ledger.difference from None
             raise
         finally:
             _current.reset(token)
         main = self._main
-        if main is not None and self.completion is None and not self._closed:
+        if main is not None and self.completion is None and not self._ledger.is_closed:
             if main.is_complete:
                 self._finish(main)
             elif self._continue_as_new is not None:
@@ -376,7 +248,7 @@ class OrchestrationExecutor:
     def _finish_as_new(self) -> None:
         assert self._continue_as_new is not None
         payload, save_events = self._continue_as_new
-        self.carried_over = self._mailbox.untaken() if save_events else []
+        self.carried_over = self.actions.mailbox.untaken() if save_events else []
         self._complete(RuntimeStatus.CONTINUED_AS_NEW, payload)
 
     def _complete(
@@ -386,58 +258,30 @@ class OrchestrationExecutor:
         failure: FailureDetails | None = None,
         failed_tasks: frozenset[int] = frozenset(),
     ) -> None:
+        self.actions.unlock(self.actions.section.lock_id)
         self.completion = ExecutionCompleted(
             timestamp=self.now,
             status=status,
             result=result,
             failure=failure,
-            abandoned=tuple(self._open),
+            abandoned=self._ledger.open_task_ids,
             failed_tasks=tuple(sorted(failed_tasks)),
         )
-        self._decisions.append(self.completion)
+        self._ledger.end(self.completion)
         self.close()
 
-    # Actions.
-
-    def _encode(self, value: Any, where: str) -> Payload | None:
-        return None if value is NO_INPUT else self._code.converter.encode(value, where)
-
-    def _draw(
-        self, event: DecisionEvent, name: str = "", task: CompletableTask[Any] | None = None
-    ) -> None:
-        """Record what the code asks for, or check it against what history recorded."""
-        if self._closed:
-            return
-        task_id = self._next_id
-        self._next_id += 1
-        if task is not None:
-            self._open[task_id] = task
-            self._task_names[task_id] = name
-        recorded = self._expected.pop(task_id, None) if self._expected else None
-        if recorded is None:
-            self._decisions.append(event)
-            return
-        difference = compare(recorded, event)
-        if difference.is_fatal:
-            self._difference = error_for(
-                self._instance_id, task_id, describe(recorded), describe(event), user_line()
-            )
-            raise ReplaySignal
-        if difference.what:
-            self.warnings.append(f"action {task_id}: {difference.what} ({user_line()})")
-
     def _check_replayed(self, ended: ExecutionCompleted | None) -> None:
-        if self._expected:
-            task_id = min(self._expected)
+        missing = self._ledger.first_missing
+        if missing is not None:
             did = (
                 f"ended as {self.completion.status} before it"
                 if self.completion
                 else "waits without having asked for it"
             )
             raise error_for(
-                self._instance_id,
-                task_id,
-                describe(self._expected[task_id]),
+                self._ledger.instance_id,
+                getattr(missing, "task_id", 0),
+                describe(missing),
                 did,
                 self.waiting_line(),
             )
@@ -446,43 +290,18 @@ class OrchestrationExecutor:
         if self.completion is None or self.completion.status is not ended.status:
             did = f"ended as {self.completion.status}" if self.completion else "goes on waiting"
             raise error_for(
-                self._instance_id, 0, f"the execution ended as {ended.status}", did,
+                self._ledger.instance_id, 0, f"the execution ended as {ended.status}", did,
                 self.waiting_line(),
             )
-
-    def _forget(self, task_id: int) -> None:
-        self._open.pop(task_id, None)
-
-    def _give(self, task: CompletableTask[Any], payload: Payload | None) -> None:
-        if payload is None:
-            task.complete(None)
-        else:
-            decode = self._code.converter.decode
-            task.complete(lambda: decode(payload))
-
-    def _limit(self, task: CancellableTask[Any], name: str, deadline: datetime) -> None:
-        timer = self.create_timer(deadline)
-        waited_s = (deadline - self.now).total_seconds()
-
-        def on_timer(fired: Task[Any]) -> None:
-            if fired.get_exception() is None and not task.is_complete:
-                self._mailbox.withdraw(name, task)
-                task.fail(WaitTimeoutError(f"event {name!r}", waited_s))
-
-        def on_settled(_: Task[Any]) -> None:
-            timer.cancel()
-
-        timer.watch(on_timer)
-        task.watch(on_settled)
 
     # Incoming events.
 
     def _decoded_input(self) -> Any:
-        payload = self._started.input if self._started else None
+        payload = self._ledger.started.input if self._ledger.started else None
         return NO_INPUT if payload is None else self._code.converter.decode(payload)
 
     def _on_started(self, event: ExecutionStarted) -> None:
-        self._started = event
+        self._ledger.started = event
         self._context = OrchestrationContext(self, event)
         token = _current.set(self._context)
         try:
@@ -504,16 +323,16 @@ class OrchestrationExecutor:
             self._main._settle(begun, None)
 
     def _on_completed(
-        self, event: TaskCompleted | SubOrchestrationInstanceCompleted
+        self, event: TaskCompleted | SubOrchestrationInstanceCompleted | EntityOperationCompleted
     ) -> None:
-        task = self._open.pop(event.task_id, None)
+        task, _ = self._ledger.settled(event.task_id)
         if task is None:
             self.ignored += 1
         else:
-            self._give(task, event.result)
+            self.actions.give(task, event.result)
 
-    def _on_failed(self, event: TaskFailed | SubOrchestrationInstanceFailed) -> None:
-        task = self._open.pop(event.task_id, None)
+    def _on_failed(self, event: TaskFailed | SubOrchestrationInstanceFailed | EntityOperationFailed) -> None:
+        task, name = self._ledger.settled(event.task_id)
         if task is None:
             self.ignored += 1
             return
@@ -523,7 +342,6 @@ class OrchestrationExecutor:
             if delay is not None:
                 self._retry_after(retry, delay)
                 return
-        name = self._task_names.get(event.task_id, "task")
         task.fail(_failed_error(name, event.task_id, event.failure, self._code.namespace))
 
     def _retry_delay(self, retry: RetryState, failure: FailureDetails) -> timedelta | None:
@@ -538,11 +356,11 @@ class OrchestrationExecutor:
         if not delay:
             retry.reschedule()
             return
-        task_id = self._next_id
+        task_id = self._ledger.next_id
         fire_at = self.now + delay
         timer = TimerTask("retry delay", lambda: None, fire_at)
         timer.watch(lambda _: retry.reschedule())
-        self._draw(
+        self._ledger.draw(
             TimerCreated(
                 timestamp=self.now, task_id=task_id, fire_at=fire_at, origin=retry.origin
             ),
@@ -551,16 +369,23 @@ class OrchestrationExecutor:
         )
 
     def _on_timer(self, event: TimerFired) -> None:
-        task = self._open.pop(event.task_id, None)
+        self._on_done(event.task_id)
+
+    def _on_done(self, task_id: int) -> None:
+        task, _ = self._ledger.settled(task_id)
         if task is None:
             self.ignored += 1
         else:
             task.complete(None)
 
+    def _on_granted(self, event: EntityLockGranted) -> None:
+        self.actions.section.granted()
+        self._on_done(event.task_id)
+
     def _on_event(self, event: EventRaised) -> None:
-        task = self._mailbox.put(event)
+        task = self.actions.mailbox.put(event)
         if task is not None:
-            self._give(task, event.input)
+            self.actions.give(task, event.input)
 
     def _on_terminated(self, event: ExecutionTerminated) -> None:
         self._complete(RuntimeStatus.TERMINATED, event.output)
@@ -592,5 +417,8 @@ _HANDLERS: dict[type[Event], Callable[[OrchestrationExecutor, Any], None]] = {
     SubOrchestrationInstanceCompleted: OrchestrationExecutor._on_completed,
     SubOrchestrationInstanceFailed: OrchestrationExecutor._on_failed,
     TimerFired: OrchestrationExecutor._on_timer,
+    EntityOperationCompleted: OrchestrationExecutor._on_completed,
+    EntityOperationFailed: OrchestrationExecutor._on_failed,
+    EntityLockGranted: OrchestrationExecutor._on_granted,
     EventRaised: OrchestrationExecutor._on_event,
 }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipydurable.runtime.core.errors import DecodingError
+from ipydurable.runtime.core.errors import DecodingError, DurableInternalError
 from ipydurable.runtime.core.events import (
     ActivityProgressed,
     AttemptRecord,
@@ -34,7 +34,7 @@ from ipydurable.runtime.definitions import (
     DefinitionAdded,
 )
 from ipydurable.runtime.ports import JournalRow, Stream
-from ipydurable.store import open_store
+from ipydurable.store import codec, open_store
 from ipydurable.store.codec import pack, unpack
 from ipydurable.store.payloads import LargeValue
 from ipydurable.store.projections import decode_refs, pack_record, unpack_record
@@ -224,6 +224,13 @@ def test_an_unknown_kind_is_named() -> None:
     columns[5] = "TaskTeleported"
     with pytest.raises(DecodingError, match=r"Row 17 .*'TaskTeleported' is unknown"):
         unpack(tuple(columns), {})  # type: ignore[arg-type]
+
+
+def test_an_event_with_two_values_has_no_layout() -> None:
+    """A new kind of event that the columns cannot hold is noticed when it is written."""
+    two = [("first", Payload | None, None), ("second", Payload | None, None)]
+    with pytest.raises(DurableInternalError, match="no layout for TwoValues"):
+        codec._Layout(msgspec.defstruct("TwoValues", two))
 
 
 def test_a_missing_large_value_is_named() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from ipydurable.runtime.core.errors import (
     DurableInternalError,
     StoreDamagedError,
+    StoreLockedError,
     StoreUnwritableError,
 )
 from ipydurable.runtime.core.events import EventRaised
@@ -112,6 +115,16 @@ def test_one_damaged_byte_never_loses_commits_in_silence(
             assert crashed.wal.read_bytes() == bytes(damaged)
 
 
+def test_a_damaged_length_in_the_last_commit_leaves_only_it_out(crashed: Crashed) -> None:
+    """Wherever the wrong length leads to, the commits before stay."""
+    for place in range(crashed.ends[-2], crashed.ends[-2] + 48):
+        damaged = bytearray(crashed.log)
+        damaged[place] ^= 8
+        crashed.write(bytes(damaged))
+        commits, report = crashed.open()
+        assert (commits, len(report)) == (COMMITS - 1, 1)
+
+
 @settings(max_examples=20)
 @given(length=st.integers(0, 10_000))
 @example(length=0)
@@ -177,6 +190,26 @@ def test_the_log_of_another_file_is_refused(crashed: Crashed, tmp_path: Path) ->
     Path(f"{other}.wal").write_bytes(crashed.log)
     with pytest.raises(StoreDamagedError, match="WAL"):
         open_store(other)
+
+
+def test_a_log_that_another_process_writes_is_not_judged(crashed: Crashed) -> None:
+    """What looks like damage may be a commit in the making: the lock comes first."""
+    crashed.write(crashed.log)
+    program = f"from ipydurable.store import open_store; s = open_store({str(crashed.path)!r}); "
+    with subprocess.Popen(
+        [sys.executable, "-uc", program + "print(1); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        damaged = bytearray(crashed.log)
+        damaged[crashed.ends[2] + 1] ^= 0xFF
+        crashed.wal.write_bytes(damaged)
+        with pytest.raises(StoreLockedError):
+            crashed.open()
+        process.kill()
+    assert crashed.wal.read_bytes() == bytes(damaged)
 
 
 @pytest.fixture
@@ -251,6 +284,8 @@ def test_a_failed_checkpoint_is_got_over(store: DuckDBStore, by: str) -> None:
     store.append(commit(1, 20_000), [])
     with files_limited_to(Path(store.path).stat().st_size):
         store.checkpoint(force=True)
+    with pytest.raises(StoreUnwritableError, match="invalidated"):
+        store.find("a")
     if by == "append":
         store.append(commit(2), [RECORD])
     store.project()
@@ -267,3 +302,13 @@ def test_rows_duckdb_cannot_take_leave_the_store_usable(store: DuckDBStore) -> N
         store.append([*commit(1)[:1], JournalRow(4, 1, 4, Stream.HISTORY, bad)], [])
     store.append(commit(1), [])
     assert store.history(1) == [*commit(0), *commit(1)]
+
+
+def test_no_checkpoint_is_tried_where_space_is_short(
+    store: DuckDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Running out of space in a checkpoint costs more than a long log."""
+    monkeypatch.setattr("ipydurable.store.duckdb_store._SPARE_BYTES", 2**62)
+    size = wal_size(store)
+    store.checkpoint(force=True)
+    assert wal_size(store) == size

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 
 from ipydurable.runtime.core.errors import DurableInternalError, StoreDamagedError
@@ -31,6 +32,7 @@ from ipydurable.runtime.definitions import CodePackage, Definition, DefinitionAd
 from ipydurable.runtime.ports import InstanceQuery, JournalRow, Stream
 from ipydurable.store import open_store
 from ipydurable.store.duckdb_store import DuckDBStore
+from ipydurable.store.projections import PendingRecords, Watermark
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
 LARGE = '"' + "x" * 70_000 + '"'
@@ -193,6 +195,54 @@ def test_an_instance_id_used_again_means_the_newest(store: DuckDBStore) -> None:
     assert store.find("A") is None
 
 
+def test_a_late_change_of_an_older_instance_does_not_hide_the_newest(store: DuckDBStore) -> None:
+    """Also where the older one waits in memory and the newest is in the table."""
+    older = one(store, 1, 1, started("a"), done())
+    newer = one(store, 2, 3, started("a"))
+    store.project()
+    store.append([], [older])
+    assert store.find("a") == newer
+
+
+def test_records_alone_can_be_appended(store: DuckDBStore) -> None:
+    """Without rows a record is kept and projected all the same."""
+    record = one(store, 1, 1, started("a"))
+    store.project()
+    record.custom_status = '"new"'
+    store.append([], [record])
+    store.project()
+    assert store.find("a") == record
+    assert store.query(InstanceQuery()) == [record]
+
+
+def test_a_record_that_changed_while_it_was_written_waits_on() -> None:
+    """Only what was written is let go of."""
+    older = InstanceRecord(iid=1, instance_id="a", name="o", created_at=NOW, updated_at=NOW)
+    pending = PendingRecords(Watermark(0, 0))
+    pending.put([older], Watermark(1, 1))
+    records, _ = pending.snapshot()
+    newer = msgspec.structs.replace(older, last_seq=2)
+    pending.put([newer], Watermark(2, 1))
+    pending.written(records)
+    assert pending.find("a") == newer
+    assert pending.mark == (2, 1)
+
+
+def test_messages_for_nobody_are_kept_and_make_no_record(path: Path) -> None:
+    """An inbox row of an instance that was never created comes back as it is."""
+    message = JournalRow(1, 4, 0, Stream.INBOX, EventRaised(timestamp=NOW, name="e"))
+    store = open_store(path)
+    store.recover()
+    store.append([message], [])
+    store.close()
+    with duckdb.connect(path) as raw:
+        raw.execute("UPDATE meta SET value = '0'  WHERE key <> 'application'").fetchall()
+    with closing(open_store(path)) as again:
+        found = again.recover()
+        assert (found.last_gseq, found.last_iid, found.live) == (1, 4, [])
+        assert again.history(4) == [message]
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -245,8 +295,12 @@ def test_history_holds_the_wanted_events_and_unconsumed_messages(store: DuckDBSt
     assert store.history(3) == []
 
 
-def test_histories_come_in_the_order_asked_for(store: DuckDBStore) -> None:
-    """Each record gets the rows of its present execution, in the order of the records."""
+@pytest.mark.parametrize("bulk", [1, 2, 10_000])
+def test_histories_come_in_the_order_asked_for(
+    store: DuckDBStore, monkeypatch: pytest.MonkeyPatch, bulk: int
+) -> None:
+    """Each record gets the rows of its present execution, however many are read at once."""
+    monkeypatch.setattr("ipydurable.store.duckdb_store._BULK_INSTANCES", bulk)
     first = one(store, 1, 1, started("a"), done(RuntimeStatus.CONTINUED_AS_NEW))
     again = JournalRow(3, 1, 3, Stream.HISTORY, started("a", generation=1))
     fold(first, 1, 3, again.event)  # type: ignore[arg-type]
