@@ -1,5 +1,7 @@
 """Tab completion: subcommands and options of the magics, names of definitions, instance ids."""
 
+# IPython's decorator is untyped:
+# mypy: disable-error-code="untyped-decorator"
 from __future__ import annotations
 
 import re

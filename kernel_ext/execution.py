@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = ["CellSyntaxError", "DefinedInCell", "run_definition_cell"]
+
+_BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
 
 
 class CellSyntaxError(DefinitionError):
@@ -77,8 +80,9 @@ def run_definition_cell(
     count = len(shell.user_ns["In"]) - 1
     # The line of the magic is put back, and what IPython trims, so that the lines keep their
     # numbers.
-    trimmed = len(body) - len(body.lstrip("\n"))
-    source = f"# {header.strip()}\n" + "\n" * trimmed + shell.transform_cell(body.lstrip("\n"))
+    rest = body[_BLANK_LINES.match(body).end() :]  # type: ignore[union-attr]  # it matches always
+    blank = "\n" * (body.count("\n") - rest.count("\n"))
+    source = f"# {header.strip()}\n{blank}{shell.transform_cell(rest)}"
     filename = shell.compile.cache(source, count)
     try:
         code = shell.compile(shell.compile.ast_parse(source, filename), filename, "exec")

@@ -34,14 +34,13 @@ def _open_store(path: Path) -> Store:
 
 
 def _executors() -> Mapping[str, ActivityExecutor]:
-    from ipydurable.runtime.executors import AsyncioExecutor, ProcessExecutor, ThreadExecutor
+    from ipydurable.runtime.executors import default_executors
 
-    return {
-        "processes": ProcessExecutor(),
-        "threads": ThreadExecutor(),
-        "asyncio": AsyncioExecutor(),
-    }
+    return default_executors()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    # Operations of entities that still run in threads must not hold up the end of the process.
+    os._exit(code)

@@ -213,8 +213,9 @@ def unload(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     if shell.Completer is not None and magics.completion.match in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.remove(magics.completion.match)
-    if magics in shell.configurables:
-        shell.configurables.remove(magics)
+    configurables: list[Any] = shell.configurables
+    if magics in configurables:
+        configurables.remove(magics)
     atexit.unregister(magics.close)
     SESSIONS.pop(shell, None)
     magics.close()

@@ -118,6 +118,7 @@ class DurableSession:
             DefinitionError: The code cannot be made durable; says why.
         """
         with self._lock:
+            _ = function.definition  # What cannot be captured is not tried again with others.
             self._functions[_key(function)] = function
             return self._send([function])[0]
 

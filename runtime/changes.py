@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from .core.entity_ids import EntityInstanceId
 from .core.errors import (
     DurableError,
     DurableInternalError,
@@ -26,6 +27,7 @@ from .core.events import (
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    OperationRequested,
 )
 from .core.ids import check_instance_id
 from .core.records import InstanceRecord
@@ -35,17 +37,21 @@ from .engine import Engine
 from .instances import Instance
 from .open_tasks import open_tasks
 from .orchestrations import terminated
-from .ports import InstanceQuery
+from .ports import EntityQuery, InstanceQuery
 from .requests import (
+    CallEntity,
+    CleanEntities,
     Define,
     Defined,
     DescribeOpen,
+    ListLocks,
     Purge,
     RaiseEvent,
     Request,
     Restart,
     Resume,
     Rewind,
+    SignalEntity,
     Start,
     StartMany,
     Suspend,
@@ -70,6 +76,8 @@ class Changes:
 
     def handle(self, request: Request, future: Future[Any]) -> None:
         """Carry out a request and see to it that `future` gets the answer."""
+        if not future.running() and not future.set_running_or_notify_cancel():
+            return
         handler = _HANDLERS.get(type(request))
         try:
             if handler is None:
@@ -335,6 +343,43 @@ class Changes:
                     waiting.append(child)
         return list(found.values())
 
+    # Entities.
+
+    def _call_entity(self, request: CallEntity, future: Future[Any]) -> None:
+        self._engine.entities.call(self._requested(request), future)
+
+    def _signal_entity(self, request: SignalEntity, future: Future[Any]) -> None:
+        requested = self._requested(request)
+        at = request.scheduled_at
+        self._engine.entities.signal(msgspec.structs.replace(requested, scheduled_at=at))
+        self._answer(future)
+
+    def _requested(self, request: CallEntity | SignalEntity) -> OperationRequested:
+        entity_id = EntityInstanceId.parse(request.entity_id)
+        self._engine.registry.newest(Kind.ENTITY, entity_id.name)
+        return OperationRequested(
+            timestamp=self._engine.now,
+            entity_id=str(entity_id),
+            operation=request.operation,
+            input=request.input,
+            request_id=request.request_id,
+        )
+
+    def _list_locks(self, request: ListLocks, future: Future[Any]) -> None:  # noqa: ARG002
+        self._answer(future, self._engine.entities.locks())
+
+    def _clean_entities(self, request: CleanEntities, future: Future[Any]) -> None:  # noqa: ARG002
+        found = self._engine.store.query_entities(EntityQuery(include_empty=True))
+        entities = self._engine.entities
+        iids = [one.iid for one in found if one.state is None and entities.is_idle(one)]
+        entities.forget(iids)
+
+        def purge() -> None:
+            self._engine.store.purge(iids)
+            future.set_result(len(iids))
+
+        self._engine.after_commit(lambda: self._engine.journal.run_exclusively(purge))
+
     def _check_finished(self, record: InstanceRecord, wanted: str) -> None:
         if not record.status.is_terminal:
             raise InstanceStateError(record.instance_id, record.status.value, wanted)
@@ -353,4 +398,8 @@ _HANDLERS: dict[type, Callable[[Changes, Any, Future[Any]], None]] = {
     Terminate: Changes._terminate,
     Rewind: Changes._rewind,
     Purge: Changes._purge,
+    CallEntity: Changes._call_entity,
+    SignalEntity: Changes._signal_entity,
+    ListLocks: Changes._list_locks,
+    CleanEntities: Changes._clean_entities,
 }

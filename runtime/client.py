@@ -10,24 +10,32 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .core.context import NO_INPUT
-from .core.errors import WaitTimeoutError
+from .core.entity_ids import entity_id_of
+from .core.errors import EntityCallError, WaitTimeoutError
+from .core.events import OperationDone
 from .core.ids import check_instance_id
 from .core.payload import Converter, Payload
-from .core.records import InstanceRecord
+from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
-from .ports import InstanceQuery, InstanceUpdate
+from .ports import EntityQuery, InstanceQuery, InstanceUpdate
 from .requests import (
+    CallEntity,
+    CleanEntities,
     Define,
     Defined,
     DescribeOpen,
     FindDefinition,
+    GetEntity,
     GetInstance,
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
+    ListLocks,
+    LockInfo,
     OpenTask,
     Purge,
+    QueryEntities,
     QueryInstances,
     RaiseEvent,
     Request,
@@ -35,6 +43,7 @@ from .requests import (
     Resume,
     Rewind,
     RunSql,
+    SignalEntity,
     Start,
     StartMany,
     StopHost,
@@ -302,6 +311,99 @@ class DurableClient:
     def purge_all(self, query: InstanceQuery, *, recursive: bool = False) -> int:
         """Delete the finished instances that match; returns how many."""
         answer: int = self._ask(Purge(query=query, recurse=recursive))
+        return answer
+
+    def call_entity(
+        self,
+        entity: Any,
+        operation: str,
+        input: Any = NO_INPUT,
+        *,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Have an entity do an operation, and return its result.
+
+        Args:
+            entity: An `EntityInstanceId`, its text, or a handle.
+            operation: The operation's name.
+            input: Its argument; leave out for none.
+            timeout_s: Seconds to wait at most; None for no limit. It is done all the same.
+
+        Raises:
+            EntityCallError: The operation failed; carries the failure.
+            UnknownDefinitionError: There is no such entity definition.
+            WaitTimeoutError: It was not done by then.
+        """
+        future = self.entity_call(entity, operation, input)
+        try:
+            return self.call_outcome(entity, future.result(timeout_s))
+        except FutureTimeoutError:
+            what = f"{operation} on {entity_id_of(entity)}"
+            raise WaitTimeoutError(what, timeout_s or 0.0) from None
+
+    def entity_call(
+        self, entity: Any, operation: str, input: Any = NO_INPUT
+    ) -> Future[OperationDone]:
+        """Return the future of what comes of an operation; see `call_outcome`."""
+        return self.transport.request(
+            CallEntity(
+                entity_id=str(entity_id_of(entity)),
+                operation=operation,
+                input=self.encode(input, f"input of {operation}"),
+                request_id=secrets.token_hex(8),
+            )
+        )
+
+    def call_outcome(self, entity: Any, done: OperationDone) -> Any:
+        """Return the result of an operation, or raise why it failed."""
+        if done.failure is not None:
+            raise EntityCallError(str(entity_id_of(entity)), done.operation, done.failure)
+        return self.decode(done.result)
+
+    def signal_entity(
+        self,
+        entity: Any,
+        operation: str,
+        input: Any = NO_INPUT,
+        *,
+        signal_time: datetime | None = None,
+    ) -> None:
+        """Have an entity do an operation; returns once the signal is durable.
+
+        Args:
+            entity: An `EntityInstanceId`, its text, or a handle.
+            operation: The operation's name.
+            input: Its argument; leave out for none.
+            signal_time: When to deliver it (naive means UTC); by default at once.
+        """
+        self._ask(
+            SignalEntity(
+                entity_id=str(entity_id_of(entity)),
+                operation=operation,
+                input=self.encode(input, f"input of {operation}"),
+                scheduled_at=_utc(signal_time),
+                request_id=secrets.token_hex(8),
+            )
+        )
+
+    def get_entity(self, entity: Any) -> EntityRecord | None:
+        """Return an entity's record; None where nothing ever reached it."""
+        answer: EntityRecord | None = self._ask(GetEntity(entity_id=str(entity_id_of(entity))))
+        return answer
+
+    def query_entities(self, query: EntityQuery) -> list[EntityRecord]:
+        """Return the records of the entities that match, newest first."""
+        answer: list[EntityRecord] = self._ask(QueryEntities(query=query))
+        return answer
+
+    def clean_entities(self) -> int:
+        """Delete entities that have no state and nothing to do; returns how many."""
+        answer: int = self._ask(CleanEntities())
+        return answer
+
+    def locks(self) -> list[LockInfo]:
+        """Return all locks that are held or asked for, with owner, age and queue."""
+        answer: list[LockInfo] = self._ask(ListLocks())
         return answer
 
     def definitions(self) -> list[Definition]:

@@ -9,26 +9,26 @@ Pickled bytes are signed, and the signature is checked before anything is loaded
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import io
 import pickle
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from .core.errors import DecodingError, DurableInternalError, EncodingError
 from .core.payload import Blob, Payload
-from .core.serialization import StandIn, class_name, decode_json, encode_json
+from .core.serialization import StandIn, decode_json, encode_json
 from .core.special_values import blob_of
 from .remedies import PLAIN_DATA, remedy_for
 from .signing import Signer, load_signer
 from .stubs import Stub
 from .tables import decode_table, encode_table
+from .value_parts import parts_of, summarise
 
 __all__ = ["NamespaceConverter", "UnknownClassError"]
 
@@ -50,11 +50,19 @@ class NamespaceConverter:
         signer: Signs and checks pickled bytes; by default the user's own.
         strict: Whether a value of an unknown class is an error. Otherwise it becomes a `StandIn`,
             which can be passed on.
+        may_import: Whether classes may be looked for in modules that are not loaded yet; not
+            for reading a store from elsewhere.
     """
 
     def __init__(
-        self, namespace: Mapping[str, Any], signer: Signer | None = None, *, strict: bool = False
+        self,
+        namespace: Mapping[str, Any],
+        signer: Signer | None = None,
+        *,
+        strict: bool = False,
+        may_import: bool = True,
     ) -> None:
+        self._may_import = may_import
         self._namespace = namespace
         self._signer = signer
         self._strict = strict
@@ -126,7 +134,7 @@ class NamespaceConverter:
             reason = f"cannot leave this process. {remedy_for(kind) or _explain(culprit, error)}"
             raise EncodingError(where, path, kind.__qualname__, reason) from error
         signed = self._get_signer().sign(codec, data)
-        return Blob(codec=codec, data=signed, summary=_summarise(value))
+        return Blob(codec=codec, data=signed, summary=summarise(value))
 
     def _pickle(self, value: Any, reached: _Reached) -> tuple[str, bytes]:
         """Return codec and bytes of a value."""
@@ -161,7 +169,7 @@ class NamespaceConverter:
         for _ in range(_MAX_CULPRIT_DEPTH):
             if remedy_for(type(value)) is not None:
                 break
-            for part, step in _parts(value):
+            for part, step in parts_of(value):
                 try:
                     self._pickle(part, _Reached())
                 except Exception:  # noqa: BLE001 - any error at all is what we look for
@@ -194,16 +202,21 @@ class NamespaceConverter:
             # A class entity's name may be bound to the durable definition of it.
             found = getattr(found, "__wrapped__", found) if _is_durable(found) else found
         else:
-            try:
-                loaded = sys.modules.get(module) or importlib.import_module(module)
-            except ImportError as error:
-                raise LookupError(module) from error
-            found = getattr(loaded, first, None)
+            found = getattr(self._load_module(module), first, None)
         for name in rest:
             found = getattr(found, name, None)
         if found is None or type(found) is Stub:
             raise LookupError(qualname)
         return found
+
+    def _load_module(self, name: str) -> Any:
+        loaded = sys.modules.get(name)
+        if loaded is None and self._may_import:
+            try:
+                loaded = importlib.import_module(name)
+            except ImportError as error:
+                raise LookupError(name) from error
+        return loaded
 
     def _resolve_class(self, module: str, qualname: str) -> Any:
         try:
@@ -309,11 +322,6 @@ class _Reached(msgspec.Struct):
 
 class _RefusedError(Exception):
     """The value works only in the process that made it."""
-
-
-class _Part(NamedTuple):
-    value: Any
-    step: str
 
 
 def load_class(module: str, qualname: str) -> Any:
@@ -432,37 +440,6 @@ def _is_durable(value: Any) -> bool:
     return type(kind) is str and type(getattr(value, "__durable_name__", None)) is str
 
 
-def _parts(value: Any) -> Iterator[_Part]:
-    """Yield what a value is made of, each with the step that leads to it."""
-    if isinstance(value, dict):
-        yield from (_Part(part, f"[{key!r}]") for key, part in value.items())
-        yield from (_Part(key, f" (the key {key!r})") for key in value)
-    elif isinstance(value, list | tuple):
-        yield from (_Part(part, f"[{index}]") for index, part in enumerate(value))
-    elif isinstance(value, set | frozenset):
-        yield from (_Part(part, " (one of its items)") for part in value)
-    elif isinstance(value, types.FunctionType):
-        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-        for name, cell in cells:
-            try:
-                yield _Part(cell.cell_contents, f" (its variable {name})")
-            except ValueError:  # the cell is empty
-                continue
-    elif not isinstance(value, type):
-        yield from (_Part(part, f".{name}") for name, part in _attributes(value))
-
-
-def _attributes(value: Any) -> Iterable[tuple[str, Any]]:
-    try:
-        if isinstance(value, msgspec.Struct):
-            return msgspec.structs.asdict(value).items()
-        if dataclasses.is_dataclass(value):
-            return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
-        return list(vars(value).items())
-    except (AttributeError, TypeError):
-        return ()
-
-
 def _explain(culprit: Any, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "It is nested too deeply: make it flatter."
@@ -478,18 +455,3 @@ def _explain_loading(error: Exception) -> str:
             "install it there"
         )
     return f"{type(error).__name__}: {error}"
-
-
-def _summarise(value: Any) -> str:
-    """Return what a person needs to know of a value that only Python can read."""
-    kind = type(value)
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and all(isinstance(size, int) for size in shape):
-        size = " x ".join(map(str, shape)) or "scalar"
-        dtype = getattr(value, "dtype", None)
-        return f"{kind.__qualname__} {size}" + (f" {dtype}" if dtype is not None else "")
-    if isinstance(value, types.FunctionType | type):
-        return class_name(value).removeprefix(f"{_MAIN}:")
-    if isinstance(value, list | tuple | dict | set | frozenset):
-        return f"{kind.__qualname__} of {len(value)}"
-    return kind.__qualname__

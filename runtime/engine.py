@@ -20,10 +20,12 @@ import msgspec
 from .attempts import attempt_outcome, lost_with_host
 from .codeloader import CodeLoader
 from .core.events import AttemptLost, Event, TimerFired
-from .core.records import InstanceRecord, fold
+from .core.records import EntityRecord, Record, fold
 from .core.status import RuntimeStatus
 from .definitions import DefinitionAdded
 from .dispatch import Dispatcher
+from .entities import Entities
+from .entity_runner import EntityRunner, ThreadEntityRunner
 from .instances import Instance, OpenActivity
 from .journal import Batch, Journal
 from .orchestrations import Orchestrations
@@ -39,7 +41,7 @@ from .ports import (
 )
 from .registry import Registry
 from .subscriptions import Subscriptions
-from .timers import DEADLINE, DELAYED_START, Due, TimerQueue
+from .timers import DEADLINE, DELAYED_START, SIGNAL, Due, TimerQueue
 from .watchdog import Watchdog
 
 __all__ = ["Engine", "EngineOptions"]
@@ -74,6 +76,7 @@ class Engine:
         options: See `EngineOptions`.
         new_id: Gives a fresh id each time: 12 or more random characters.
         loader: Makes code of definitions.
+        entity_runner: Runs the operations of entities; threads by default.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Engine:
         options: EngineOptions | None = None,
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
         loader: CodeLoader | None = None,
+        entity_runner: EntityRunner | None = None,
     ) -> None:
         options = options or EngineOptions()
         self.store = store
@@ -102,14 +106,15 @@ class Engine:
         self._posted: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
         self._rows: list[JournalRow] = []
         self._effects: list[Callable[[], None] | tuple[Instance, OpenActivity]] = []
-        self._dirty: dict[int, Instance] = {}
+        self._dirty: dict[int, Record] = {}
+        self._last_iid = recovery.last_iid
         self._stopping = False
         self.orchestrations = Orchestrations(
             self,
             loader or CodeLoader(),
             options.resident,
-            recovery.last_iid,
         )
+        self.entities = Entities(self, entity_runner or ThreadEntityRunner())
         self.journal = journal(store, lambda batches: self.post(self._on_durable, batches))
         self.dispatcher = Dispatcher(
             executors,
@@ -136,6 +141,7 @@ class Engine:
         self.watchdog.close()
         self.journal.close()
         self.dispatcher.close()
+        self.entities.close()
 
     def stop(self) -> None:
         """Have `run` return soon; running activities are stopped and start anew next time."""
@@ -191,16 +197,25 @@ class Engine:
         self, instance: Instance, event: Event, stream: Stream = Stream.HISTORY, ref: int = 0
     ) -> int:
         """Add a row to the batch being made; returns its gseq."""
-        self._gseq += 1
         record = instance.record
         seq = record.last_seq + 1 if stream is Stream.HISTORY else 0
-        self._rows.append(JournalRow(self._gseq, record.iid, seq, stream, event, ref))
+        instance.last_gseq = self.add_row(record, seq, stream, event, ref)
         fold(record, record.iid, seq, event)
         if seq:
             instance.note(event)
-        instance.last_gseq = self._gseq
-        self._dirty[record.iid] = instance
+        return instance.last_gseq
+
+    def add_row(self, record: Record, seq: int, stream: Stream, event: Event, ref: int) -> int:
+        """Add a row to the batch being made, for a record the caller folds; returns its gseq."""
+        self._gseq += 1
+        self._rows.append(JournalRow(self._gseq, record.iid, seq, stream, event, ref))
+        self._dirty[record.iid] = record
         return self._gseq
+
+    def new_iid(self) -> int:
+        """Return an instance number that was never used."""
+        self._last_iid += 1
+        return self._last_iid
 
     def write_definition(self, added: DefinitionAdded) -> None:
         """Add a definition's row to the batch being made."""
@@ -224,7 +239,7 @@ class Engine:
         """Hand the batch to the journal."""
         if not self._rows and not self._effects:
             return
-        records = [copy.copy(instance.record) for instance in self._dirty.values()]
+        records = [copy.copy(record) for record in self._dirty.values()]
         batch = Batch(self._rows, records, self._effects)
         self._rows, self._effects, self._dirty = [], [], {}
         self.journal.submit(batch)
@@ -240,10 +255,14 @@ class Engine:
                 else:
                     effect()
         self.orchestrations.evict()
+        self.entities.evict()
 
     # Time and attempts.
 
     def _on_due(self, due: Due) -> None:
+        if due.execution_id == SIGNAL:
+            self.entities.on_due(due.iid, due.task_id)
+            return
         instance = self.orchestrations.by_iid.get(due.iid)
         if instance is None:
             return
@@ -288,9 +307,12 @@ class Engine:
 
     # Recovery.
 
-    def _restore(self, live: list[InstanceRecord]) -> None:
+    def _restore(self, live: list[Record]) -> None:
         """Rebuild all live instances, and start anew what was running when the host ended."""
         for record, rows in zip(live, self.store.histories(live), strict=True):
+            if isinstance(record, EntityRecord):
+                self.entities.restore(record, rows)
+                continue
             instance = Instance(record)
             instance.restore(rows)
             self.orchestrations.adopt(instance)

@@ -9,6 +9,12 @@ from typing import Any
 
 from .core.events import (
     AttemptLost,
+    EntityLockGranted,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationCompleted,
+    EntityOperationFailed,
+    EntityUnlockSent,
     Event,
     EventRaised,
     ExecutionRewound,
@@ -52,6 +58,21 @@ class OpenActivity:
         self.is_submitted = False
 
 
+class WantedLocks:
+    """The locks of a critical section.
+
+    Attributes:
+        entity_ids: The entities, in lock order.
+        is_held: Whether all of them are held.
+    """
+
+    __slots__ = ("entity_ids", "is_held")
+
+    def __init__(self, entity_ids: tuple[str, ...]) -> None:
+        self.entity_ids = entity_ids
+        self.is_held = False
+
+
 class Instance:
     """A live instance.
 
@@ -63,6 +84,8 @@ class Instance:
         timers: Fire times of open timers by action id.
         children: Instance ids of running sub-orchestrations by action id.
         running: Attempts that run now, by action id.
+        locks: The entities of critical sections that are asked for or held, by action id.
+        calls: Entity calls without an answer, by action id.
         failed: Activities and children that failed, by action id: a rewind takes them up again.
         requests: The newest requests that raised events, so that a repeated one raises none.
         awaited_events: Names of the external events its code waited for when it last ran.
@@ -74,11 +97,13 @@ class Instance:
     __slots__ = (
         "activities",
         "awaited_events",
+        "calls",
         "children",
         "executor",
         "failed",
         "inbox",
         "last_gseq",
+        "locks",
         "record",
         "requests",
         "running",
@@ -95,6 +120,8 @@ class Instance:
         self.timers: dict[int, TimerCreated] = {}
         self.children: dict[int, str] = {}
         self.running: dict[int, RunningAttempt] = {}
+        self.locks: dict[int, WantedLocks] = {}
+        self.calls: dict[int, EntityOperationCalled] = {}
         self.failed: dict[int, OpenActivity | str] = {}
         self.requests: deque[str] = deque(maxlen=_REMEMBERED_REQUESTS)
         self.awaited_events: tuple[str, ...] = ()
@@ -115,7 +142,7 @@ class Instance:
     @property
     def open_task_ids(self) -> tuple[int, ...]:
         """Action ids without an outcome."""
-        return (*self.activities, *self.timers, *self.children)
+        return (*self.activities, *self.timers, *self.children, *self.calls)
 
     def restore(self, rows: Iterable[JournalRow]) -> None:
         """Rebuild what is open from the rows of the present execution and the inbox."""
@@ -126,8 +153,9 @@ class Instance:
                 self.requests.append(event.request_id)
             if row.stream is Stream.INBOX:
                 self.inbox.append((row.gseq, event))  # type: ignore[arg-type]
-            else:
-                self.note(event)  # type: ignore[arg-type]
+            elif isinstance(event, ExecutionStarted):
+                self.drop_outcomes()
+            self.note(event)  # type: ignore[arg-type]
 
     def note(self, event: Event) -> None:
         """Keep track of what is open after a history event."""
@@ -155,6 +183,17 @@ class Instance:
                 child = self.children.pop(event.task_id, None)
                 if child is not None:
                     self.failed[event.task_id] = child
+            case EntityOperationCalled():
+                self.calls[event.task_id] = event
+            case EntityOperationCompleted() | EntityOperationFailed():
+                self.calls.pop(event.task_id, None)
+            case EntityLockRequested():
+                self.locks[event.task_id] = WantedLocks(event.entity_ids)
+            case EntityLockGranted():
+                if event.task_id in self.locks:
+                    self.locks[event.task_id].is_held = True
+            case EntityUnlockSent():
+                self._note_unlock(event)
             case AttemptLost():
                 self._note_lost(event)
             case ExecutionStarted():
@@ -164,6 +203,11 @@ class Instance:
             case _:
                 pass
 
+    def drop_outcomes(self) -> None:
+        """Drop outcomes from the inbox: they are those of an execution that has ended."""
+        kept = [item for item in self.inbox if isinstance(item[1], EventRaised | ExecutionStarted)]
+        self.inbox = deque(kept)
+
     def forget_open(self) -> None:
         """Drop everything that was open: its execution has ended."""
         self.activities.clear()
@@ -171,6 +215,15 @@ class Instance:
         self.children.clear()
         self.running.clear()
         self.failed.clear()
+        self.locks.clear()
+        self.calls.clear()
+
+    def _note_unlock(self, event: EntityUnlockSent) -> None:
+        lock = self.locks.get(event.lock_id)
+        if lock is not None:
+            lock.entity_ids = tuple(one for one in lock.entity_ids if one != event.entity_id)
+            if not lock.entity_ids:
+                del self.locks[event.lock_id]
 
     def _note_rewound(self, event: ExecutionRewound) -> None:
         for task_id in event.task_ids:

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from .core.errors import StoreError
-from .core.records import InstanceRecord
+from .core.records import Record
 from .ports import JournalRow, Store
 
 __all__ = ["Batch", "InlineJournal", "Journal", "ThreadedJournal"]
@@ -34,7 +34,7 @@ class Batch:
     __slots__ = ("effects", "records", "rows")
 
     def __init__(
-        self, rows: list[JournalRow], records: list[InstanceRecord], effects: list[Any]
+        self, rows: list[JournalRow], records: list[Record], effects: list[Any]
     ) -> None:
         self.rows = rows
         self.records = records

@@ -135,7 +135,10 @@ def _forget_changed_modules(package: CodePackage) -> None:
     importlib.invalidate_caches()
     for name, wanted in package.module_hashes.items():
         module = sys.modules.get(name)
-        if module is None or _imported.get(name) in (None, wanted):
+        if module is None:
+            _imported.pop(name, None)
+            continue
+        if _imported.get(name) in (None, wanted):
             continue
         if _hash_of(module) == wanted:
             for other in package.module_hashes:

@@ -32,5 +32,19 @@ def open_tasks(instance: Instance) -> list[OpenTask]:
         OpenTask(kind="timer", task_id=task_id, since=timer.timestamp, until=timer.fire_at)
         for task_id, timer in instance.timers.items()
     ]
+    found += [
+        OpenTask(
+            kind="entity call",
+            name=f"{call.operation} on {call.entity_id}",
+            task_id=task_id,
+            since=call.timestamp,
+        )
+        for task_id, call in instance.calls.items()
+    ]
+    found += [
+        OpenTask(kind="lock", name=", ".join(lock.entity_ids), task_id=task_id)
+        for task_id, lock in instance.locks.items()
+        if not lock.is_held
+    ]
     found += [OpenTask(kind="external event", name=name) for name in instance.awaited_events]
     return found

@@ -19,6 +19,10 @@ from .codeloader import CodeLoader
 from .core.code import Resolved
 from .core.errors import DurableError, TurnBlockedError
 from .core.events import (
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationSignaled,
+    EntityUnlockSent,
     Event,
     EventRaised,
     EventSent,
@@ -26,6 +30,9 @@ from .core.events import (
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
+    LockOwner,
+    OperationCaller,
+    OperationRequested,
     ParentInstance,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
@@ -61,23 +68,19 @@ class Orchestrations:
         engine: Writes the rows and keeps the time.
         loader: Makes code of definitions.
         resident: How many waiting instances keep their code in memory.
-        last_iid: The highest instance number ever used.
 
     Attributes:
         by_iid: Live instances by number.
         by_id: Live instances by instance id.
     """
 
-    def __init__(
-        self, engine: Engine, loader: CodeLoader, resident: int, last_iid: int
-    ) -> None:
+    def __init__(self, engine: Engine, loader: CodeLoader, resident: int) -> None:
         self._engine = engine
         self._loader = loader
         self._max_resident = resident
-        self._last_iid = last_iid
         self.by_iid: dict[int, Instance] = {}
         self.by_id: dict[str, Instance] = {}
-        self._local: deque[tuple[str, HistoryEvent]] = deque()
+        self._local: deque[tuple[str, str, HistoryEvent]] = deque()
         self._runnable: deque[Instance] = deque()
         self._resident: OrderedDict[int, Instance] = OrderedDict()
 
@@ -136,9 +139,23 @@ class Orchestrations:
         self._carry_out(instance, executor.take_decisions())
         return True
 
-    def send(self, instance_id: str, event: HistoryEvent) -> None:
-        """Queue a message from one instance to another; dropped if that is not live."""
-        self._local.append((instance_id, event))
+    def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:
+        """Queue a message from one instance to another; dropped if that is not live.
+
+        Args:
+            instance_id: The receiver.
+            event: The message.
+            execution_id: The execution it is for; empty for whichever there is.
+        """
+        self._local.append((instance_id, execution_id, event))
+
+    def _take_local(self) -> tuple[Instance | None, HistoryEvent]:
+        """Take the next message; its receiver is None where it is not wanted any more."""
+        instance_id, execution_id, event = self._local.popleft()
+        target = self.by_id.get(instance_id)
+        if target is not None and execution_id not in ("", target.record.execution_id):
+            target = None
+        return target, event
 
     def know_awaited_events(self, instance: Instance) -> None:
         """Have `instance.awaited_events` hold, by replay if its code has not run here yet."""
@@ -163,8 +180,7 @@ class Orchestrations:
                 self._park_local()
                 return
             if self._local:
-                instance_id, event = self._local.popleft()
-                target = self.by_id.get(instance_id)
+                target, event = self._take_local()
                 if target is not None:
                     self.deliver(target, event)
             else:
@@ -181,14 +197,15 @@ class Orchestrations:
 
     def _park_local(self) -> None:
         while self._local:
-            instance_id, event = self._local.popleft()
-            target = self.by_id.get(instance_id)
+            target, event = self._take_local()
             if target is not None:
                 self._park(target, event)
                 self.resume_inbox(target)
 
     def _park(self, instance: Instance, event: HistoryEvent) -> None:
         instance.inbox.append((self._engine.write(instance, event, Stream.INBOX), event))
+        # What waits in the inbox is settled all the same: it must not be done again.
+        instance.note(event)
 
     # Instances.
 
@@ -205,9 +222,8 @@ class Orchestrations:
 
     def create(self, started: ExecutionStarted) -> Instance:
         """Create an instance; it runs at once, or at its `start_at`."""
-        self._last_iid += 1
         record = InstanceRecord(
-            iid=self._last_iid,
+            iid=self._engine.new_iid(),
             instance_id=started.instance_id,
             name=started.name,
             created_at=self._engine.now,
@@ -229,7 +245,11 @@ class Orchestrations:
     def find(self, instance_id: str) -> InstanceRecord | None:
         """Return the record of an instance, live or not."""
         instance = self.by_id.get(instance_id)
-        return instance.record if instance is not None else self._engine.store.find(instance_id)
+        return instance.record if instance is not None else self._find_stored(instance_id)
+
+    def _find_stored(self, instance_id: str) -> InstanceRecord | None:
+        found = self._engine.store.find(instance_id)
+        return found if isinstance(found, InstanceRecord) else None
 
     def finish(self, instance: Instance, completed: ExecutionCompleted) -> None:
         """Write the end of an instance and tell everybody who waits."""
@@ -239,11 +259,42 @@ class Orchestrations:
             instance.executor = None
         self._resident.pop(instance.iid, None)
         self._engine.write(instance, completed)
+        self._release_locks(instance)
         instance.forget_open()
         self._tell_parent(instance.record, completed)
         record = copy.copy(instance.record)
         waiters, instance.waiters = instance.waiters, []
         self._engine.after_commit(lambda: self._forget(instance, record, waiters))
+
+    def start(
+        self, name: str, instance_id: str, payload: Payload | None, tags: dict[str, str]
+    ) -> None:
+        """Create an instance of the newest version of an orchestrator, and run it.
+
+        Raises:
+            UnknownDefinitionError: There is no such orchestrator.
+        """
+        definition = self._engine.registry.newest(Kind.ORCHESTRATOR, name)
+        self.create(
+            ExecutionStarted(
+                timestamp=self._engine.now,
+                instance_id=instance_id,
+                execution_id=self._engine.new_id(),
+                name=name,
+                version=definition.version,
+                epoch=self._engine.registry.epoch,
+                input=payload,
+                tags=tags,
+            )
+        )
+
+    def _release_locks(self, instance: Instance) -> None:
+        """Give back what an execution that ends still holds or waits for."""
+        for lock_id, lock in list(instance.locks.items()):
+            owner = _owner(instance.record, lock_id)
+            for entity_id in lock.entity_ids:
+                self._engine.entities.release(entity_id, owner)
+        instance.locks.clear()
 
     def resolve_for(self, epoch: int) -> Callable[[str, str], Resolved]:
         """Return what definition names mean to an instance of that epoch."""
@@ -399,6 +450,14 @@ class Orchestrations:
                     )
                 case SubOrchestrationInstanceCreated():
                     self._create_child(instance, event)
+                case EntityOperationCalled() | EntityOperationSignaled():
+                    self._engine.entities.request(_operation(instance.record, event))
+                case EntityLockRequested():
+                    owner = _owner(instance.record, event.task_id)
+                    self._engine.entities.lock(event.entity_ids, owner)
+                case EntityUnlockSent():
+                    owner = _owner(instance.record, event.lock_id)
+                    self._engine.entities.release(event.entity_id, owner)
                 case EventSent():
                     self.send(
                         event.instance_id,
@@ -439,6 +498,8 @@ class Orchestrations:
             tags=record.tags,
             generation=record.generation + 1,
         )
+        self._release_locks(instance)
+        instance.drop_outcomes()
         waiting = list(instance.inbox)
         instance.inbox.clear()
         for event in carried:
@@ -487,8 +548,7 @@ class Orchestrations:
         )
 
     def _tell_parent(self, record: InstanceRecord, completed: ExecutionCompleted) -> None:
-        parent = self.by_id.get(record.parent_instance_id)
-        if parent is None or parent.record.execution_id != record.parent_execution_id:
+        if not record.parent_instance_id:
             return
         outcome: HistoryEvent
         if completed.status is RuntimeStatus.COMPLETED:
@@ -503,13 +563,43 @@ class Orchestrations:
             outcome = SubOrchestrationInstanceFailed(
                 timestamp=self._engine.now, task_id=record.parent_task_id, failure=failure
             )
-        self.send(parent.record.instance_id, outcome)
+        self.send(record.parent_instance_id, outcome, record.parent_execution_id)
+
+
+def _owner(record: InstanceRecord, lock_id: int) -> LockOwner:
+    return LockOwner(
+        instance_id=record.instance_id, execution_id=record.execution_id, lock_id=lock_id
+    )
+
+
+def _operation(
+    record: InstanceRecord, event: EntityOperationCalled | EntityOperationSignaled
+) -> OperationRequested:
+    """Return the message that a call or signal is for its entity."""
+    caller = None
+    scheduled_at = None
+    if isinstance(event, EntityOperationCalled):
+        caller = OperationCaller(
+            instance_id=record.instance_id,
+            execution_id=record.execution_id,
+            task_id=event.task_id,
+        )
+    else:
+        scheduled_at = event.scheduled_at
+    return OperationRequested(
+        timestamp=event.timestamp,
+        entity_id=event.entity_id,
+        operation=event.operation,
+        input=event.input,
+        caller=caller,
+        sender=record.instance_id,
+        scheduled_at=scheduled_at,
+    )
 
 
 def _answer_all(waiters: list[Future[Any]], record: InstanceRecord) -> None:
     for waiter in waiters:
-        if waiter.set_running_or_notify_cancel():
-            waiter.set_result(record)
+        waiter.set_result(record)
 
 
 def terminated(

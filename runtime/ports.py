@@ -12,7 +12,7 @@ import msgspec
 from .core.events import Event, HistoryEvent
 from .core.failure import FailureDetails
 from .core.payload import Payload
-from .core.records import InstanceRecord
+from .core.records import EntityRecord, InstanceRecord, Record
 from .core.status import RuntimeStatus
 from .definitions import CodePackage, Definition, DefinitionAdded
 
@@ -25,6 +25,7 @@ __all__ = [
     "AttemptOutcome",
     "AttemptRequest",
     "Clock",
+    "EntityQuery",
     "InstanceQuery",
     "InstanceUpdate",
     "JournalRow",
@@ -76,7 +77,8 @@ class Recovery(msgspec.Struct, kw_only=True):
     Attributes:
         last_gseq: The last row's `gseq`; 0 for an empty journal.
         last_iid: The highest instance number ever used.
-        live: Records of the instances that are not in a final status, by `iid`.
+        live: Records of the instances that are not in a final status, and of the entities that
+            have something to do or are locked (`is_live`), by `iid`.
         definitions: Every definition ever added, in order of `epoch`; a version made the newest
             again appears again.
         report: What was repaired on opening, one sentence each, for the user.
@@ -84,7 +86,7 @@ class Recovery(msgspec.Struct, kw_only=True):
 
     last_gseq: int
     last_iid: int
-    live: list[InstanceRecord]
+    live: list[Record]
     definitions: list[Definition]
     report: list[str]
 
@@ -116,6 +118,30 @@ class InstanceQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     before_iid: int = 0
 
 
+class EntityQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which entities to list; every condition given must hold.
+
+    Attributes:
+        name: The entity's name, in any case.
+        prefix: How the id as text begins, `@name@key`.
+        modified_from: Last written at or after (naive UTC).
+        modified_to: Last written before (naive UTC).
+        locked: Only those that are locked.
+        include_empty: Also those without state.
+        limit: How many at most; 0 for all.
+        before_iid: Only those numbered below this; 0 from the newest.
+    """
+
+    name: str = ""
+    prefix: str = ""
+    modified_from: datetime | None = None
+    modified_to: datetime | None = None
+    locked: bool = False
+    include_empty: bool = False
+    limit: int = 0
+    before_iid: int = 0
+
+
 class Store(Protocol):
     """Keeps the journal. `append` and `project` are called by one writer thread, reads by any."""
 
@@ -126,7 +152,7 @@ class Store(Protocol):
         """Return what is known; called once, before anything else."""
         ...
 
-    def append(self, rows: Sequence[JournalRow], records: Sequence[InstanceRecord]) -> None:
+    def append(self, rows: Sequence[JournalRow], records: Sequence[Record]) -> None:
         """Make `rows` durable, all or none, before returning; `records` may lag behind.
 
         Args:
@@ -144,11 +170,11 @@ class Store(Protocol):
         """Do what keeps the files small and opening fast; may be called by another thread."""
         ...
 
-    def find(self, instance_id: str) -> InstanceRecord | None:
-        """Return the record of an instance, or None."""
+    def find(self, instance_id: str) -> Record | None:
+        """Return the record of an instance, or of an entity by its id as text; or None."""
         ...
 
-    def find_many(self, instance_ids: Sequence[str]) -> dict[str, InstanceRecord]:
+    def find_many(self, instance_ids: Sequence[str]) -> dict[str, Record]:
         """Return the records of those that exist, by instance id."""
         ...
 
@@ -156,12 +182,16 @@ class Store(Protocol):
         """Return records of instances, newest first."""
         ...
 
+    def query_entities(self, query: EntityQuery) -> list[EntityRecord]:
+        """Return records of entities, newest first."""
+        ...
+
     def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
         """Return an instance's history rows from `first_seq` on, and its inbox rows that no
         history row has consumed, in order of `gseq`."""
         ...
 
-    def histories(self, records: Iterable[InstanceRecord]) -> Iterator[list[JournalRow]]:
+    def histories(self, records: Iterable[Record]) -> Iterator[list[JournalRow]]:
         """Return, for each record and in their order, what `history` gives for its present
         execution (from its `first_seq` on). Reads in bulk."""
         ...

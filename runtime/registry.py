@@ -40,10 +40,12 @@ class Registry:
         Returns:
             The version as kept, and whether anything was added.
         """
-        versions = self._by_name.get((definition.kind, definition.name), [])
+        versions = self._by_name.get(_key(definition.kind, definition.name), [])
         if versions and _same(versions[-1], definition):
             return versions[-1], False
-        known = self._by_version.get((definition.kind, definition.name, definition.version))
+        known = self._by_version.get(
+            (*_key(definition.kind, definition.name), definition.version)
+        )
         numbers = [one.number for one in versions]
         kept = msgspec.structs.replace(
             definition,
@@ -60,7 +62,7 @@ class Registry:
         Raises:
             UnknownDefinitionError: It meant nothing then; lists near names.
         """
-        versions = self._by_name.get((kind, name), [])
+        versions = self._by_name.get(_key(kind, name), [])
         if epoch is None:
             found = len(versions)
         else:
@@ -75,28 +77,32 @@ class Registry:
         Raises:
             UnknownDefinitionError: There is none.
         """
-        found = self._by_version.get((kind, name, version))
+        found = self._by_version.get((*_key(kind, name), version))
         if found is None:
             raise UnknownDefinitionError(kind.value, name, self._near(kind, name))
         return found
 
     def versions(self, kind: Kind, name: str) -> list[Definition]:
         """Return all versions of a name in the order they were added; empty if there is none."""
-        return list(self._by_name.get((kind, name), []))
+        return list(self._by_name.get(_key(kind, name), []))
 
     def all(self) -> list[Definition]:
         """Return the newest version of every name."""
         return [versions[-1] for versions in self._by_name.values()]
 
     def _insert(self, definition: Definition) -> None:
-        key = (definition.kind, definition.name)
+        key = _key(definition.kind, definition.name)
         self._by_name.setdefault(key, []).append(definition)
         self._by_version[(*key, definition.version)] = definition
         self.epoch = max(self.epoch, definition.epoch)
 
     def _near(self, kind: Kind, name: str) -> tuple[str, ...]:
-        names = [other for other_kind, other in self._by_name if other_kind is kind]
-        return tuple(difflib.get_close_matches(name, names, n=3))
+        names = {
+            key: versions[-1].name
+            for (other_kind, key), versions in self._by_name.items()
+            if other_kind is kind
+        }
+        return tuple(names[key] for key in difflib.get_close_matches(_key(kind, name)[1], names))
 
 
 def retry_policy_of(options: ActivityOptions) -> RetryPolicy | None:
@@ -109,6 +115,11 @@ def retry_policy_of(options: ActivityOptions) -> RetryPolicy | None:
         backoff_coefficient=options.retry_backoff,
         max_retry_interval=timedelta(seconds=options.retry_max_delay_s),
     )
+
+
+def _key(kind: Kind, name: str) -> tuple[Kind, str]:
+    """Return what a name is found by: those of entities do not depend on case."""
+    return kind, name.lower() if kind is Kind.ENTITY else name
 
 
 def _same(one: Definition, other: Definition) -> bool:

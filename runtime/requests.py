@@ -7,23 +7,30 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
+from .core.events import OperationDone
 from .core.payload import Payload
-from .core.records import InstanceRecord
+from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
-from .ports import InstanceQuery
+from .ports import EntityQuery, InstanceQuery
 
 __all__ = [
+    "CallEntity",
+    "CleanEntities",
     "Define",
     "Defined",
     "DescribeOpen",
     "FindDefinition",
+    "GetEntity",
     "GetInstance",
     "HostStatus",
     "HostStatusRequest",
     "ListDefinitions",
+    "ListLocks",
+    "LockInfo",
     "OpenTask",
     "Purge",
+    "QueryEntities",
     "QueryInstances",
     "RaiseEvent",
     "Request",
@@ -31,6 +38,7 @@ __all__ = [
     "Resume",
     "Rewind",
     "RunSql",
+    "SignalEntity",
     "Start",
     "StartMany",
     "StopHost",
@@ -199,8 +207,9 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something an instance waits for.
 
     Attributes:
-        kind: `"activity"`, `"timer"`, `"sub-orchestration"`, `"external event"` or `"start"`.
-        name: Of the activity, the child or the event.
+        kind: `"activity"`, `"timer"`, `"sub-orchestration"`, `"entity call"`, `"lock"`,
+            `"external event"` or `"start"`.
+        name: Of the activity, the child, the operation and entity, the entities, or the event.
         task_id: The action id; 0 where there is none.
         since: Since when (naive UTC); None where it is not known.
         until: When it will end by itself: a timer's time.
@@ -220,6 +229,70 @@ class DescribeOpen(_Request, frozen=True, kw_only=True):
 
     answer_type: ClassVar[Any] = dict[str, list[OpenTask]]
     instance_ids: list[str]
+
+
+class CallEntity(_Request, frozen=True, kw_only=True):
+    """Have an entity do an operation; answered with what came of it, once that is durable."""
+
+    answer_type: ClassVar[Any] = OperationDone
+    entity_id: str
+    operation: str
+    input: Payload | None = None
+    request_id: str
+
+
+class SignalEntity(_Request, frozen=True, kw_only=True):
+    """Have an entity do an operation; answered once the signal is durable."""
+
+    entity_id: str
+    operation: str
+    input: Payload | None = None
+    scheduled_at: datetime | None = None
+    request_id: str = ""
+
+
+class GetEntity(_Request, frozen=True, kw_only=True):
+    """Ask for an entity's record; None where nothing ever reached it."""
+
+    answer_type: ClassVar[Any] = EntityRecord | None
+    entity_id: str
+
+
+class QueryEntities(_Request, frozen=True, kw_only=True):
+    """Ask for records of entities, newest first."""
+
+    answer_type: ClassVar[Any] = list[EntityRecord]
+    query: EntityQuery
+
+
+class CleanEntities(_Request, frozen=True, kw_only=True):
+    """Delete entities that have no state and nothing to do; answered with how many."""
+
+    answer_type: ClassVar[Any] = int
+
+
+class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock that is held or asked for.
+
+    Attributes:
+        entity_id: Of which entity.
+        owner: The orchestration that holds it; empty where it is only asked for.
+        since: Since when it is held (naive UTC).
+        queue: The orchestrations that wait for it, in order.
+        pending: How many messages wait until it is free.
+    """
+
+    entity_id: str
+    owner: str
+    since: datetime | None
+    queue: list[str]
+    pending: int
+
+
+class ListLocks(_Request, frozen=True, kw_only=True):
+    """Ask for all locks that are held or asked for."""
+
+    answer_type: ClassVar[Any] = list[LockInfo]
 
 
 class ListDefinitions(_Request, frozen=True, kw_only=True):
@@ -310,6 +383,12 @@ Request: TypeAlias = (
     | Rewind
     | Purge
     | DescribeOpen
+    | CallEntity
+    | SignalEntity
+    | GetEntity
+    | QueryEntities
+    | CleanEntities
+    | ListLocks
     | ListDefinitions
     | FindDefinition
     | RunSql

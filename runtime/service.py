@@ -9,20 +9,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from .changes import Changes
+from .core.entity_ids import EntityInstanceId
 from .core.errors import (
     DurableError,
 )
-from .core.records import InstanceRecord
+from .core.records import EntityRecord, InstanceRecord
 from .definitions import Definition
 from .engine import Engine
 from .followers import Follower
 from .ports import InstanceUpdate, Stream
 from .requests import (
     FindDefinition,
+    GetEntity,
     GetInstance,
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
+    QueryEntities,
     QueryInstances,
     Request,
     RunSql,
@@ -136,7 +139,17 @@ class Service:
 
     def _get_instance(self, request: GetInstance) -> InstanceRecord:
         record = self._engine.store.find(request.instance_id)
-        return record if record is not None else self._changes.record(request.instance_id)
+        if isinstance(record, InstanceRecord):
+            return record
+        return self._changes.record(request.instance_id)
+
+    def _get_entity(self, request: GetEntity) -> EntityRecord | None:
+        entity_id = str(EntityInstanceId.parse(request.entity_id))
+        found = self._engine.store.find(entity_id)
+        return found if isinstance(found, EntityRecord) else None
+
+    def _query_entities(self, request: QueryEntities) -> list[EntityRecord]:
+        return self._engine.store.query_entities(request.query)
 
     def _query(self, request: QueryInstances) -> list[InstanceRecord]:
         return self._engine.store.query(request.query)
@@ -175,6 +188,8 @@ class Service:
 _READS: dict[type, Callable[[Service, Any], Any]] = {
     GetInstance: Service._get_instance,
     QueryInstances: Service._query,
+    GetEntity: Service._get_entity,
+    QueryEntities: Service._query_entities,
     RunSql: Service._sql,
     ListDefinitions: Service._list_definitions,
     FindDefinition: Service._find_definition,

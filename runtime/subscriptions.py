@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from .core.events import HistoryEvent
-from .core.records import InstanceRecord
+from .core.records import InstanceRecord, Record
 from .ports import InstanceUpdate, JournalRow, Stream
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Subscriptions:
         if not followers:
             self._by_iid.pop(subscription.record.iid, None)
 
-    def collect(self, rows: Iterable[JournalRow], records: Iterable[InstanceRecord]) -> None:
+    def collect(self, rows: Iterable[JournalRow], records: Iterable[Record]) -> None:
         """Take note of durable rows and of the records they changed."""
         if not self._by_iid:
             return
@@ -65,6 +65,8 @@ class Subscriptions:
                 for follower in followers:
                     follower.events.append((row.seq, row.event))  # type: ignore[arg-type]
         for record in records:
+            if not isinstance(record, InstanceRecord):
+                continue
             for follower in self._by_iid.get(record.iid, ()):
                 follower.record = record
             self.touch(record.iid)

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .core.errors import QueryError
-from .core.records import InstanceRecord
+from .core.records import EntityRecord, InstanceRecord, Record
 from .definitions import Definition, DefinitionAdded
-from .ports import InstanceQuery, JournalRow, Recovery, Stream
+from .ports import EntityQuery, InstanceQuery, JournalRow, Recovery, Stream
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +70,7 @@ class MemoryStore:
         self._lock = threading.RLock()
         self.rows: list[JournalRow] = []
         self._by_iid: dict[int, list[JournalRow]] = {}
-        self._records: dict[int, InstanceRecord] = {}
+        self._records: dict[int, Record] = {}
 
     def recover(self) -> Recovery:
         """Return what is known."""
@@ -81,13 +81,13 @@ class MemoryStore:
                 live=[
                     copy.copy(record)
                     for _, record in sorted(self._records.items())
-                    if not record.status.is_terminal
+                    if record.is_live
                 ],
                 definitions=self._definitions(),
                 report=[],
             )
 
-    def append(self, rows: Sequence[JournalRow], records: Sequence[InstanceRecord]) -> None:
+    def append(self, rows: Sequence[JournalRow], records: Sequence[Record]) -> None:
         """Keep rows and records."""
         with self._lock:
             self.rows.extend(rows)
@@ -102,11 +102,11 @@ class MemoryStore:
     def checkpoint(self) -> None:
         """Nothing to do."""
 
-    def find(self, instance_id: str) -> InstanceRecord | None:
+    def find(self, instance_id: str) -> Record | None:
         """Return the newest instance of that id."""
         return self.find_many([instance_id]).get(instance_id)
 
-    def find_many(self, instance_ids: Sequence[str]) -> dict[str, InstanceRecord]:
+    def find_many(self, instance_ids: Sequence[str]) -> dict[str, Record]:
         """Return the records of those that exist."""
         wanted = set(instance_ids)
         with self._lock:
@@ -122,7 +122,17 @@ class MemoryStore:
             found = [
                 copy.copy(record)
                 for _, record in sorted(self._records.items(), reverse=True)
-                if _matches(record, query)
+                if isinstance(record, InstanceRecord) and _matches(record, query)
+            ]
+        return found[: query.limit] if query.limit else found
+
+    def query_entities(self, query: EntityQuery) -> list[EntityRecord]:
+        """Return entities, newest first."""
+        with self._lock:
+            found = [
+                copy.copy(record)
+                for _, record in sorted(self._records.items(), reverse=True)
+                if isinstance(record, EntityRecord) and _entity_matches(record, query)
             ]
         return found[: query.limit] if query.limit else found
 
@@ -138,7 +148,7 @@ class MemoryStore:
                 or (row.stream is Stream.INBOX and row.gseq not in consumed)
             ]
 
-    def histories(self, records: Iterable[InstanceRecord]) -> Iterator[list[JournalRow]]:
+    def histories(self, records: Iterable[Record]) -> Iterator[list[JournalRow]]:
         """Return the rows of several instances."""
         for record in records:
             yield self.history(record.iid, record.first_seq)
@@ -171,5 +181,17 @@ def _matches(record: InstanceRecord, query: InstanceQuery) -> bool:
         or (query.created_from is not None and record.created_at < query.created_from)
         or (query.created_to is not None and record.created_at >= query.created_to)
         or (query.parent and record.parent_instance_id != query.parent)
+        or (query.before_iid and record.iid >= query.before_iid)
+    )
+
+
+def _entity_matches(record: EntityRecord, query: EntityQuery) -> bool:
+    return not (
+        (query.name and record.name != query.name.lower())
+        or (query.prefix and not record.instance_id.startswith(query.prefix))
+        or (query.modified_from is not None and record.updated_at < query.modified_from)
+        or (query.modified_to is not None and record.updated_at >= query.modified_to)
+        or (query.locked and record.locked_by is None)
+        or (not query.include_empty and record.state is None and not record.is_live)
         or (query.before_iid and record.iid >= query.before_iid)
     )

@@ -6,10 +6,11 @@ import heapq
 from datetime import datetime
 from typing import NamedTuple
 
-__all__ = ["DEADLINE", "DELAYED_START", "Due", "TimerQueue"]
+__all__ = ["DEADLINE", "DELAYED_START", "SIGNAL", "Due", "TimerQueue"]
 
 DELAYED_START = 0
 DEADLINE = -1
+SIGNAL = "@signal"
 
 
 class Due(NamedTuple):
@@ -18,7 +19,8 @@ class Due(NamedTuple):
     Attributes:
         fire_at: When (naive UTC).
         iid: The instance's number.
-        execution_id: The execution it belongs to; empty for what belongs to the instance.
+        execution_id: The execution it belongs to; empty for what belongs to the instance;
+            `SIGNAL` for an entity's scheduled signal, whose row is `task_id`.
         task_id: The timer's action id, `DELAYED_START` or `DEADLINE`.
     """
 

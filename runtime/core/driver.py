@@ -144,7 +144,9 @@ def _describe_foreign(yielded: object, line: str) -> tuple[str, str, str]:
             line,
             "An orchestrator waits only for durable tasks: ctx.create_timer to wait for a time.",
         )
-    if "Future" in name or hasattr(yielded, "_asyncio_future_blocking"):
+    if isinstance(yielded, _Future):
+        name = "asyncio awaitable"
+    if "Future" in type(yielded).__name__ or hasattr(yielded, "_asyncio_future_blocking"):
         remedy = (
             "asyncio's own awaitables are forgotten at a crash: use ctx.create_timer instead of "
             "asyncio.sleep, ctx.when_all instead of asyncio.gather, and put I/O in an activity."

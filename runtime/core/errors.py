@@ -14,6 +14,10 @@
     │   ├── TurnBlockedError            the code ran for too long without waiting
     │   ├── LockRuleError               a rule of critical sections was broken
     │   └── NonDeterminismError         replay and history differ
+    ├── EntityError
+    │   ├── EntityCallError             the called operation failed
+    │   ├── EntityOperationError        the entity has no such operation
+    │   └── EntityStateError            the stored state does not fit the entity's class
     ├── InstanceError
     │   ├── UnknownInstanceError        no instance of that id
     │   ├── InstanceExistsError         the id is taken
@@ -51,6 +55,10 @@ __all__ = [
     "DurableError",
     "DurableInternalError",
     "EncodingError",
+    "EntityCallError",
+    "EntityError",
+    "EntityOperationError",
+    "EntityStateError",
     "ForeignAwaitableError",
     "HostError",
     "HostGoneError",
@@ -267,6 +275,60 @@ class NonDeterminismError(OrchestrationError):
         return (
             f"The code of {self.instance_id!r} no longer does what its history says{number}. "
             f"History: {self.history}. Code{at}: {self.code}. {self.cause}"
+        )
+
+
+class EntityError(DurableError):
+    """Base of errors of entity code."""
+
+
+class EntityCallError(EntityError):
+    """The operation of an entity that a client called failed; it left no trace."""
+
+    def __init__(self, entity_id: str, operation: str, failure: FailureDetails) -> None:
+        super().__init__(entity_id, operation, failure)
+        self.entity_id = entity_id
+        self.operation = operation
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return f"{self.operation} on {self.entity_id} failed: {self.failure}"
+
+    def _render_traceback_(self) -> list[str]:
+        lines = self.failure.stack_trace.rstrip().splitlines()
+        return [f"EntityCallError: {self}", *(["", *lines] if lines else [])]
+
+
+class EntityOperationError(EntityError):
+    """The entity has no operation of that name."""
+
+    def __init__(self, entity_id: str, operation: str, known: tuple[str, ...] = ()) -> None:
+        super().__init__(entity_id, operation, tuple(known))
+        self.entity_id = entity_id
+        self.operation = operation
+        self.known = tuple(known)
+
+    def __str__(self) -> str:
+        has = f"it has {', '.join(self.known)}" if self.known else "it has none"
+        return f"{self.entity_id} has no operation {self.operation!r}; {has}"
+
+
+class EntityStateError(EntityError):
+    """The stored state of an entity does not fit its class any more."""
+
+    def __init__(self, entity: str, attribute: str, found: str, wanted: str) -> None:
+        super().__init__(entity, attribute, found, wanted)
+        self.entity = entity
+        self.attribute = attribute
+        self.found = found
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        what = f"attribute {self.attribute!r}" if self.attribute else "state"
+        return (
+            f"The {what} of this {self.entity} holds a {self.found}, and the class now wants "
+            f"{self.wanted}; it cannot be converted. The state was left alone: give the attribute "
+            "another name, or a type that takes both."
         )
 
 

@@ -52,14 +52,23 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         ]
         lines = traceback.format_list(frames)
         lines += traceback.format_exception_only(type(error), error)
-        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return cls(
             error_type=qualified_type_name(type(error)),
             message=str(error),
             stack_trace="".join(lines),
-            cause=cls._describe(cause, hide, depth - 1) if cause is not None and depth else None,
+            cause=cls._cause_of(error, hide, depth - 1) if depth else None,
             non_retriable=bool(getattr(error, "non_retriable", False)),
         )
+
+    @classmethod
+    def _cause_of(
+        cls, error: BaseException, hide: tuple[str, ...], depth: int
+    ) -> FailureDetails | None:
+        remote = getattr(error, "details", None)
+        if isinstance(remote, FailureDetails):
+            return remote
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return None if cause is None else cls._describe(cause, hide, depth)
 
     @property
     def type_name(self) -> str:

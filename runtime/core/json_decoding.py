@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import enum
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -92,7 +94,7 @@ def _decode_datetime(_: _Decoder, value: dict[str, Any]) -> datetime:
         from zoneinfo import ZoneInfo
 
         moment = moment.replace(tzinfo=ZoneInfo(zone))
-    return moment.replace(fold=1) if value.get("fold") else moment
+    return moment.replace(fold=value.get("fold", 0))
 
 
 def _decode_arguments(decoder: _Decoder, value: dict[str, Any]) -> CallArguments:
@@ -100,11 +102,18 @@ def _decode_arguments(decoder: _Decoder, value: dict[str, Any]) -> CallArguments
     return CallArguments(tuple(decoder.decode(value["$args"])), kwargs)
 
 
+def _not_a(what: str, name: str) -> DecodingError:
+    # Text is not signed as pickles are: it must not be able to call just anything.
+    return DecodingError(f"a value of {name}", f"that is not {what} now")
+
+
 def _decode_enum(decoder: _Decoder, value: dict[str, Any]) -> Any:
     name, member = value["$enum"]
     cls = decoder.resolve(name)
     if cls is None:
         return StandIn("$enum", name, member)
+    if not isinstance(cls, enum.EnumMeta):
+        raise _not_a("an enum", name)
     try:
         return cls[member]
     except KeyError:
@@ -117,6 +126,8 @@ def _decode_dataclass(decoder: _Decoder, value: dict[str, Any]) -> Any:
     cls = decoder.resolve(name)
     if cls is None:
         return StandIn("$dataclass", name, stored)
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise _not_a("a dataclass", name)
     made = object.__new__(cls)
     known = getattr(cls, "__dataclass_fields__", {})
     for key, part in stored.items():
@@ -135,7 +146,9 @@ def _decode_namedtuple(decoder: _Decoder, value: dict[str, Any]) -> Any:
     cls = decoder.resolve(name)
     if cls is None:
         return StandIn("$namedtuple", name, stored)
-    return cls(**stored)
+    if not (isinstance(cls, type) and issubclass(cls, tuple)):
+        raise _not_a("a named tuple", name)
+    return tuple.__new__(cls, [stored[field] for field in cls._fields])  # type: ignore[attr-defined]
 
 
 def _decode_model(decoder: _Decoder, value: dict[str, Any]) -> Any:
@@ -144,7 +157,10 @@ def _decode_model(decoder: _Decoder, value: dict[str, Any]) -> Any:
     cls = decoder.resolve(name)
     if cls is None:
         return StandIn("$model", name, stored, {"set": value["set"]})
-    made = cls.__new__(cls)
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not (isinstance(cls, type) and issubclass(cls, pydantic.BaseModel)):
+        raise _not_a("a pydantic model", name)
+    made: Any = object.__new__(cls)
     # As pydantic's own unpickling: nothing is validated again, defaults stay unset.
     made.__setstate__(
         {
@@ -178,7 +194,7 @@ _DECODERS: dict[str, Callable[[_Decoder, dict[str, Any]], Any]] = {
     "$bytearray": lambda _, value: bytearray(base64.b64decode(value["$bytearray"])),
     "$datetime": _decode_datetime,
     "$date": lambda _, value: date.fromisoformat(value["$date"]),
-    "$time": lambda _, value: time.fromisoformat(value["$time"]),
+    "$time": lambda _, value: time.fromisoformat(value["$time"]).replace(fold=value.get("fold", 0)),
     "$timedelta": lambda _, value: timedelta(*value["$timedelta"]),
     "$decimal": lambda _, value: Decimal(value["$decimal"]),
     "$uuid": lambda _, value: UUID(value["$uuid"]),

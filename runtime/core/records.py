@@ -18,15 +18,22 @@ from .events import (
     ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
+    LockAcquired,
+    LockOwner,
+    LockReleased,
+    LockRequested,
+    LockWithdrawn,
+    OperationDone,
+    OperationRequested,
 )
 from .failure import FailureDetails
 from .payload import Payload
 from .status import RuntimeStatus
 
-__all__ = ["InstanceRecord", "fold"]
+__all__ = ["EntityRecord", "InstanceRecord", "Record", "fold", "fold_entity", "fold_record"]
 
 
-class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True, tag="orchestration"):
     """What is known of an instance without reading its history.
 
     Attributes:
@@ -84,6 +91,105 @@ class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     suspend_reason: str = ""
     tags: dict[str, str] = {}
     request_id: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the engine must know it: it is not in a final status."""
+        return not self.status.is_terminal
+
+
+class EntityRecord(msgspec.Struct, kw_only=True, omit_defaults=True, tag="entity"):
+    """What is known of an entity.
+
+    Attributes:
+        iid: Its number in the store.
+        instance_id: Its id as text, `@name@key`.
+        name: The name part of the id, in lower case.
+        created_at: When the first message reached it.
+        updated_at: When its last row was written.
+        last_seq: Sequence number of its last history row; 0 before the first.
+        state: The encoded state; None where there is none.
+        version: Content hash of the code that ran last.
+        pending: How many messages wait for it.
+        locked_by: The critical section that holds it.
+        locked_at: Since when it is held.
+    """
+
+    iid: int
+    instance_id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    last_seq: int = 0
+    state: Payload | None = None
+    version: str = ""
+    pending: int = 0
+    locked_by: LockOwner | None = None
+    locked_at: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the engine must know it: messages wait, or it is locked."""
+        return self.pending > 0 or self.locked_by is not None
+
+    @property
+    def first_seq(self) -> int:
+        """The first history row that is needed to go on: none, as the state is here."""
+        return self.last_seq + 1
+
+
+Record = InstanceRecord | EntityRecord
+"""The record of anything that has a journal of its own."""
+
+
+def fold_record(record: Record | None, iid: int, seq: int, event: Event) -> Record | None:
+    """Apply one journal row to the record of whatever it belongs to; see `fold`."""
+    if isinstance(record, EntityRecord) or isinstance(event, OperationRequested | LockRequested):
+        entity = record if isinstance(record, EntityRecord) else None
+        return fold_entity(entity, iid, seq, event)
+    return fold(record, iid, seq, event)
+
+
+def fold_entity(
+    record: EntityRecord | None, iid: int, seq: int, event: Event
+) -> EntityRecord | None:
+    """Apply one journal row to the record of its entity; arguments as `fold`."""
+    if isinstance(event, OperationRequested | LockRequested):
+        if record is None:
+            record = EntityRecord(
+                iid=iid,
+                instance_id=event.entity_id,
+                name=event.entity_id[1:].partition("@")[0],
+                created_at=event.timestamp,
+                updated_at=event.timestamp,
+            )
+        record.pending += 1
+    elif record is not None:
+        _apply_to_entity(record, event)
+    if record is not None:
+        record.updated_at = event.timestamp
+        record.last_seq = seq or record.last_seq
+    return record
+
+
+def _apply_to_entity(record: EntityRecord, event: Event) -> None:
+    match event:
+        case OperationDone():
+            record.pending -= 1
+            record.version = event.version
+            if event.sets_state:
+                record.state = event.state
+        case LockAcquired():
+            record.pending -= 1
+            record.locked_by = event.owner
+            record.locked_at = event.timestamp
+        case LockReleased():
+            record.locked_by = None
+            record.locked_at = None
+        case LockWithdrawn():
+            record.pending -= 1
+        case _:
+            pass
 
 
 def fold(record: InstanceRecord | None, iid: int, seq: int, event: Event) -> InstanceRecord | None:

@@ -244,9 +244,9 @@ def _is_offset_only(zone: tzinfo) -> bool:
 
 
 def _encode_time(_: _Encoder, value: time) -> Any:
-    if value.tzinfo is not None or value.fold:
+    if value.tzinfo is not None:
         raise _NotJsonError
-    return {"$time": value.isoformat()}
+    return {"$time": value.isoformat(), **({"fold": 1} if value.fold else {})}
 
 
 def _encode_arguments(encoder: _Encoder, value: CallArguments) -> Any:
@@ -332,9 +332,9 @@ def _pickles_its_own_way(kind: Any) -> bool:
 
 
 def _encode_model(encoder: _Encoder, value: Any) -> Any:
-    if getattr(value, "__pydantic_extra__", None) or getattr(value, "__pydantic_private__", None):
-        raise _NotJsonError
-    if not hasattr(value, "__pydantic_fields_set__"):  # pydantic 1
+    more = getattr(value, "__pydantic_extra__", None), getattr(value, "__pydantic_private__", None)
+    # A model of pydantic 1 has no `__pydantic_fields_set__`.
+    if any(more) or not hasattr(value, "__pydantic_fields_set__"):
         raise _NotJsonError
     return {
         "$model": encoder.name(type(value)),

@@ -21,10 +21,12 @@ from ipydurable.subcommands import SUBCOMMANDS
 
 
 def fetch(city):
+    """Stand for an activity."""
     return city
 
 
 async def report(ctx, city):
+    """Stand for an orchestrator."""
     return city
 
 

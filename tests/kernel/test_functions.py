@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import linecache
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 import ipydurable
 from ipydurable import ActivityContext, activity, activity_context, orchestrator
+from ipydurable.display import Facts, Line
 from ipydurable.embedded import Runtime
 from ipydurable.functions import DECLARED, ActivityFunction
 from ipydurable.runtime.client import DurableClient, InProcess
@@ -22,6 +24,7 @@ from ipydurable.runtime.core.errors import (
     EncodingError,
     HostStartError,
     InstanceExistsError,
+    NotDurableError,
     OrchestrationFailedError,
     StoreLockedError,
     UnknownInstanceError,
@@ -42,12 +45,20 @@ def measure(city):
 
 @activity(on="threads")
 def where(ctx, value):
+    """Tell what the context is."""
     return [ctx.name, value, activity_context() is ctx]
 
 
 @activity
 async def double(number: int) -> int:
+    """Return twice the number."""
     return 2 * number
+
+
+@activity(on="threads")
+def fails():
+    """Fail."""
+    raise ValueError("no luck")
 
 
 @orchestrator
@@ -58,12 +69,21 @@ async def report(ctx, cities, factor=1):
 
 @orchestrator(name="waits")
 async def waiting(ctx):
+    """Wait for somebody."""
     return await ctx.wait_for_external_event("go")
 
 
 @orchestrator
 def gone_wrong(ctx):
-    yield ctx.call_activity(measure, 5)
+    """Call an activity that fails."""
+    yield ctx.call_activity(fails)
+
+
+def _execute(source: str, namespace: dict[str, object]) -> None:
+    """Execute source as a cell: whoever looks for it finds it."""
+    filename = f"<cell {hash(source)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), namespace)
 
 
 @pytest.fixture
@@ -235,7 +255,7 @@ def test_an_interrupt_says_that_the_instance_goes_on(session, monkeypatch):
 
 def test_a_failure_reaches_the_caller(session):
     """A failed orchestration raises with the failure of its activity."""
-    with pytest.raises(OrchestrationFailedError, match="has no len"):
+    with pytest.raises(OrchestrationFailedError, match="ValueError: no luck"):
         gone_wrong.start().result(30)
 
 
@@ -268,14 +288,8 @@ def test_what_is_started_is_what_the_caller_holds(session):
     """Starting an older object makes its version the newest again."""
 
     def make(factor):
-        namespace = {"orchestrator": orchestrator}
-        source = f"@orchestrator\ndef scaled(ctx, n):\n    return {factor} * n\n"
-        filename = f"<scaled {factor}>"
-        import linecache
-
-        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        namespace["__name__"] = "__main__"
-        exec(compile(source, filename, "exec"), namespace)
+        namespace = {"orchestrator": orchestrator, "__name__": "__main__"}
+        _execute(f"@orchestrator\ndef scaled(ctx, n):\n    return {factor} * n\n", namespace)
         return namespace["scaled"]
 
     old = make(2)
@@ -303,6 +317,29 @@ def test_an_activity_that_cannot_travel_does_not_stop_others(session):
     with pytest.warns(UserWarning, match="uses_generator was left out"):
         run = report.start(["Basel"])
     assert run.result(30) == 5
+
+
+def test_what_could_not_be_defined_is_not_tried_again(session):
+    """A definition that was refused does not come back with the next start."""
+    lock = threading.Lock()
+
+    def locked():
+        with lock:
+            return 1
+
+    with pytest.raises(NotDurableError, match="'lock'"):
+        session.define(ActivityFunction(locked))
+    assert report.start(["Basel"]).result(30) == 5
+
+
+def test_lines_are_text_in_html():
+    """What a user or a store says is shown as it is, never as markup."""
+    line = Line("activity", "<b>", "v1", ["a & <script>"])
+
+    assert "<script>" not in line._repr_html_()
+    assert "&lt;b&gt;" in line._repr_html_()
+    assert repr(line) == "activity <b> v1\n  ⚠ a & <script>"
+    assert "&lt;i&gt;" in Facts("h", [("k", "<i>")])._repr_html_()
 
 
 def test_a_closed_session_says_so(session):
@@ -392,12 +429,41 @@ def test_a_plain_script_needs_no_guard(tmp_path: Path):
         "print('done')\n",
         encoding="utf-8",
     )
+    command = [sys.executable, script.name]
     ran = subprocess.run(
-        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=90
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
     )
 
     assert ran.stdout.split() == ["imported", "done"], ran.stderr
     assert ran.returncode == 0
+
+
+@pytest.mark.processes
+def test_a_script_may_use_a_host(tmp_path: Path):
+    """`connect` starts or finds the background host of a store, as a notebook does."""
+    path = tmp_path / "shared.duckdb"
+    with ipydurable.connect(path) as first:
+        run = report.start(["Basel"], instance_id="shared")
+        assert run.result(60) == 5
+        with ipydurable.connect(path) as second:
+            assert ipydurable.connect() is second
+            assert ipydurable.instance("shared").result(60) == 5
+            assert second.client.host_status().pid == first.client.host_status().pid
+        first.client.stop_host()
+
+
+def test_a_name_means_what_the_orchestrator_uses(session):
+    """Of two activities of one name the one that the started orchestrator uses is sent."""
+    local = {"activity": activity, "orchestrator": orchestrator, "__name__": "__main__"}
+    source = (
+        "@activity(on='threads')\ndef measure(city): return 100\n"
+        "@orchestrator\nasync def count(ctx): return await measure('x')\n"
+    )
+    _execute(source, local)
+
+    assert report.start(["Basel"]).result(30) == 5
+    assert local["count"].start().result(30) == 100
+    assert report.start(["Basel"]).result(30) == 5
 
 
 def test_every_public_name_is_there():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -12,10 +13,13 @@ import msgspec
 from ipydurable.runtime.client import DurableClient, InProcess
 from ipydurable.runtime.core.code import OrchestratorCode
 from ipydurable.runtime.core.failure import FailureDetails
-from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.core.entities import EntityBatchResult, EntityCode, execute_batch
+from ipydurable.runtime.core.entity_ids import EntityInstanceId
+from ipydurable.runtime.core.records import EntityRecord, InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import ActivityOptions, CodePackage, Definition, Kind
 from ipydurable.runtime.engine import Engine, EngineOptions
+from ipydurable.runtime.entity_runner import EntityJob, run_without_loop
 from ipydurable.runtime.journal import InlineJournal
 from ipydurable.runtime.ports import (
     AttemptKey,
@@ -24,9 +28,19 @@ from ipydurable.runtime.ports import (
     JournalRow,
     Stream,
 )
-from ipydurable.runtime.requests import Define, RaiseEvent, Request, Start, StartMany
+from ipydurable.runtime.requests import (
+    CallEntity,
+    Define,
+    RaiseEvent,
+    Request,
+    SignalEntity,
+    Start,
+    StartMany,
+)
 from ipydurable.runtime.service import Service
 from ipydurable.runtime.testing import MemoryStore, VirtualClock
+
+START = datetime(2026, 1, 1)  # noqa: DTZ001
 
 __all__ = ["JsonConverter", "ManualExecutor", "World"]
 
@@ -95,6 +109,35 @@ class ManualExecutor:
         self.waiting.clear()
 
 
+class ManualEntityRunner:
+    """Runs batches of entity operations when told to, in any order."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[tuple[str, str], Any] = {}
+        self.waiting: list[tuple[EntityJob, Callable[[EntityBatchResult], None]]] = []
+        self.ran: list[tuple[str, str]] = []
+
+    def submit(self, job: EntityJob, done: Callable[[EntityBatchResult], None]) -> None:
+        """Keep the batch until `run`."""
+        assert all(other.entity_id != job.entity_id for other, _ in self.waiting), "two at once"
+        self.waiting.append((job, done))
+
+    def run(self, position: int = 0) -> None:
+        """Run one batch to its end."""
+        job, done = self.waiting.pop(position)
+        self.ran += [(str(job.entity_id), operation.name) for operation in job.operations]
+        found = self.definitions[(job.definition.name, job.definition.version)]
+        code = EntityCode(found, JsonConverter(), {})
+        batch = execute_batch(
+            code, job.entity_id, job.state, job.operations, lambda: START, lambda: "new"
+        )
+        done(asyncio.run(batch) if code.is_async else run_without_loop(batch))
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.waiting.clear()
+
+
 class FunctionLoader:
     """Gives plain functions as code, by name and version."""
 
@@ -119,6 +162,7 @@ class World:
         self.clock = VirtualClock()
         self.loader = FunctionLoader()
         self.executor = ManualExecutor()
+        self.runner = ManualEntityRunner()
         self._resident = resident
         self._ids = 0
         self._boot()
@@ -132,6 +176,7 @@ class World:
             EngineOptions(resident=self._resident),
             self._new_id,
             self.loader,  # type: ignore[arg-type]
+            self.runner,
         )
         self.service = Service(self.engine)
         self.client = DurableClient(InProcess(self.service), JsonConverter())
@@ -146,6 +191,9 @@ class World:
         executor = ManualExecutor(self.executor.capacity)
         executor.functions = self.executor.functions
         self.executor = executor
+        definitions = self.runner.definitions
+        self.runner = ManualEntityRunner()
+        self.runner.definitions = definitions
         self._boot()
 
     def define(
@@ -159,8 +207,12 @@ class World:
     ) -> None:
         """Define a plain function as an activity or orchestrator."""
         name = name or function.__name__
-        table = self.executor.functions if kind is Kind.ACTIVITY else self.loader.functions
-        table[(name, version)] = function
+        tables: dict[Kind, dict[tuple[str, str], Any]] = {
+            Kind.ACTIVITY: self.executor.functions,
+            Kind.ORCHESTRATOR: self.loader.functions,
+            Kind.ENTITY: self.runner.definitions,
+        }
+        tables[kind][(name, version)] = function
         definition = Definition(
             kind=kind,
             name=name,
@@ -173,6 +225,34 @@ class World:
     def orchestrator(self, function: Callable[..., Any], version: str = "v1") -> None:
         """Define a plain function as an orchestrator."""
         self.define(function, Kind.ORCHESTRATOR, version=version)
+
+    def entity(self, definition: Any, version: str = "v1") -> None:
+        """Define a class or plain function as an entity."""
+        self.define(definition, Kind.ENTITY, version=version)
+
+    def signal(self, entity_id: str, operation: str, value: Any = None, **more: Any) -> None:
+        """Signal an entity."""
+        payload = None if value is None else msgspec.json.encode(value).decode()
+        self.ask(SignalEntity(entity_id=entity_id, operation=operation, input=payload, **more))
+
+    def call(self, entity_id: str, operation: str, value: Any = None) -> Any:
+        """Call an entity; returns the result or raises why it failed."""
+        payload = None if value is None else msgspec.json.encode(value).decode()
+        self._ids += 1
+        request = CallEntity(
+            entity_id=entity_id, operation=operation, input=payload, request_id=f"r{self._ids}"
+        )
+        future = self.send(request)
+        self.work()
+        return self.client.call_outcome(entity_id, future.result(timeout=5))
+
+    def state(self, entity_id: str) -> Any:
+        """Return an entity's committed state."""
+        record = self.store.find(str(EntityInstanceId.parse(entity_id)))
+        if record is None:
+            return None
+        assert isinstance(record, EntityRecord)
+        return None if record.state is None else msgspec.json.decode(record.state)  # type: ignore[arg-type]
 
     def ask(self, request: Request) -> Any:
         """Send a request and work until it is answered."""
@@ -204,8 +284,11 @@ class World:
     def work(self) -> None:
         """Work and run activities, oldest first, until nothing is left to do without time."""
         self.settle()
-        while self.executor.waiting:
-            self.executor.run(next(iter(self.executor.waiting)))
+        while self.executor.waiting or self.runner.waiting:
+            if self.runner.waiting:
+                self.runner.run()
+            else:
+                self.executor.run(next(iter(self.executor.waiting)))
             self.settle()
 
     def advance(self, by: timedelta) -> None:
@@ -216,7 +299,7 @@ class World:
     def record(self, instance_id: str = "one") -> InstanceRecord:
         """Return an instance's committed record."""
         record = self.store.find(instance_id)
-        assert record is not None, f"there is no {instance_id}"
+        assert isinstance(record, InstanceRecord), f"there is no {instance_id}"
         return record
 
     def output(self, instance_id: str = "one") -> Any:

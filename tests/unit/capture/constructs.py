@@ -118,7 +118,11 @@ TRAVELLERS = {
         "(True, 'RED')",
     ),
     "an enum made by a call": (
-            "from enum import Enum\nColor = Enum("
+        """
+        from enum import Enum
+        Color = Enum("Color", "RED BLUE")
+        def f(): return Color.BLUE.value
+        """,
         "f()",
         "2",
     ),
@@ -414,7 +418,11 @@ TRAVELLERS = {
         "2",
     ),
     "a DataFrame": (
-        "import pandas as pd\nframe = pd.DataFrame({'a': [1, 2]})\ndef f(): return int(frame.a.sum())",
+        """
+        import pandas as pd
+        frame = pd.DataFrame({"a": [1, 2]})
+        def f(): return int(frame.a.sum())
+        """,
         "f()",
         "3",
     ),
@@ -449,11 +457,51 @@ TRAVELLERS = {
     "IPython's own open": ("import io\ndef f(): return open is io.open", "f()", "True"),
     "a module's own names": ("def f(): return __name__", "f()", "'__main__'"),
     "a super call": (
-        (
-            "class A:\n    def go(self): return 1\nclass B(A):\n    def go(self): return super().go() + 1\n"
-            "def f(): return B().go()"
-        ),
+        """
+        class A:
+            def go(self): return 1
+        class B(A):
+            def go(self): return super().go() + 1
+        def f(): return B().go()
+        """,
         "f()",
         "2",
+    ),
+    "an exception class in a list of those to catch": (
+        """
+        class MyError(Exception): pass
+        CATCH = (KeyError, MyError)
+        def g(): raise MyError("no")
+        def f():
+            try:
+                g()
+            except CATCH as error:
+                return type(error) is MyError
+        """,
+        "f()",
+        "True",
+    ),
+    "a class with everything in its body": (
+        """
+        import abc
+        SCALE = 3
+        def tagged(cls):
+            cls.tag = SCALE
+            return cls
+        class Meta(type):
+            def __new__(mcs, name, bases, body): return super().__new__(mcs, name, bases, body)
+        @tagged
+        class A(metaclass=Meta):
+            limits = [SCALE * n for n in range(2)]
+            @staticmethod
+            def s(): return SCALE
+            @classmethod
+            def c(cls): return cls.__name__
+            @abc.abstractmethod
+            def a(self): ...
+        def f(): return A.tag, A.limits, A.s(), A.c(), type(A).__name__
+        """,
+        "f()",
+        "(3, [0, 3], 3, 'A', 'Meta')",
     ),
 }

@@ -1,0 +1,105 @@
+"""The state of a class entity: its public attributes, over edits of the class."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from .errors import EntityStateError
+
+__all__ = ["KEPT_ASIDE", "ClassState"]
+
+KEPT_ASIDE: Final = "$kept_aside"
+"""Key, in the state, of attributes the class no longer has."""
+
+
+class ClassState:
+    """Turns objects of an entity class into state and back.
+
+    A new attribute takes its default; one the class no longer has is kept aside, and comes back
+    with it; a value whose type no longer fits is converted where that loses nothing.
+
+    Args:
+        cls: The entity class.
+        namespace: Its globals, for its type hints.
+    """
+
+    def __init__(self, cls: type, namespace: Mapping[str, Any]) -> None:
+        self._cls = cls
+        try:
+            self._hints = typing.get_type_hints(cls, dict(namespace))
+        except Exception:  # noqa: BLE001  (hints are the user's: what cannot be read checks nothing)
+            self._hints = {}
+
+    def load(self, state: Any) -> Any:
+        """Return an object with that state; a fresh one for None.
+
+        Raises:
+            EntityStateError: A value does not fit the class; the state is left alone.
+        """
+        entity = self._cls()
+        if state is None:
+            return entity
+        if not isinstance(state, dict):
+            raise EntityStateError(self._cls.__name__, "", type(state).__name__, "an object")
+        known = self._known(entity) | {name for name in self._hints if not name.startswith("_")}
+        kept = dict(state.get(KEPT_ASIDE, {}))
+        for name, value in {**kept, **state}.items():
+            if name == KEPT_ASIDE:
+                continue
+            if name in known:
+                setattr(entity, name, self._convert(name, value))
+                kept.pop(name, None)
+            else:
+                kept[name] = value
+        if kept:
+            vars(entity)[KEPT_ASIDE] = kept
+        return entity
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the attributes of a fresh object: reading an entity does not create it."""
+        return self.attributes(self._cls())
+
+    def attributes(self, entity: Any) -> dict[str, Any]:
+        """Return the state of an object: its public attributes, and what was kept aside."""
+        values = {name: getattr(entity, name) for name in sorted(self._known(entity))}
+        kept = vars(entity).get(KEPT_ASIDE)
+        return {**values, KEPT_ASIDE: kept} if kept else values
+
+    def _known(self, entity: Any) -> set[str]:
+        """Names of the attributes an object has or its class declares with a value."""
+        names = {name for name in vars(entity) if name != KEPT_ASIDE}
+        names |= {name for name in self._hints if hasattr(entity, name)}
+        for cls in type(entity).__mro__[:-1]:
+            names |= {name for name, value in vars(cls).items() if _is_plain(value)}
+        return {name for name in names if not name.startswith("_")}
+
+    def _convert(self, name: str, value: Any) -> Any:
+        hint = self._hints.get(name)
+        if hint is None or hint is Any or _fits(value, hint):
+            return value
+        try:
+            return msgspec.convert(value, hint, strict=False)
+        except (msgspec.ValidationError, TypeError):
+            wanted = getattr(hint, "__name__", str(hint))
+            raise EntityStateError(
+                self._cls.__name__, name, type(value).__name__, wanted
+            ) from None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a hinted type, as far as that can be told quickly."""
+    origin = typing.get_origin(hint) or hint
+    if not isinstance(origin, type):
+        return True
+    if origin is float and type(value) is int:
+        return True
+    return isinstance(value, origin)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a class attribute is a default value rather than a method or descriptor."""
+    return not callable(value) and not hasattr(value, "__get__")

@@ -1,0 +1,453 @@
+"""Entities: messages to them in order, one batch of operations at a time, locks.
+
+Belongs to the engine and runs in its thread only; the operations themselves run elsewhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .core.entities import EntityBatchResult, Operation, OperationResult
+from .core.entity_ids import EntityInstanceId
+from .core.errors import DefinitionError
+from .core.events import (
+    EntityLockGranted,
+    EntityOperationCompleted,
+    EntityOperationFailed,
+    Event,
+    HistoryEvent,
+    LockAcquired,
+    LockOwner,
+    LockReleased,
+    LockRequested,
+    LockWithdrawn,
+    OperationDone,
+    OperationRequested,
+)
+from .core.records import EntityRecord, fold_entity
+from .definitions import Kind
+from .entity_runner import EntityJob, EntityRunner, failed_batch
+from .ports import JournalRow, Stream
+from .requests import LockInfo
+from .timers import SIGNAL, Due
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["Entities", "Entity"]
+
+_MAX_BATCH = 200
+_MAX_IDLE = 2_000
+_REMEMBERED_REQUESTS = 64
+
+Message = tuple[int, OperationRequested | LockRequested]
+
+
+class Entity:
+    """An entity that is in memory.
+
+    Attributes:
+        record: Its record, folded up to the last row.
+        queue: Messages it has not consumed, with the `gseq` of their inbox rows, in order.
+        scheduled: Signals whose time has not come, by `gseq`.
+        batch: The operations that run now; empty where none do.
+        waiters: Clients that wait for an operation's answer, by `gseq`.
+        answered: The newest client requests that were answered, so that a repeated one is not
+            done again.
+        last_gseq: Its newest row; it may leave memory only once that is durable.
+    """
+
+    __slots__ = (
+        "answered",
+        "batch",
+        "last_gseq",
+        "queue",
+        "record",
+        "scheduled",
+        "waiters",
+    )
+
+    def __init__(self, record: EntityRecord) -> None:
+        self.record = record
+        self.queue: deque[Message] = deque()
+        self.scheduled: dict[int, OperationRequested] = {}
+        self.batch: list[Message] = []
+        self.waiters: dict[int, list[Future[Any]]] = {}
+        self.answered: OrderedDict[str, OperationDone] = OrderedDict()
+        self.last_gseq = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing needs it in memory."""
+        return not self.batch and not self.record.is_live
+
+    def find_request(self, request_id: str) -> int:
+        """Return the `gseq` of a client's request that waits here; 0 if there is none."""
+        waiting = [*self.batch, *self.queue, *self.scheduled.items()]
+        for gseq, event in waiting:
+            if isinstance(event, OperationRequested) and event.request_id == request_id:
+                return gseq
+        return 0
+
+    def remember(self, done: OperationDone) -> None:
+        """Keep the answer to a client's request for a while."""
+        if done.request_id:
+            self.answered[done.request_id] = done
+            if len(self.answered) > _REMEMBERED_REQUESTS:
+                self.answered.popitem(last=False)
+
+
+class Entities:
+    """All entities of an engine that are in memory.
+
+    Args:
+        engine: Writes the rows and keeps the time.
+        runner: Runs the operations.
+    """
+
+    def __init__(self, engine: Engine, runner: EntityRunner) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._by_id: dict[str, Entity] = {}
+        self._by_iid: dict[int, Entity] = {}
+        self._idle: OrderedDict[int, Entity] = OrderedDict()
+
+    @property
+    def live(self) -> int:
+        """How many have something to do or are locked."""
+        return len(self._by_iid) - len(self._idle)
+
+    # Messages.
+
+    def request(self, requested: OperationRequested) -> tuple[Entity, int]:
+        """Have an operation done; returns the entity and the number of the request's row."""
+        entity = self._entity(requested.entity_id)
+        gseq = self._write(entity, requested, Stream.INBOX)
+        at = requested.scheduled_at
+        if at is not None and at > self._engine.now:
+            entity.scheduled[gseq] = requested
+            self._engine.timers.add(Due(at, entity.record.iid, SIGNAL, gseq))
+        else:
+            entity.queue.append((gseq, requested))
+            self._advance(entity)
+        return entity, gseq
+
+    def call(self, requested: OperationRequested, future: Future[Any]) -> None:
+        """Have an operation done for a client, who gets the `OperationDone` once durable."""
+        entity = self._entity(requested.entity_id)
+        done = entity.answered.get(requested.request_id)
+        if done is not None:
+            self._engine.after_commit(partial(future.set_result, done))
+            return
+        gseq = entity.find_request(requested.request_id)
+        if not gseq:
+            entity, gseq = self.request(requested)
+        entity.waiters.setdefault(gseq, []).append(future)
+
+    def signal(self, requested: OperationRequested) -> None:
+        """Have an operation done for a client, unless this request was seen before."""
+        entity = self._entity(requested.entity_id)
+        is_repeated = requested.request_id and (
+            requested.request_id in entity.answered or entity.find_request(requested.request_id)
+        )
+        if not is_repeated:
+            self.request(requested)
+
+    def on_due(self, iid: int, gseq: int) -> None:
+        """A scheduled signal's time has come."""
+        entity = self._by_iid.get(iid)
+        requested = entity.scheduled.pop(gseq, None) if entity is not None else None
+        if entity is not None and requested is not None:
+            entity.queue.append((gseq, requested))
+            self._advance(entity)
+
+    # Locks.
+
+    def lock(self, entity_ids: Iterable[str], owner: LockOwner) -> None:
+        """Have a critical section get locks, in the order given."""
+        first, *rest = entity_ids
+        requested = LockRequested(
+            timestamp=self._engine.now, entity_id=first, owner=owner, rest=tuple(rest)
+        )
+        entity = self._entity(first)
+        entity.queue.append((self._write(entity, requested, Stream.INBOX), requested))
+        self._advance(entity)
+
+    def release(self, entity_id: str, owner: LockOwner) -> None:
+        """Take a lock back from a critical section, or its request from the queue."""
+        entity = self._entity(entity_id)
+        now = self._engine.now
+        if entity.record.locked_by == owner:
+            self._write(entity, LockReleased(timestamp=now, owner=owner))
+        else:
+            for message in entity.queue:
+                gseq, event = message
+                if isinstance(event, LockRequested) and event.owner == owner:
+                    entity.queue.remove(message)
+                    self._write(entity, LockWithdrawn(timestamp=now, owner=owner), ref=gseq)
+                    break
+        self._advance(entity)
+
+    # Going on.
+
+    def _advance(self, entity: Entity) -> None:
+        """Have an entity do what it can do now."""
+        while not entity.batch and entity.queue:
+            owner = entity.record.locked_by
+            if owner is None and isinstance(entity.queue[0][1], LockRequested):
+                self._acquire(entity)
+                continue
+            entity.batch = self._take_batch(entity, owner)
+            if not entity.batch:
+                return
+            self._engine.after_commit(partial(self._begin, entity))
+
+    def _acquire(self, entity: Entity) -> None:
+        gseq, event = entity.queue.popleft()
+        assert isinstance(event, LockRequested)
+        self._write(entity, LockAcquired(timestamp=self._engine.now, owner=event.owner), ref=gseq)
+        if event.rest:
+            self.lock(event.rest, event.owner)
+        else:
+            granted = EntityLockGranted(timestamp=self._engine.now, task_id=event.owner.lock_id)
+            owner = event.owner
+            self._engine.orchestrations.send(owner.instance_id, granted, owner.execution_id)
+
+    def _take_batch(self, entity: Entity, owner: LockOwner | None) -> list[Message]:
+        """Take the operations that may run now from the queue.
+
+        A locked entity does only what its owner asks, before everything else. Others are done in
+        order, up to the next lock request.
+        """
+        if owner is not None:
+            batch = [message for message in entity.queue if _is_from(message[1], owner)]
+            for message in batch:
+                entity.queue.remove(message)
+            return batch
+        batch = []
+        while entity.queue and len(batch) < _MAX_BATCH:
+            if isinstance(entity.queue[0][1], LockRequested):
+                break
+            batch.append(entity.queue.popleft())
+        return batch
+
+    def _begin(self, entity: Entity) -> None:
+        """Run a batch; its messages are durable."""
+        entity_id = EntityInstanceId.parse(entity.record.instance_id)
+        operations = [
+            Operation(name=event.operation, input=event.input)
+            for _, event in entity.batch
+            if isinstance(event, OperationRequested)
+        ]
+        try:
+            definition = self._engine.registry.newest(Kind.ENTITY, entity_id.name)
+        except DefinitionError as error:
+            failed = failed_batch(entity.record.state, len(operations), error)
+            self._engine.post(self._on_done, entity, "", failed)
+            return
+        job = EntityJob(entity_id, definition, entity.record.state, operations)
+        post = self._engine.post
+        self._runner.submit(
+            job, lambda result: post(self._on_done, entity, definition.version, result)
+        )
+
+    def _on_done(self, entity: Entity, version: str, result: EntityBatchResult) -> None:
+        """Write down what a batch did, and pass on what it said."""
+        batch, entity.batch = entity.batch, []
+        changed = result.state != entity.record.state
+        for position, ((gseq, event), one) in enumerate(zip(batch, result.results, strict=True)):
+            assert isinstance(event, OperationRequested)
+            is_last = position == len(batch) - 1
+            done = OperationDone(
+                timestamp=self._engine.now,
+                operation=event.operation,
+                result=one.result,
+                failure=one.failure,
+                started_at=one.started_at,
+                sender=event.sender,
+                version=version,
+                sets_state=changed and is_last,
+                state=result.state if changed and is_last else None,
+                request_id=event.request_id,
+            )
+            self._write(entity, done, ref=gseq)
+            entity.remember(done)
+            self._answer(entity, gseq, event, done)
+            self._pass_on(entity, one)
+        self._advance(entity)
+
+    def _answer(
+        self, entity: Entity, gseq: int, event: OperationRequested, done: OperationDone
+    ) -> None:
+        for waiter in entity.waiters.pop(gseq, ()):
+            self._engine.after_commit(partial(waiter.set_result, done))
+        caller = event.caller
+        if caller is None:
+            return
+        answer: HistoryEvent
+        if done.failure is None:
+            answer = EntityOperationCompleted(
+                timestamp=self._engine.now, task_id=caller.task_id, result=done.result
+            )
+        else:
+            answer = EntityOperationFailed(
+                timestamp=self._engine.now, task_id=caller.task_id, failure=done.failure
+            )
+        self._engine.orchestrations.send(caller.instance_id, answer, caller.execution_id)
+
+    def _pass_on(self, entity: Entity, result: OperationResult) -> None:
+        sender = entity.record.instance_id
+        for signal in result.signals:
+            self.request(
+                OperationRequested(
+                    timestamp=self._engine.now,
+                    entity_id=signal.entity_id,
+                    operation=signal.operation,
+                    input=signal.input,
+                    sender=sender,
+                    scheduled_at=signal.scheduled_at,
+                )
+            )
+        for start in result.starts:
+            if self._engine.orchestrations.find(start.instance_id) is not None:
+                continue
+            self._engine.orchestrations.start(
+                start.name, start.instance_id, start.input, {"started_by": sender}
+            )
+
+    def locks(self) -> list[LockInfo]:
+        """Return all locks that are held or asked for."""
+        found = []
+        for entity in self._by_iid.values():
+            record = entity.record
+            queue = [
+                event.owner.instance_id
+                for _, event in entity.queue
+                if isinstance(event, LockRequested)
+            ]
+            if record.locked_by is not None or queue:
+                owner = record.locked_by.instance_id if record.locked_by is not None else ""
+                found.append(
+                    LockInfo(
+                        entity_id=record.instance_id,
+                        owner=owner,
+                        since=record.locked_at,
+                        queue=queue,
+                        pending=len(entity.queue),
+                    )
+                )
+        return found
+
+    def forget(self, iids: Iterable[int]) -> None:
+        """Let go of entities that are deleted."""
+        for iid in iids:
+            entity = self._by_iid.pop(iid, None)
+            self._idle.pop(iid, None)
+            if entity is not None:
+                del self._by_id[entity.record.instance_id]
+
+    def is_idle(self, record: EntityRecord) -> bool:
+        """Whether an entity has nothing to do."""
+        entity = self._by_iid.get(record.iid)
+        return entity.is_idle if entity is not None else not record.is_live
+
+    # Memory.
+
+    def restore(self, record: EntityRecord, rows: Iterable[JournalRow]) -> None:
+        """Take up an entity that had something to do when the host ended."""
+        entity = Entity(record)
+        for row in rows:
+            entity.last_gseq = max(entity.last_gseq, row.gseq)
+            event = row.event
+            if not isinstance(event, OperationRequested | LockRequested):
+                continue
+            at = event.scheduled_at if isinstance(event, OperationRequested) else None
+            if isinstance(event, OperationRequested) and at is not None and at > self._engine.now:
+                entity.scheduled[row.gseq] = event
+                self._engine.timers.add(Due(at, record.iid, SIGNAL, row.gseq))
+            else:
+                entity.queue.append((row.gseq, event))
+        self._adopt(entity)
+        self._engine.post(self._advance, entity)
+
+    def find(self, entity_id: str) -> EntityRecord | None:
+        """Return the record of an entity, in memory or not."""
+        entity = self._by_id.get(entity_id)
+        if entity is not None:
+            return copy.copy(entity.record)
+        found = self._engine.store.find(entity_id)
+        return found if isinstance(found, EntityRecord) else None
+
+    def evict(self) -> None:
+        """Have the longest idle entities leave memory, as far as their rows are durable."""
+        surplus = len(self._idle) - _MAX_IDLE
+        if surplus <= 0:
+            return
+        for iid, entity in list(self._idle.items())[:surplus]:
+            if entity.last_gseq <= self._engine.durable_gseq and entity.is_idle:
+                del self._idle[iid]
+                del self._by_iid[iid]
+                del self._by_id[entity.record.instance_id]
+
+    def close(self) -> None:
+        """Run no more operations."""
+        self._runner.close()
+
+    def _entity(self, entity_id: str) -> Entity:
+        entity = self._by_id.get(entity_id)
+        if entity is not None:
+            return entity
+        record = self.find(entity_id)
+        if record is None:
+            record = EntityRecord(
+                iid=self._engine.new_iid(),
+                instance_id=entity_id,
+                name=EntityInstanceId.parse(entity_id).name,
+                created_at=self._engine.now,
+                updated_at=self._engine.now,
+            )
+        entity = Entity(record)
+        self._recall_answers(entity)
+        self._adopt(entity)
+        return entity
+
+    def _recall_answers(self, entity: Entity) -> None:
+        record = entity.record
+        if record.last_seq:
+            first = max(1, record.last_seq - _REMEMBERED_REQUESTS)
+            for row in self._engine.store.history(record.iid, first):
+                if isinstance(row.event, OperationDone):
+                    entity.remember(row.event)
+
+    def _adopt(self, entity: Entity) -> None:
+        self._by_id[entity.record.instance_id] = entity
+        self._by_iid[entity.record.iid] = entity
+
+    def _write(
+        self, entity: Entity, event: Event, stream: Stream = Stream.HISTORY, ref: int = 0
+    ) -> int:
+        record = entity.record
+        seq = record.last_seq + 1 if stream is Stream.HISTORY else 0
+        entity.last_gseq = self._engine.add_row(record, seq, stream, event, ref)
+        fold_entity(record, record.iid, seq, event)
+        if record.is_live:
+            self._idle.pop(record.iid, None)
+        else:
+            self._idle[record.iid] = entity
+            self._idle.move_to_end(record.iid)
+        return entity.last_gseq
+
+
+def _is_from(event: OperationRequested | LockRequested, owner: LockOwner) -> bool:
+    """Whether a message comes from inside a critical section."""
+    if isinstance(event, LockRequested) or event.caller is None:
+        return False
+    return (event.caller.instance_id, event.caller.execution_id) == (
+        owner.instance_id,
+        owner.execution_id,
+    )
