@@ -35,8 +35,8 @@ from .core.status import TERMINAL, RuntimeStatus
 from .definitions import Definition, DefinitionAdded, Kind
 from .engine import Engine
 from .instances import Instance
+from .messages import terminated
 from .open_tasks import open_tasks
-from .orchestrations import terminated
 from .ports import EntityQuery, InstanceQuery
 from .requests import (
     CallEntity,

@@ -10,14 +10,13 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .codeloader import CodeLoader
 from .core.code import Resolved
-from .core.errors import DurableError, TurnBlockedError
+from .core.errors import DurableError
 from .core.events import (
     EntityLockRequested,
     EntityOperationCalled,
@@ -30,13 +29,7 @@ from .core.events import (
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
-    LockOwner,
-    OperationCaller,
-    OperationRequested,
-    ParentInstance,
-    SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
-    SubOrchestrationInstanceFailed,
     TaskScheduled,
     TimerCreated,
     TimerFired,
@@ -48,6 +41,16 @@ from .core.records import InstanceRecord, fold
 from .core.status import RuntimeStatus
 from .definitions import Kind
 from .instances import Instance
+from .messages import (
+    blocked_error,
+    child_refused,
+    child_started,
+    next_generation,
+    operation_of,
+    outcome_for_parent,
+    owner_of,
+    terminated,
+)
 from .ports import Stream
 from .registry import retry_policy_of
 from .timers import DEADLINE, DELAYED_START, Due
@@ -56,7 +59,7 @@ from .watchdog import TurnBlocked
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["Orchestrations", "terminated"]
+__all__ = ["Orchestrations"]
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +130,7 @@ class Orchestrations:
             finally:
                 watchdog.end()
         except TurnBlocked as blocked:
-            self._halt(instance, executor, _blocked_error(blocked, watchdog.limit_s))
+            self._halt(instance, executor, blocked_error(blocked, watchdog.limit_s))
             return False
         except DurableError as error:
             self._halt(instance, executor, error)
@@ -291,7 +294,7 @@ class Orchestrations:
     def _release_locks(self, instance: Instance) -> None:
         """Give back what an execution that ends still holds or waits for."""
         for lock_id, lock in list(instance.locks.items()):
-            owner = _owner(instance.record, lock_id)
+            owner = owner_of(instance.record, lock_id)
             for entity_id in lock.entity_ids:
                 self._engine.entities.release(entity_id, owner)
         instance.locks.clear()
@@ -305,9 +308,7 @@ class Orchestrations:
 
         return resolve
 
-    def end(
-        self, instance: Instance, completed: ExecutionCompleted, *, recurse: bool
-    ) -> None:
+    def end(self, instance: Instance, completed: ExecutionCompleted, *, recurse: bool) -> None:
         """End an instance from outside, and its sub-orchestrations with it if so asked."""
         children = list(instance.children.values())
         self.finish(instance, completed)
@@ -451,12 +452,12 @@ class Orchestrations:
                 case SubOrchestrationInstanceCreated():
                     self._create_child(instance, event)
                 case EntityOperationCalled() | EntityOperationSignaled():
-                    self._engine.entities.request(_operation(instance.record, event))
+                    self._engine.entities.request(operation_of(instance.record, event))
                 case EntityLockRequested():
-                    owner = _owner(instance.record, event.task_id)
+                    owner = owner_of(instance.record, event.task_id)
                     self._engine.entities.lock(event.entity_ids, owner)
                 case EntityUnlockSent():
-                    owner = _owner(instance.record, event.lock_id)
+                    owner = owner_of(instance.record, event.lock_id)
                     self._engine.entities.release(event.entity_id, owner)
                 case EventSent():
                     self.send(
@@ -478,26 +479,7 @@ class Orchestrations:
         carried = instance.executor.carried_over if instance.executor else []
         self._engine.dispatcher.cancel(instance)
         self._engine.write(instance, completed)
-        record = instance.record
-        parent = None
-        if record.parent_instance_id:
-            parent = ParentInstance(
-                instance_id=record.parent_instance_id,
-                execution_id=record.parent_execution_id,
-                task_id=record.parent_task_id,
-            )
-        started = ExecutionStarted(
-            timestamp=self._engine.now,
-            instance_id=record.instance_id,
-            execution_id=self._engine.new_id(),
-            name=record.name,
-            version=record.version,
-            epoch=record.epoch,
-            input=completed.result,
-            parent=parent,
-            tags=record.tags,
-            generation=record.generation + 1,
-        )
+        started = next_generation(instance.record, completed, self._engine.new_id())
         self._release_locks(instance)
         instance.drop_outcomes()
         waiting = list(instance.inbox)
@@ -510,117 +492,22 @@ class Orchestrations:
 
     def _create_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
         existing = self.find(event.instance_id)
-        record = parent.record
         if existing is not None:
-            failure = FailureDetails(
-                error_type="ipydurable.InstanceExistsError",
-                message=f"there is an instance {event.instance_id!r} already; "
-                f"it is {existing.status}",
-            )
-            self.send(
-                record.instance_id,
-                SubOrchestrationInstanceFailed(
-                    timestamp=self._engine.now, task_id=event.task_id, failure=failure
-                ),
-            )
+            refusal = child_refused(event, existing, self._engine.now)
+            self.send(parent.record.instance_id, refusal, parent.record.execution_id)
             return
         self.start_child(parent, event)
 
     def start_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
         """Create the sub-orchestration that a parent asked for."""
-        record = parent.record
-        self.create(
-            ExecutionStarted(
-                timestamp=self._engine.now,
-                instance_id=event.instance_id,
-                execution_id=self._engine.new_id(),
-                name=event.name,
-                version=event.version,
-                epoch=record.epoch,
-                input=event.input,
-                parent=ParentInstance(
-                    instance_id=record.instance_id,
-                    execution_id=record.execution_id,
-                    task_id=event.task_id,
-                ),
-                tags=event.tags,
-            )
-        )
+        self.create(child_started(parent.record, event, self._engine.new_id()))
 
     def _tell_parent(self, record: InstanceRecord, completed: ExecutionCompleted) -> None:
-        if not record.parent_instance_id:
-            return
-        outcome: HistoryEvent
-        if completed.status is RuntimeStatus.COMPLETED:
-            outcome = SubOrchestrationInstanceCompleted(
-                timestamp=self._engine.now, task_id=record.parent_task_id, result=completed.result
-            )
-        else:
-            failure = completed.failure or FailureDetails(
-                error_type="ipydurable.OrchestrationTerminatedError",
-                message=f"sub-orchestration {record.instance_id!r} was terminated",
-            )
-            outcome = SubOrchestrationInstanceFailed(
-                timestamp=self._engine.now, task_id=record.parent_task_id, failure=failure
-            )
-        self.send(record.parent_instance_id, outcome, record.parent_execution_id)
-
-
-def _owner(record: InstanceRecord, lock_id: int) -> LockOwner:
-    return LockOwner(
-        instance_id=record.instance_id, execution_id=record.execution_id, lock_id=lock_id
-    )
-
-
-def _operation(
-    record: InstanceRecord, event: EntityOperationCalled | EntityOperationSignaled
-) -> OperationRequested:
-    """Return the message that a call or signal is for its entity."""
-    caller = None
-    scheduled_at = None
-    if isinstance(event, EntityOperationCalled):
-        caller = OperationCaller(
-            instance_id=record.instance_id,
-            execution_id=record.execution_id,
-            task_id=event.task_id,
-        )
-    else:
-        scheduled_at = event.scheduled_at
-    return OperationRequested(
-        timestamp=event.timestamp,
-        entity_id=event.entity_id,
-        operation=event.operation,
-        input=event.input,
-        caller=caller,
-        sender=record.instance_id,
-        scheduled_at=scheduled_at,
-    )
+        if record.parent_instance_id:
+            outcome = outcome_for_parent(record, completed, self._engine.now)
+            self.send(record.parent_instance_id, outcome, record.parent_execution_id)
 
 
 def _answer_all(waiters: list[Future[Any]], record: InstanceRecord) -> None:
     for waiter in waiters:
         waiter.set_result(record)
-
-
-def terminated(
-    instance: Instance, now: datetime, output: Payload | None = None
-) -> ExecutionCompleted:
-    """Return the end of an instance that is terminated."""
-    return ExecutionCompleted(
-        timestamp=now,
-        status=RuntimeStatus.TERMINATED,
-        result=output,
-        abandoned=instance.open_task_ids,
-    )
-
-
-def _blocked_error(blocked: TurnBlocked, limit_s: float) -> TurnBlockedError:
-    """Return the error that names the user's line that blocked."""
-    place = ""
-    step = blocked.__traceback__
-    while step is not None:
-        module = str(step.tb_frame.f_globals.get("__name__", ""))
-        if not module.startswith("ipydurable.runtime"):
-            place = f"{step.tb_frame.f_code.co_filename}, line {step.tb_lineno}"
-        step = step.tb_next
-    return TurnBlockedError(place, limit_s)
