@@ -13,7 +13,7 @@ from .core.context import NO_INPUT
 from .core.entity_ids import entity_id_of
 from .core.errors import EntityCallError, WaitTimeoutError
 from .core.events import OperationDone
-from .core.ids import check_instance_id
+from .core.ids import check_event_name, check_instance_id
 from .core.payload import Converter, Payload
 from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
@@ -243,8 +243,10 @@ class DurableClient:
 
         Raises:
             UnknownInstanceError: There is no such instance.
+            ValueError: The name is no string of at least one character.
             EncodingError: The data cannot be stored.
         """
+        check_event_name(name)
         payload = None if data is None else self.encode(data, f"data of event {name!r}")
         self._ask(
             RaiseEvent(

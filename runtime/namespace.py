@@ -190,12 +190,29 @@ def _execute(chunk: Chunk, flags: int, namespace: dict[str, Any], entry: str) ->
     padding = "\n" * (chunk.first_line - 1)
     try:
         code = compile(padding + chunk.source, filename, "exec", flags, dont_inherit=True)
-        exec(code, namespace)  # noqa: S102 - running the user's code is what this is for
+        with _as_module(namespace):
+            exec(code, namespace)  # noqa: S102 - running the user's code is what this is for
     except Exception as error:
         raise DefinitionError(
             f"{entry} cannot be defined: {chunk.name} ({filename}, line "
             f"{_line_of(error, filename, chunk)}) fails with {type(error).__name__}: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def _as_module(namespace: dict[str, Any]) -> Iterator[None]:
+    """Have the namespace found as a module: dataclasses look their annotations up in it."""
+    name = namespace["__name__"]
+    if name in sys.modules:
+        yield
+        return
+    module = ModuleType(name)
+    module.__dict__.update(namespace)
+    sys.modules[name] = module
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
 
 
 def _line_of(error: Exception, filename: str, chunk: Chunk) -> int:

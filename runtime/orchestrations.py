@@ -16,7 +16,7 @@ import msgspec
 
 from .codeloader import CodeLoader
 from .core.code import Resolved
-from .core.errors import DurableError
+from .core.errors import DurableError, DurableInternalError
 from .core.events import (
     EntityLockRequested,
     EntityOperationCalled,
@@ -134,6 +134,10 @@ class Orchestrations:
             return False
         except DurableError as error:
             self._halt(instance, executor, error)
+            return False
+        except Exception as error:
+            _log.exception("%s cannot go on", instance.record.instance_id)
+            self._halt(instance, executor, DurableInternalError(f"{type(error).__name__}: {error}"))
             return False
         instance.executor = executor
         self._resident[instance.iid] = instance

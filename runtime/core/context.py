@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .entity_ids import EntityInstanceId, entity_id_of
-from .ids import check_instance_id, derived_uuid
+from .ids import check_event_name, check_instance_id, derived_uuid
 from .locks import LockTask
 from .retry import RetryPolicy
 from .special_values import CallArguments
@@ -236,8 +236,7 @@ class OrchestrationContext:
         Returns:
             The task of the event's data.
         """
-        if not isinstance(name, str) or not name:
-            raise ValueError("the name of an external event is a string of at least one character")
+        check_event_name(name)
         deadline = None if timeout is None else self._when(timeout)
         return self._executor.actions.wait_for_event(name, deadline)
 
@@ -246,8 +245,10 @@ class OrchestrationContext:
 
         Raises:
             InvalidInstanceIdError: The id breaks a rule.
+            ValueError: The event's name is no string of at least one character.
             EncodingError: The data cannot be stored.
         """
+        check_event_name(event_name)
         self._executor.actions.send_event(check_instance_id(instance_id), event_name, data)
 
     def call_entity(

@@ -336,13 +336,19 @@ class OrchestrationExecutor:
         if task is None:
             self.ignored += 1
             return
+        failed = _failed_error(name, event.task_id, event.failure, self._code.namespace)
         retry = task.retry
         if retry is not None:
-            delay = self._retry_delay(retry, event.failure)
+            try:
+                delay = self._retry_delay(retry, event.failure)
+            except Exception as error:  # noqa: BLE001  (the user's filter: whatever it raises)
+                error.__cause__ = failed
+                task.fail(error)
+                return
             if delay is not None:
                 self._retry_after(retry, delay)
                 return
-        task.fail(_failed_error(name, event.task_id, event.failure, self._code.namespace))
+        task.fail(failed)
 
     def _retry_delay(self, retry: RetryState, failure: FailureDetails) -> timedelta | None:
         token = _current.set(self._context)

@@ -6,7 +6,7 @@ import uuid
 
 from .errors import InvalidInstanceIdError
 
-__all__ = ["MAX_INSTANCE_ID_CHARS", "check_instance_id", "child_instance_id", "derived_uuid"]
+__all__ = ["MAX_INSTANCE_ID_CHARS", "check_event_name", "check_instance_id", "child_instance_id", "derived_uuid"]
 
 MAX_INSTANCE_ID_CHARS = 100
 _FORBIDDEN = frozenset("/\\#?")
@@ -32,6 +32,19 @@ def check_instance_id(instance_id: str) -> str:
         shown = " ".join(repr(char) for char in bad)
         raise InvalidInstanceIdError(instance_id, f"it must not contain {shown}")
     return instance_id
+
+
+def check_event_name(name: str) -> str:
+    """Return the name of an external event if it may be one.
+
+    Raises:
+        ValueError: It is no string of at least one character.
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(
+            f"the name of an external event is a string of at least one character, not {name!r}"
+        )
+    return name
 
 
 def child_instance_id(execution_id: str, task_id: int) -> str:
