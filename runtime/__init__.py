@@ -1,0 +1,1 @@
+"""The durable engine: it knows neither IPython nor DuckDB."""

@@ -49,9 +49,7 @@ def attempt_outcome(
         return TaskFailed(
             timestamp=now, task_id=key.task_id, failure=outcome.failure, attempt=record
         )
-    return TaskCompleted(
-        timestamp=now, task_id=key.task_id, result=outcome.result, attempt=record
-    )
+    return TaskCompleted(timestamp=now, task_id=key.task_id, result=outcome.result, attempt=record)
 
 
 def lost_with_host(activity: OpenActivity, task_id: int, now: datetime) -> AttemptLost:

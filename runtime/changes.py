@@ -73,16 +73,31 @@ class Changes:
         self._engine = engine
         self._orchestrations = engine.orchestrations
         self._rewinder = Rewinder(engine)
+        self._handlers: dict[type, Callable[[Any, Future[Any]], None]] = {
+            Define: self._define,
+            StartMany: self._start_many,
+            Restart: self._restart,
+            WaitForCompletion: self._wait_for_completion,
+            WaitForStart: self._wait_for_start,
+            DescribeOpen: self._describe_open,
+            RaiseEvent: self._raise_event,
+            Suspend: self._suspend,
+            Resume: self._resume,
+            Terminate: self._terminate,
+            Rewind: self._rewind,
+            Purge: self._purge,
+            CallEntity: self._call_entity,
+            SignalEntity: self._signal_entity,
+            ListLocks: self._list_locks,
+            CleanEntities: self._clean_entities,
+        }
 
     def handle(self, request: Request, future: Future[Any]) -> None:
         """Carry out a request and see to it that `future` gets the answer."""
         if not future.running() and not future.set_running_or_notify_cancel():
             return
-        handler = _HANDLERS.get(type(request))
         try:
-            if handler is None:
-                raise DurableInternalError(f"unknown request {type(request).__name__}")
-            handler(self, request, future)
+            self._handlers[type(request)](request, future)
         except DurableError as error:
             future.set_exception(error)
         except Exception as error:  # noqa: BLE001  (the engine's thread must live on)
@@ -383,23 +398,3 @@ class Changes:
     def _check_finished(self, record: InstanceRecord, wanted: str) -> None:
         if not record.status.is_terminal:
             raise InstanceStateError(record.instance_id, record.status.value, wanted)
-
-
-_HANDLERS: dict[type, Callable[[Changes, Any, Future[Any]], None]] = {
-    Define: Changes._define,
-    StartMany: Changes._start_many,
-    Restart: Changes._restart,
-    WaitForCompletion: Changes._wait_for_completion,
-    WaitForStart: Changes._wait_for_start,
-    DescribeOpen: Changes._describe_open,
-    RaiseEvent: Changes._raise_event,
-    Suspend: Changes._suspend,
-    Resume: Changes._resume,
-    Terminate: Changes._terminate,
-    Rewind: Changes._rewind,
-    Purge: Changes._purge,
-    CallEntity: Changes._call_entity,
-    SignalEntity: Changes._signal_entity,
-    ListLocks: Changes._list_locks,
-    CleanEntities: Changes._clean_entities,
-}

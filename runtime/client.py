@@ -285,9 +285,7 @@ class DurableClient:
         """
         name = self.get(instance_id).name
         chosen = _new_id(name) if new_id else instance_id
-        request = Restart(
-            instance_id=instance_id, new_id=chosen, request_id=secrets.token_hex(8)
-        )
+        request = Restart(instance_id=instance_id, new_id=chosen, request_id=secrets.token_hex(8))
         answer: str = self._ask(request)
         return answer
 

@@ -12,13 +12,12 @@ class SystemClock:
     """The system's time, which here never runs backwards."""
 
     def __init__(self) -> None:
-        self._last = datetime.min
+        self._last = datetime.min  # noqa: DTZ901  (naive UTC, as all times here)
 
     def now(self) -> datetime:
         """Return the present time, naive UTC; never decreases."""
         now = datetime.now(UTC).replace(tzinfo=None)
-        if now > self._last:
-            self._last = now
+        self._last = max(self._last, now)
         return self._last
 
     def wait_s(self, until: datetime) -> float | None:

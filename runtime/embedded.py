@@ -37,7 +37,9 @@ class EmbeddedEngine:
         version: str = "",
     ) -> None:
         self._store = store
-        self.engine = Engine(store, ThreadedJournal, clock or SystemClock(), executors, options)
+        self.engine = Engine(
+            store, ThreadedJournal, clock or SystemClock(), executors, options=options
+        )
         self.service = Service(self.engine, version)
         self._thread = threading.Thread(
             target=self.engine.run, name="ipydurable-engine", daemon=True

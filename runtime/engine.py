@@ -85,6 +85,7 @@ class Engine:
         journal: Callable[[Store, Callable[[list[Batch]], None]], Journal],
         clock: Clock,
         executors: Mapping[str, ActivityExecutor],
+        *,
         options: EngineOptions | None = None,
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
         loader: CodeLoader | None = None,
@@ -172,8 +173,7 @@ class Engine:
         try:
             if wait_s > 0:
                 calls.append(posted.get(timeout=wait_s))
-            for _ in range(posted.qsize()):
-                calls.append(posted.get_nowait())
+            calls.extend(posted.get_nowait() for _ in range(posted.qsize()))
         except Empty:
             pass
         return calls

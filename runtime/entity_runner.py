@@ -134,9 +134,7 @@ def run_without_loop(batch: Coroutine[Any, Any, EntityBatchResult]) -> EntityBat
     raise DurableInternalError("an operation that is no async def suspended")
 
 
-def failed_batch(
-    state: Payload | None, operations: int, error: BaseException
-) -> EntityBatchResult:
+def failed_batch(state: Payload | None, operations: int, error: BaseException) -> EntityBatchResult:
     """Return what comes of a batch none of whose operations could be begun.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -159,49 +159,9 @@ class Instance:
 
     def note(self, event: Event) -> None:
         """Keep track of what is open after a history event."""
-        match event:
-            case TaskScheduled():
-                self.activities[event.task_id] = OpenActivity(event)
-            case TaskCompleted():
-                self.activities.pop(event.task_id, None)
-                self.running.pop(event.task_id, None)
-            case TaskFailed():
-                self.running.pop(event.task_id, None)
-                activity = self.activities.pop(event.task_id, None)
-                if activity is not None:
-                    activity.attempt = event.attempt.number + 1
-                    self.failed[event.task_id] = activity
-            case TimerCreated():
-                self.timers[event.task_id] = event
-            case TimerFired():
-                self.timers.pop(event.task_id, None)
-            case SubOrchestrationInstanceCreated():
-                self.children[event.task_id] = event.instance_id
-            case SubOrchestrationInstanceCompleted():
-                self.children.pop(event.task_id, None)
-            case SubOrchestrationInstanceFailed():
-                child = self.children.pop(event.task_id, None)
-                if child is not None:
-                    self.failed[event.task_id] = child
-            case EntityOperationCalled():
-                self.calls[event.task_id] = event
-            case EntityOperationCompleted() | EntityOperationFailed():
-                self.calls.pop(event.task_id, None)
-            case EntityLockRequested():
-                self.locks[event.task_id] = WantedLocks(event.entity_ids)
-            case EntityLockGranted():
-                if event.task_id in self.locks:
-                    self.locks[event.task_id].is_held = True
-            case EntityUnlockSent():
-                self._note_unlock(event)
-            case AttemptLost():
-                self._note_lost(event)
-            case ExecutionStarted():
-                self.forget_open()
-            case ExecutionRewound():
-                self._note_rewound(event)
-            case _:
-                pass
+        keep = _NOTES.get(type(event))
+        if keep is not None:
+            keep(self, event)
 
     def drop_outcomes(self) -> None:
         """Drop outcomes from the inbox: they are those of an execution that has ended."""
@@ -218,27 +178,113 @@ class Instance:
         self.locks.clear()
         self.calls.clear()
 
-    def _note_unlock(self, event: EntityUnlockSent) -> None:
-        lock = self.locks.get(event.lock_id)
-        if lock is not None:
-            lock.entity_ids = tuple(one for one in lock.entity_ids if one != event.entity_id)
-            if not lock.entity_ids:
-                del self.locks[event.lock_id]
 
-    def _note_rewound(self, event: ExecutionRewound) -> None:
-        for task_id in event.task_ids:
-            failed = self.failed.pop(task_id, None)
-            if isinstance(failed, OpenActivity):
-                failed.is_submitted = False
-                self.activities[task_id] = failed
-            elif failed is not None:
-                self.children[task_id] = failed
+def _activity_scheduled(instance: Instance, event: TaskScheduled) -> None:
+    instance.activities[event.task_id] = OpenActivity(event)
 
-    def _note_lost(self, event: AttemptLost) -> None:
-        activity = self.activities.get(event.task_id)
-        if activity is not None:
-            activity.attempt = event.attempt + 1
-            activity.is_submitted = False
-            if event.worker:
-                activity.lost_workers += (event.worker,)
-        self.running.pop(event.task_id, None)
+
+def _activity_completed(instance: Instance, event: TaskCompleted) -> None:
+    instance.activities.pop(event.task_id, None)
+    instance.running.pop(event.task_id, None)
+
+
+def _activity_failed(instance: Instance, event: TaskFailed) -> None:
+    instance.running.pop(event.task_id, None)
+    activity = instance.activities.pop(event.task_id, None)
+    if activity is not None:
+        activity.attempt = event.attempt.number + 1
+        instance.failed[event.task_id] = activity
+
+
+def _attempt_lost(instance: Instance, event: AttemptLost) -> None:
+    activity = instance.activities.get(event.task_id)
+    if activity is not None:
+        activity.attempt = event.attempt + 1
+        activity.is_submitted = False
+        if event.worker:
+            activity.lost_workers += (event.worker,)
+    instance.running.pop(event.task_id, None)
+
+
+def _timer_created(instance: Instance, event: TimerCreated) -> None:
+    instance.timers[event.task_id] = event
+
+
+def _timer_fired(instance: Instance, event: TimerFired) -> None:
+    instance.timers.pop(event.task_id, None)
+
+
+def _child_created(instance: Instance, event: SubOrchestrationInstanceCreated) -> None:
+    instance.children[event.task_id] = event.instance_id
+
+
+def _child_completed(instance: Instance, event: SubOrchestrationInstanceCompleted) -> None:
+    instance.children.pop(event.task_id, None)
+
+
+def _child_failed(instance: Instance, event: SubOrchestrationInstanceFailed) -> None:
+    child = instance.children.pop(event.task_id, None)
+    if child is not None:
+        instance.failed[event.task_id] = child
+
+
+def _entity_called(instance: Instance, event: EntityOperationCalled) -> None:
+    instance.calls[event.task_id] = event
+
+
+def _entity_answered(
+    instance: Instance, event: EntityOperationCompleted | EntityOperationFailed
+) -> None:
+    instance.calls.pop(event.task_id, None)
+
+
+def _locks_requested(instance: Instance, event: EntityLockRequested) -> None:
+    instance.locks[event.task_id] = WantedLocks(event.entity_ids)
+
+
+def _locks_granted(instance: Instance, event: EntityLockGranted) -> None:
+    if event.task_id in instance.locks:
+        instance.locks[event.task_id].is_held = True
+
+
+def _unlocked(instance: Instance, event: EntityUnlockSent) -> None:
+    lock = instance.locks.get(event.lock_id)
+    if lock is not None:
+        lock.entity_ids = tuple(one for one in lock.entity_ids if one != event.entity_id)
+        if not lock.entity_ids:
+            del instance.locks[event.lock_id]
+
+
+def _started(instance: Instance, event: ExecutionStarted) -> None:  # noqa: ARG001
+    instance.forget_open()
+
+
+def _rewound(instance: Instance, event: ExecutionRewound) -> None:
+    for task_id in event.task_ids:
+        failed = instance.failed.pop(task_id, None)
+        if isinstance(failed, OpenActivity):
+            failed.is_submitted = False
+            instance.activities[task_id] = failed
+        elif failed is not None:
+            instance.children[task_id] = failed
+
+
+_NOTES: dict[type[Event], Callable[[Instance, Any], None]] = {
+    AttemptLost: _attempt_lost,
+    EntityLockGranted: _locks_granted,
+    EntityLockRequested: _locks_requested,
+    EntityOperationCalled: _entity_called,
+    EntityOperationCompleted: _entity_answered,
+    EntityOperationFailed: _entity_answered,
+    EntityUnlockSent: _unlocked,
+    ExecutionRewound: _rewound,
+    ExecutionStarted: _started,
+    SubOrchestrationInstanceCompleted: _child_completed,
+    SubOrchestrationInstanceCreated: _child_created,
+    SubOrchestrationInstanceFailed: _child_failed,
+    TaskCompleted: _activity_completed,
+    TaskFailed: _activity_failed,
+    TaskScheduled: _activity_scheduled,
+    TimerCreated: _timer_created,
+    TimerFired: _timer_fired,
+}

@@ -33,9 +33,7 @@ class Batch:
 
     __slots__ = ("effects", "records", "rows")
 
-    def __init__(
-        self, rows: list[JournalRow], records: list[Record], effects: list[Any]
-    ) -> None:
+    def __init__(self, rows: list[JournalRow], records: list[Record], effects: list[Any]) -> None:
         self.rows = rows
         self.records = records
         self.effects = effects
@@ -139,9 +137,7 @@ class ThreadedJournal(Journal):
                 project_at = None
                 self._project()
 
-    def _take(
-        self, project_at: float | None
-    ) -> tuple[list[Batch], list[Callable[[], None]], bool]:
+    def _take(self, project_at: float | None) -> tuple[list[Batch], list[Callable[[], None]], bool]:
         """Wait for something to do; return batches, other work, and whether more can come."""
         batches: list[Batch] = []
         works: list[Callable[[], None]] = []
@@ -168,7 +164,7 @@ class ThreadedJournal(Journal):
                 self._append(batches)
             except StoreError as error:
                 if str(error) != self.trouble:
-                    _log.error("cannot write the journal, trying on: %s", error)  # noqa: TRY400
+                    _log.error("cannot write the journal, trying on: %s", error)
                 self.trouble = str(error)
                 if self._closing.wait(_RETRY_AFTER_S):
                     raise

@@ -44,7 +44,9 @@ def ensure_host(paths: HostPaths, timeout_s: float = 30.0) -> ConnectionInfo:
     process: subprocess.Popen[bytes] | None = None
     while True:
         info = find_host(paths)
-        if info is not None and (process is None or info.pid == process.pid or process.poll() is not None):
+        if info is not None and (
+            process is None or info.pid == process.pid or process.poll() is not None
+        ):
             return info
         if process is None and not is_locked(paths.lock):
             process = _spawn(paths)
@@ -65,7 +67,7 @@ def _spawn(paths: HostPaths) -> subprocess.Popen[bytes]:
     descriptor = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         # A session of its own: interrupting, restarting or ending the kernel does not reach it.
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [sys.executable, "-m", "ipydurable.host_main", str(paths.store)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,

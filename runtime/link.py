@@ -127,9 +127,7 @@ class Link:
     def _send_call(self, request: Request, future: Future[Any]) -> None:
         number = next(self._numbers)
         self._pending[number] = _Pending(request, future)
-        self._thread.send(
-            self._signed(Call(client=self._client, number=number, request=request))
-        )
+        self._thread.send(self._signed(Call(client=self._client, number=number, request=request)))
 
     def _signed(self, message: Call | Hello | Bye) -> list[bytes]:
         return self._signer.sign(msgspec.msgpack.encode(message))
@@ -204,9 +202,7 @@ class Link:
                     one.future.set_result(None)
             for subscription_id, followed in self._followed.items():
                 self._send_call(
-                    Subscribe(
-                        instance_id=followed.instance_id, subscription_id=subscription_id
-                    ),
+                    Subscribe(instance_id=followed.instance_id, subscription_id=subscription_id),
                     Future(),
                 )
             self._replacing = False

@@ -135,7 +135,7 @@ class Orchestrations:
         except DurableError as error:
             self._halt(instance, executor, error)
             return False
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (one instance must not end the engine)
             _log.exception("%s cannot go on", instance.record.instance_id)
             self._halt(instance, executor, DurableInternalError(f"{type(error).__name__}: {error}"))
             return False

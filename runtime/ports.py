@@ -1,4 +1,4 @@
-"""What the engine asks of the world: a store, a clock, executors. Implementations live elsewhere."""
+"""What the engine asks of the world: a store, a clock, executors."""
 
 from __future__ import annotations
 
@@ -187,13 +187,18 @@ class Store(Protocol):
         ...
 
     def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
-        """Return an instance's history rows from `first_seq` on, and its inbox rows that no
-        history row has consumed, in order of `gseq`."""
+        """Return an instance's rows in order of `gseq`.
+
+        These are its history rows from `first_seq` on, and the inbox rows that no history row
+        has consumed.
+        """
         ...
 
     def histories(self, records: Iterable[Record]) -> Iterator[list[JournalRow]]:
-        """Return, for each record and in their order, what `history` gives for its present
-        execution (from its `first_seq` on). Reads in bulk."""
+        """Return what `history` gives from each record's `first_seq` on, in their order.
+
+        Reads in bulk.
+        """
         ...
 
     def purge(self, iids: Sequence[int]) -> None:
@@ -217,8 +222,14 @@ class Clock(Protocol):
         ...
 
     def wait_s(self, until: datetime) -> float | None:
-        """Return for how many seconds a thread may wait before it must look again whether
-        `until` has come; None if somebody will wake it."""
+        """Return for how many seconds a thread may wait before it looks at the time again.
+
+        Args:
+            until: What it waits for.
+
+        Returns:
+            Seconds; None if somebody will wake it.
+        """
         ...
 
     def on_moved(self, wake: Callable[[], None]) -> None:
@@ -313,8 +324,10 @@ class ActivityExecutor(Protocol):
         ...
 
     def cancel(self, key: AttemptKey) -> None:
-        """Stop the attempt as well as this executor can; `done` is still called. An attempt that
-        has not begun never begins. Unknown keys are ignored."""
+        """Stop the attempt as well as this executor can; `done` is still called.
+
+        An attempt that has not begun never begins. Unknown keys are ignored.
+        """
         ...
 
     def close(self) -> None:

@@ -43,9 +43,7 @@ class Registry:
         versions = self._by_name.get(_key(definition.kind, definition.name), [])
         if versions and _same(versions[-1], definition):
             return versions[-1], False
-        known = self._by_version.get(
-            (*_key(definition.kind, definition.name), definition.version)
-        )
+        known = self._by_version.get((*_key(definition.kind, definition.name), definition.version))
         numbers = [one.number for one in versions]
         kept = msgspec.structs.replace(
             definition,

@@ -62,13 +62,23 @@ class Service:
         self._changes = Changes(engine)
         self._started_at = engine.clock.now()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ipydurable-read")
+        self._reads: dict[type, Callable[[Any], Any]] = {
+            GetInstance: self._get_instance,
+            QueryInstances: self._query,
+            GetEntity: self._get_entity,
+            QueryEntities: self._query_entities,
+            RunSql: self._sql,
+            ListDefinitions: self._list_definitions,
+            FindDefinition: self._find_definition,
+            HostStatusRequest: self._status,
+        }
         self.clients = 0
 
     def handle(self, request: Request) -> Future[Any]:
         """Return the future of the answer; a `DurableError` where the request is no good."""
-        read = _READS.get(type(request))
+        read = self._reads.get(type(request))
         if read is not None:
-            return self._readers.submit(read, self, request)
+            return self._readers.submit(read, request)
         future: Future[Any] = Future()
         if isinstance(request, StopHost):
             future.set_result(None)
@@ -119,7 +129,8 @@ class Service:
         def snapshot() -> None:
             rows = engine.store.history(record.iid, record.first_seq or 1)
             events = [(row.seq, row.event) for row in rows if row.stream is Stream.HISTORY]
-            known = engine.store.find(instance_id) or record
+            stored = engine.store.find(instance_id)
+            known = stored if isinstance(stored, InstanceRecord) else record
             follower.begin(
                 InstanceUpdate(
                     record=known,
@@ -183,15 +194,3 @@ class Service:
             report=engine.report,
             log=self._log,
         )
-
-
-_READS: dict[type, Callable[[Service, Any], Any]] = {
-    GetInstance: Service._get_instance,
-    QueryInstances: Service._query,
-    GetEntity: Service._get_entity,
-    QueryEntities: Service._query_entities,
-    RunSql: Service._sql,
-    ListDefinitions: Service._list_definitions,
-    FindDefinition: Service._find_definition,
-    HostStatusRequest: Service._status,
-}

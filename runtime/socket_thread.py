@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -69,11 +70,9 @@ class SocketThread:
             self._thread.join()
 
     def _wake_up(self) -> None:
-        try:
+        # A full pipe means that the thread is about to wake anyway; a closed one that it ended.
+        with contextlib.suppress(OSError):
             self._wake.send(b"\0")
-        except (BlockingIOError, OSError):
-            # A full pipe means that the thread is about to wake anyway; a closed one that it ended.
-            pass
 
     def _run(self) -> None:
         poller = zmq.Poller()
@@ -88,7 +87,7 @@ class SocketThread:
                 if self._socket in ready:
                     self._receive()
                 self._on_tick()
-            except Exception:
+            except Exception:  # noqa: BLE001  (one bad message must not end the link)
                 _log.exception("the link's thread goes on after an error")
         self._send_queued()
         self._socket.close(linger=500)
@@ -96,11 +95,9 @@ class SocketThread:
         self._wake.close()
 
     def _drain_wakes(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             while self._woken.recv(4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def _send_queued(self) -> None:
         try:

@@ -41,7 +41,7 @@ class Subscriptions:
     def __init__(self) -> None:
         self._by_iid: dict[int, list[Subscription]] = {}
         self._touched: list[Subscription] = []
-        self._next_at = datetime.min
+        self._next_at = datetime.min  # noqa: DTZ901  (naive UTC, as all times here)
 
     def add(self, subscription: Subscription) -> None:
         """Begin to follow; rows that become durable from now on are told."""

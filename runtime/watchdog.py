@@ -17,7 +17,7 @@ __all__ = ["TurnBlocked", "Watchdog"]
 _SAMPLES_PER_LIMIT = 4
 
 
-class TurnBlocked(ReplaySignal):  # noqa: N818  (it is no error of ours: it ends the code from inside)
+class TurnBlocked(ReplaySignal):
     """Raised in orchestrator code that ran for too long without waiting."""
 
 

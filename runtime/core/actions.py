@@ -1,4 +1,4 @@
-"""What orchestrator code can ask for: each call draws an action and gives the task of its outcome."""
+"""What orchestrator code can ask for: each call draws an action and gives its task."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ class Actions:
                 SubOrchestrationInstanceCreated(
                     timestamp=self._ledger.now,
                     task_id=task_id,
-                    instance_id=instance_id or child_instance_id(self._ledger.execution_id, task_id),
+                    instance_id=instance_id
+                    or child_instance_id(self._ledger.execution_id, task_id),
                     name=name,
                     version=resolved.version,
                     input=payload,
@@ -124,7 +125,9 @@ class Actions:
         task_id = self._ledger.next_id
         task = TimerTask(f"timer (task {task_id})", lambda: self._ledger.forget(task_id), fire_at)
         self._ledger.draw(
-            TimerCreated(timestamp=self._ledger.now, task_id=task_id, fire_at=fire_at), "timer", task
+            TimerCreated(timestamp=self._ledger.now, task_id=task_id, fire_at=fire_at),
+            "timer",
+            task,
         )
         return task
 

@@ -310,9 +310,9 @@ class OrchestrationContext:
         Raises:
             LockRuleError: There is none, or a critical section does not allow it.
         """
-        if len(entities) == 1 and isinstance(entities[0], Iterable):
-            if not isinstance(entities[0], str):
-                entities = tuple(entities[0])
+        first = entities[0] if len(entities) == 1 else None
+        if isinstance(first, Iterable) and not isinstance(first, str):
+            entities = tuple(first)
         return self._executor.actions.lock_entities(
             tuple(sorted({entity_id_of(entity) for entity in entities}))
         )

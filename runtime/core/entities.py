@@ -204,9 +204,7 @@ class EntityCode:
         is_async: Whether operations may wait, so that they need an event loop.
     """
 
-    def __init__(
-        self, definition: Any, converter: Converter, namespace: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, definition: Any, converter: Converter, namespace: Mapping[str, Any]) -> None:
         self.definition = definition
         self.converter = converter
         self._class = ClassState(definition, namespace) if isinstance(definition, type) else None
@@ -313,13 +311,16 @@ def _call(method: Callable[..., Any], context: EntityContext, value: Any) -> Any
         return method(*args, *value.args, **value.kwargs)
     if value is not NO_INPUT:
         return method(*args, value)
-    if len(parameters) == 1 and parameters[0].default is inspect.Parameter.empty:
-        if parameters[0].kind in (
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        ):
-            return method(*args, None)
-    return method(*args)
+    return method(*args, None) if _needs_one(parameters) else method(*args)
+
+
+def _needs_one(parameters: list[inspect.Parameter]) -> bool:
+    """Whether a method takes exactly one argument, and must get it."""
+    if len(parameters) != 1:
+        return False
+    only = parameters[0]
+    positional = (only.POSITIONAL_ONLY, only.POSITIONAL_OR_KEYWORD)
+    return only.default is only.empty and only.kind in positional
 
 
 def _functions_of(definition: Any) -> list[Any]:

@@ -85,9 +85,7 @@ class ClassState:
             return msgspec.convert(value, hint, strict=False)
         except (msgspec.ValidationError, TypeError):
             wanted = getattr(hint, "__name__", str(hint))
-            raise EntityStateError(
-                self._cls.__name__, name, type(value).__name__, wanted
-            ) from None
+            raise EntityStateError(self._cls.__name__, name, type(value).__name__, wanted) from None
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -515,12 +515,7 @@ Note: TypeAlias = (
     CustomStatusSet | ExecutionRewound | AttemptStarted | AttemptLost | ActivityProgressed
 )
 EntityEvent: TypeAlias = (
-    OperationRequested
-    | OperationDone
-    | LockRequested
-    | LockAcquired
-    | LockReleased
-    | LockWithdrawn
+    OperationRequested | OperationDone | LockRequested | LockAcquired | LockReleased | LockWithdrawn
 )
 HistoryEvent: TypeAlias = IncomingEvent | DecisionEvent | Note
 

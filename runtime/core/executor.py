@@ -190,7 +190,10 @@ class OrchestrationExecutor:
 
     def continue_as_new(self, value: Any, save_events: bool) -> None:
         """Have the execution end as continued once the code returns or waits."""
-        self._continue_as_new = (self.actions.encode(value, "input of continue_as_new"), save_events)
+        self._continue_as_new = (
+            self.actions.encode(value, "input of continue_as_new"),
+            save_events,
+        )
 
     def spawn(self, code: Coroutine[Any, Any, Any]) -> Task[Any]:
         """Start a coroutine beside the main one; it runs when the present one waits."""
@@ -290,7 +293,10 @@ class OrchestrationExecutor:
         if self.completion is None or self.completion.status is not ended.status:
             did = f"ended as {self.completion.status}" if self.completion else "goes on waiting"
             raise error_for(
-                self._ledger.instance_id, 0, f"the execution ended as {ended.status}", did,
+                self._ledger.instance_id,
+                0,
+                f"the execution ended as {ended.status}",
+                did,
                 self.waiting_line(),
             )
 
@@ -331,7 +337,9 @@ class OrchestrationExecutor:
         else:
             self.actions.give(task, event.result)
 
-    def _on_failed(self, event: TaskFailed | SubOrchestrationInstanceFailed | EntityOperationFailed) -> None:
+    def _on_failed(
+        self, event: TaskFailed | SubOrchestrationInstanceFailed | EntityOperationFailed
+    ) -> None:
         task, name = self._ledger.settled(event.task_id)
         if task is None:
             self.ignored += 1
@@ -367,9 +375,7 @@ class OrchestrationExecutor:
         timer = TimerTask("retry delay", lambda: None, fire_at)
         timer.watch(lambda _: retry.reschedule())
         self._ledger.draw(
-            TimerCreated(
-                timestamp=self.now, task_id=task_id, fire_at=fire_at, origin=retry.origin
-            ),
+            TimerCreated(timestamp=self.now, task_id=task_id, fire_at=fire_at, origin=retry.origin),
             "timer",
             timer,
         )

@@ -42,9 +42,7 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return cls._describe(error, hide, _MAX_CAUSES)
 
     @classmethod
-    def _describe(
-        cls, error: BaseException, hide: tuple[str, ...], depth: int
-    ) -> FailureDetails:
+    def _describe(cls, error: BaseException, hide: tuple[str, ...], depth: int) -> FailureDetails:
         frames = [
             frame
             for frame in traceback.extract_tb(error.__traceback__)

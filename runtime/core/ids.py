@@ -6,7 +6,13 @@ import uuid
 
 from .errors import InvalidInstanceIdError
 
-__all__ = ["MAX_INSTANCE_ID_CHARS", "check_event_name", "check_instance_id", "child_instance_id", "derived_uuid"]
+__all__ = [
+    "MAX_INSTANCE_ID_CHARS",
+    "check_event_name",
+    "check_instance_id",
+    "child_instance_id",
+    "derived_uuid",
+]
 
 MAX_INSTANCE_ID_CHARS = 100
 _FORBIDDEN = frozenset("/\\#?")

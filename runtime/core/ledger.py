@@ -53,7 +53,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.started: ExecutionStarted | None = None
-        self.now: datetime = datetime.min
+        self.now: datetime = datetime.min  # noqa: DTZ901  (naive UTC, as all times here)
         self.is_replaying = False
         self.is_closed = False
         self.difference: NonDeterminismError | None = None

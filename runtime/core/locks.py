@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from .entity_ids import EntityInstanceId
 from .errors import LockRuleError
@@ -102,7 +102,7 @@ class EntityLock:
         self.entities = entities
         self._release = release
 
-    def __enter__(self) -> EntityLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

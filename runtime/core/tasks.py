@@ -184,9 +184,7 @@ class TimerTask(CancellableTask[None]):
 
     __slots__ = ("fire_at",)
 
-    def __init__(
-        self, description: str, on_cancel: Callable[[], None], fire_at: datetime
-    ) -> None:
+    def __init__(self, description: str, on_cancel: Callable[[], None], fire_at: datetime) -> None:
         super().__init__(description, on_cancel)
         self.fire_at = fire_at
 
@@ -239,7 +237,6 @@ class WhenAllTask(Task[list[Any]]):
             self._settle(None, self._blame_all(self._first_failed))
         else:
             self._settle([one.get_result() for one in self._tasks], None)
-
 
     def _blame_all(self, first: Task[Any]) -> Exception | None:
         error = first.get_exception()

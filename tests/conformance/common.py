@@ -11,7 +11,6 @@ from tests.conformance.durations import LONG
 __all__ = ["append", "double", "fail", "flaky", "identity", "listen", "sleep_long", "three_doubles"]
 
 
-
 @activity
 def double(n: int) -> int:
     return 2 * n

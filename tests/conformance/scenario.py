@@ -183,5 +183,8 @@ def raised(work: Callable[[], Any], *attributes: str) -> list[Any]:
         result = work()
     except Exception as error:  # noqa: BLE001  (whatever it is, it is the outcome)
         shown = {"str": str(error)}
-        return [type(error).__name__, *(shown.get(one) or getattr(error, one) for one in attributes)]
+        return [
+            type(error).__name__,
+            *(shown.get(one) or getattr(error, one) for one in attributes),
+        ]
     raise AssertionError(f"nothing was raised; it returned {result!r}")

@@ -291,8 +291,13 @@ def describe_below() -> int:
 async def describe_calls(ctx: Any) -> Any:
     first = await ctx.call_activity(describe_call)
     key = f"{ctx.execution_id}/1"
-    return [first[0], first[1] == ctx.instance_id, *first[2:4], first[4] == key,
-            await ctx.call_activity(describe_below)]
+    return [
+        first[0],
+        first[1] == ctx.instance_id,
+        *first[2:4],
+        first[4] == key,
+        await ctx.call_activity(describe_below),
+    ]
 
 
 @scenario(gives=["describe_call", True, 1, 1, True, 2])

@@ -40,28 +40,34 @@ SOURCES = {
     "double": (Kind.ACTIVITY, "def double(n):\n    return 2 * n\n"),
     "append": (
         Kind.ACTIVITY,
-        "def append(item):\n"
-        "    path, n = item\n"
-        "    with open(path, 'a') as file:\n"
-        "        file.write(f'{n}\\n')\n"
-        "    return n\n",
+        (
+            "def append(item):\n"
+            "    path, n = item\n"
+            "    with open(path, 'a') as file:\n"
+            "        file.write(f'{n}\\n')\n"
+            "    return n\n"
+        ),
     ),
     "total": (
         Kind.ORCHESTRATOR,
-        "async def total(ctx, items):\n"
-        "    return sum(await ctx.when_all([ctx.call_activity('append', i) for i in items]))\n",
+        (
+            "async def total(ctx, items):\n"
+            "    return sum(await ctx.when_all([ctx.call_activity('append', i) for i in items]))\n"
+        ),
     ),
     "chain": (
         Kind.ORCHESTRATOR,
-        "async def chain(ctx, n):\n"
-        "    value = 1\n"
-        "    for _ in range(n):\n"
-        "        value = await ctx.call_activity('double', value)\n"
-        "    return value\n",
+        (
+            "async def chain(ctx, n):\n"
+            "    value = 1\n"
+            "    for _ in range(n):\n"
+            "        value = await ctx.call_activity('double', value)\n"
+            "    return value\n"
+        ),
     ),
     "listener": (
         Kind.ORCHESTRATOR,
-        "async def listener(ctx):\n    return await ctx.wait_for_external_event('go')\n",
+        ("async def listener(ctx):\n    return await ctx.wait_for_external_event('go')\n"),
     ),
 }
 
@@ -157,9 +163,7 @@ def test_a_subscription_goes_on_with_the_next_host(
     end = client.subscribe("followed", updates.append)
     os.kill(client.host_status().pid, signal.SIGKILL)
     client.raise_event("followed", "go", 1)
-    wait_until(
-        lambda: bool(updates) and updates[-1].record.status is RuntimeStatus.COMPLETED
-    )
+    wait_until(lambda: bool(updates) and updates[-1].record.status is RuntimeStatus.COMPLETED)
     end()
 
 

@@ -12,9 +12,9 @@ import msgspec
 
 from ipydurable.runtime.client import DurableClient, InProcess
 from ipydurable.runtime.core.code import OrchestratorCode
-from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.entities import EntityBatchResult, EntityCode, execute_batch
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
+from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.records import EntityRecord, InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import ActivityOptions, CodePackage, Definition, Kind
@@ -40,7 +40,7 @@ from ipydurable.runtime.requests import (
 from ipydurable.runtime.service import Service
 from ipydurable.runtime.testing import MemoryStore, VirtualClock
 
-START = datetime(2026, 1, 1)  # noqa: DTZ001
+START = datetime(2026, 1, 1)
 
 __all__ = ["JsonConverter", "ManualExecutor", "World"]
 
@@ -48,7 +48,7 @@ __all__ = ["JsonConverter", "ManualExecutor", "World"]
 class JsonConverter:
     """The plainest converter: JSON and nothing else."""
 
-    def encode(self, value: Any, where: str) -> str:  # noqa: ARG002
+    def encode(self, value: Any, where: str) -> str:
         """Return JSON."""
         return msgspec.json.encode(value).decode()
 
@@ -72,7 +72,7 @@ class ManualExecutor:
     def submit(
         self,
         request: AttemptRequest,
-        started: Callable[[AttemptKey, datetime, str], None],  # noqa: ARG002
+        started: Callable[[AttemptKey, datetime, str], None],
         done: Callable[[AttemptKey, AttemptOutcome], None],
     ) -> None:
         """Keep the attempt until `run` or `lose`."""
@@ -173,10 +173,10 @@ class World:
             InlineJournal,
             self.clock,
             {"processes": self.executor, "asyncio": self.executor},
-            EngineOptions(resident=self._resident),
-            self._new_id,
-            self.loader,  # type: ignore[arg-type]
-            self.runner,
+            options=EngineOptions(resident=self._resident),
+            new_id=self._new_id,
+            loader=self.loader,  # type: ignore[arg-type]
+            entity_runner=self.runner,
         )
         self.service = Service(self.engine)
         self.client = DurableClient(InProcess(self.service), JsonConverter())

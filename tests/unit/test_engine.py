@@ -13,8 +13,9 @@ from ipydurable.runtime.core.errors import (
     UnknownDefinitionError,
     UnknownInstanceError,
 )
-from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.core.retry import RetryPolicy
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.ports import AttemptOutcome, InstanceQuery, InstanceUpdate, Stream
 from ipydurable.runtime.requests import (
     DescribeOpen,
     GetInstance,
@@ -30,7 +31,6 @@ from ipydurable.runtime.requests import (
     WaitForCompletion,
     WaitForStart,
 )
-from ipydurable.runtime.ports import AttemptOutcome, InstanceQuery, InstanceUpdate, Stream
 from tests.support.world import World
 
 

@@ -322,9 +322,7 @@ class TestCriticalSections:
         assert locks(world) == []
         assert world.call("Account@a", "deposit", 1) == 1
 
-    def test_a_request_that_is_still_queued_is_withdrawn_with_its_owner(
-        self, world: World
-    ) -> None:
+    def test_a_request_that_is_still_queued_is_withdrawn_with_its_owner(self, world: World) -> None:
         world.start("holder", "Account@b")
         world.start("transfer", ["a", "b", 1], instance_id="two")
         world.work()
@@ -336,9 +334,7 @@ class TestCriticalSections:
         world.work()
         assert locks(world) == []
 
-    def test_a_section_that_is_left_without_with_is_released_at_the_end(
-        self, world: World
-    ) -> None:
+    def test_a_section_that_is_left_without_with_is_released_at_the_end(self, world: World) -> None:
         def program(ctx: Any) -> Any:
             yield ctx.lock_entities(["Account@a"])
             return (yield ctx.call_entity("Account@a", "deposit", 1))
@@ -359,7 +355,7 @@ class TestCriticalSections:
                 except Exception as error:  # noqa: BLE001
                     broken.append(str(error))
 
-            attempt(lambda: ctx.lock_entities())
+            attempt(ctx.lock_entities)
             request = ctx.lock_entities("Account@a", "Account@b")
             attempt(lambda: ctx.call_entity("Account@a", "get"))
             attempt(lambda: ctx.lock_entities("Account@c"))

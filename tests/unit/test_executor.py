@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -96,9 +97,7 @@ def failed(task_id: int, error: BaseException, at_s: float = 1) -> TaskFailed:
 
 
 def raised(name: str, value: Any = None, at_s: float = 1) -> EventRaised:
-    return EventRaised(
-        timestamp=at(at_s), name=name, input=msgspec.json.encode(value).decode()
-    )
+    return EventRaised(timestamp=at(at_s), name=name, input=msgspec.json.encode(value).decode())
 
 
 def run(function: Callable[..., Any], *events: Event) -> tuple[OrchestrationExecutor, list[Event]]:
@@ -289,7 +288,12 @@ class TestFanOut:
             return await ctx.when_all([chain(ctx, 1), chain(ctx, 2)])
 
         executor, history = run(
-            program, started(), completed(2, 20), completed(1, 10), completed(3, 200), completed(4, 100)
+            program,
+            started(),
+            completed(2, 20),
+            completed(1, 10),
+            completed(3, 200),
+            completed(4, 100),
         )
         assert decisions(history) == ["first", "first", "second", "second"]
         assert result(executor) == [100, 200]
@@ -717,7 +721,10 @@ class TestNonDeterminism:
         _, history = run(before, started())
         executor = make(after)
         executor.replay(history)  # type: ignore[arg-type]
-        assert ["action 1" in executor.warnings[0], "action 2" in executor.warnings[1]] == [True, True]
+        assert ["action 1" in executor.warnings[0], "action 2" in executor.warnings[1]] == [
+            True,
+            True,
+        ]
 
     def test_calls_beyond_the_end_of_history_are_accepted(self) -> None:
         async def before(ctx: OrchestrationContext) -> Any:
@@ -753,10 +760,8 @@ class TestClosing:
     def test_code_that_refuses_to_end_is_left_alone(self) -> None:
         async def program(ctx: OrchestrationContext) -> Any:
             while True:
-                try:
+                with contextlib.suppress(GeneratorExit):
                     await ctx.call_activity("a")
-                except GeneratorExit:
-                    pass
 
         executor, _ = run(program, started())
         executor.close()

@@ -76,19 +76,15 @@ def world_with_long_history() -> World:
     world = World(resident=0)
 
     async def counter(ctx: Any) -> int:
-        for n in range(20_000):
+        for _ in range(20_000):
             await ctx.wait_for_external_event("go")
-        return n + 1
+        return 20_000
 
     world.orchestrator(counter)
     world.start("counter")
     world.engine.orchestrations._max_resident = 10
     for _ in range(20_000 - 1):
-        world.engine.orchestrations.send(
-            "one", EventRaised(
-                timestamp=world.clock.now(), name="go"
-            )
-        )
+        world.engine.orchestrations.send("one", EventRaised(timestamp=world.clock.now(), name="go"))
     world.settle()
     world.crash()
     return world
