@@ -168,8 +168,8 @@ async def nested_groups(ctx: Any) -> list[Any]:
 def groups_race_each_other(world: World) -> Any:
     """`when_any` of several `when_all`: the first group that is complete wins."""
     run = world.start(nested_groups)
-    for n, name in enumerate(("r1", "b2", "b1")):
-        run.raise_event(name, {"r1": 1, "b1": 3, "b2": 4}[name] if n < 3 else None)
+    for name, n in (("r1", 1), ("b2", 4), ("b1", 3)):
+        run.raise_event(name, n)
     return run.result()
 
 

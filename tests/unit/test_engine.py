@@ -558,3 +558,68 @@ class TestWholeClientModel:
         assert world.record().status is RuntimeStatus.RUNNING
         world.ask(RaiseEvent(instance_id="one", name="go", data="3", request_id="other"))
         assert world.output() == [1, 3]
+
+
+def test_an_outcome_that_came_while_suspended_is_not_worked_for_again(world: World) -> None:
+    """It waits in the inbox, over a crash too, and counts as the task's only outcome."""
+    world.start("chain", 1)
+    world.ask(Suspend(instance_id="one"))
+    world.executor.run(next(iter(world.executor.waiting)))
+    world.settle()
+    world.crash()
+    world.settle()
+    assert not world.executor.waiting
+    world.ask(Resume(instance_id="one"))
+    world.work()
+    assert world.output() == 8
+    assert world.history().count("TaskCompleted") == 3
+
+
+def test_an_outcome_of_an_earlier_execution_does_not_reach_the_next(world: World) -> None:
+    async def loop(ctx: Any, n: int) -> Any:
+        if n:
+            return await ctx.call_activity("double", 100)
+        ctx.call_activity("double", 1)
+        await ctx.wait_for_external_event("next")
+        ctx.continue_as_new(1)
+
+    world.orchestrator(loop)
+    world.start("loop", 0)
+    world.ask(Suspend(instance_id="one"))
+    world.raise_event("next")
+    world.executor.run(next(iter(world.executor.waiting)))
+    world.settle()
+    world.crash()
+    world.ask(Resume(instance_id="one"))
+    world.crash()
+    world.work()
+    assert world.output() == 200
+
+
+def test_one_instance_that_breaks_the_engines_rules_does_not_stop_the_others(
+    world: World,
+) -> None:
+    async def odd(ctx: Any) -> Any:
+        def broken(failure: Any) -> bool:
+            raise KeyError("filter")
+
+        policy = RetryPolicy(
+            first_retry_interval=timedelta(0), max_number_of_attempts=3, retry_filter=broken
+        )
+        return await ctx.call_activity("missing", retry_policy=policy)
+
+    def missing() -> None:
+        raise ValueError("no")
+
+    world.define(missing)
+    world.orchestrator(odd)
+    world.start("odd")
+    world.work()
+    record = world.record()
+    assert record.failure is not None
+    assert record.failure.type_name == "KeyError"
+    assert record.failure.cause is not None
+    assert record.failure.cause.type_name == "TaskFailedError"
+    world.start("chain", 1, instance_id="two")
+    world.work()
+    assert world.output("two") == 8
