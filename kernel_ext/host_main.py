@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ipydurable.runtime.connection import HostPaths
+from ipydurable.runtime.engine import EngineOptions
 from ipydurable.runtime.host import DEFAULT_IDLE_S, run_host
 from ipydurable.runtime.ports import ActivityExecutor, Store
 from ipydurable.version import __version__
@@ -24,7 +25,17 @@ def main(arguments: list[str]) -> int:
     folder = os.environ.get("IPYDURABLE_RUNTIME_DIR")
     idle_s = float(os.environ.get("IPYDURABLE_IDLE_S", DEFAULT_IDLE_S))
     paths = HostPaths(arguments[0], Path(folder) if folder else None)
-    return run_host(paths, _open_store, _executors, __version__, idle_s)
+    return run_host(paths, _open_store, _executors, __version__, idle_s, _options())
+
+
+def _options() -> EngineOptions:
+    """Read the engine's options from the environment; see `EngineOptions`."""
+    defaults = EngineOptions()
+    return EngineOptions(
+        resident=int(os.environ.get("IPYDURABLE_RESIDENT", defaults.resident)),
+        turn_limit_s=float(os.environ.get("IPYDURABLE_TURN_LIMIT_S", defaults.turn_limit_s)),
+        strict_replay=os.environ.get("IPYDURABLE_STRICT_REPLAY", "") not in ("", "0"),
+    )
 
 
 def _open_store(path: Path) -> Store:

@@ -59,10 +59,13 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
             something happens to them. 0 keeps none.
         turn_limit_s: Seconds orchestrator code may run without waiting before it is interrupted
             and its instance parked.
+        strict_replay: Whether an instance whose code no longer fits its history fails, rather
+            than being parked until it is mended; other inputs and timer times count then too.
     """
 
     resident: int = 10_000
     turn_limit_s: float = 1.0
+    strict_replay: bool = False
 
 
 class Engine:
@@ -113,7 +116,7 @@ class Engine:
         self.orchestrations = Orchestrations(
             self,
             loader or CodeLoader(),
-            options.resident,
+            options,
         )
         self.entities = Entities(self, entity_runner or ThreadEntityRunner())
         self.journal = journal(store, lambda batches: self.post(self._on_durable, batches))

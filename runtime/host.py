@@ -18,7 +18,7 @@ import msgspec
 from .clock import SystemClock
 from .connection import ConnectionInfo, HostLock, HostPaths, write_private
 from .core.errors import DurableError
-from .engine import Engine
+from .engine import Engine, EngineOptions
 from .journal import ThreadedJournal
 from .ports import ActivityExecutor, Store
 from .server import Server
@@ -39,6 +39,7 @@ def run_host(
     executors: Callable[[], Mapping[str, ActivityExecutor]],
     version: str,
     idle_s: float = DEFAULT_IDLE_S,
+    options: EngineOptions | None = None,
 ) -> int:
     """Be the host of a store until a client stops it, or it has been idle for a while.
 
@@ -51,6 +52,7 @@ def run_host(
         executors: Makes the executors.
         version: Of ipydurable, to be told.
         idle_s: How long it must be idle before it ends by itself.
+        options: Of the engine.
 
     Returns:
         The exit code: 0 also where another host was quicker.
@@ -63,7 +65,7 @@ def run_host(
     except DurableError as error:
         write_private(paths.error, msgspec.json.encode(encode_error(error)))
         return 1
-    engine = Engine(store, ThreadedJournal, SystemClock(), executors())
+    engine = Engine(store, ThreadedJournal, SystemClock(), executors(), options=options)
     service = Service(engine, version, str(paths.log))
     key = secrets.token_bytes(32)
     server = Server(service, key)

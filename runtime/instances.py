@@ -89,6 +89,7 @@ class Instance:
         failed: Activities and children that failed, by action id: a rewind takes them up again.
         requests: The newest requests that raised events, so that a repeated one raises none.
         awaited_events: Names of the external events its code waited for when it last ran.
+        lost_waits: Those whose next event goes to a wait that lost a `when_any`.
         waiters: Whoever waits for its end.
         start_waiters: Whoever waits for its start.
         last_gseq: Its newest row; it may leave memory only once that is durable.
@@ -104,6 +105,7 @@ class Instance:
         "inbox",
         "last_gseq",
         "locks",
+        "lost_waits",
         "record",
         "requests",
         "running",
@@ -125,6 +127,7 @@ class Instance:
         self.failed: dict[int, OpenActivity | str] = {}
         self.requests: deque[str] = deque(maxlen=_REMEMBERED_REQUESTS)
         self.awaited_events: tuple[str, ...] = ()
+        self.lost_waits: tuple[str, ...] = ()
         self.waiters: list[Future[Any]] = []
         self.start_waiters: list[Future[Any]] = []
         self.last_gseq = 0

@@ -8,6 +8,8 @@ from .requests import OpenTask
 
 __all__ = ["open_tasks"]
 
+_LOST_WAIT = "the next event goes to a wait that lost a when_any: cancel() such a wait"
+
 
 def open_tasks(instance: Instance) -> list[OpenTask]:
     """Return everything an instance waits for: activities first, then children, timers, events."""
@@ -46,5 +48,12 @@ def open_tasks(instance: Instance) -> list[OpenTask]:
         for task_id, lock in instance.locks.items()
         if not lock.is_held
     ]
-    found += [OpenTask(kind="external event", name=name) for name in instance.awaited_events]
+    found += [
+        OpenTask(
+            kind="external event",
+            name=name,
+            hint=_LOST_WAIT if name in instance.lost_waits else "",
+        )
+        for name in instance.awaited_events
+    ]
     return found

@@ -16,7 +16,8 @@ import msgspec
 
 from .codeloader import CodeLoader
 from .core.code import Resolved
-from .core.errors import DurableError, DurableInternalError
+from .core.determinism import difference_error
+from .core.errors import DurableError, DurableInternalError, NonDeterminismError
 from .core.events import (
     EntityLockRequested,
     EntityOperationCalled,
@@ -57,7 +58,7 @@ from .timers import DEADLINE, DELAYED_START, Due
 from .watchdog import TurnBlocked
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from .engine import Engine, EngineOptions
 
 __all__ = ["Orchestrations"]
 
@@ -70,17 +71,17 @@ class Orchestrations:
     Args:
         engine: Writes the rows and keeps the time.
         loader: Makes code of definitions.
-        resident: How many waiting instances keep their code in memory.
+        options: Of the engine.
 
     Attributes:
         by_iid: Live instances by number.
         by_id: Live instances by instance id.
     """
 
-    def __init__(self, engine: Engine, loader: CodeLoader, resident: int) -> None:
+    def __init__(self, engine: Engine, loader: CodeLoader, options: EngineOptions) -> None:
         self._engine = engine
         self._loader = loader
-        self._max_resident = resident
+        self._options = options
         self.by_iid: dict[int, Instance] = {}
         self.by_id: dict[str, Instance] = {}
         self._local: deque[tuple[str, str, HistoryEvent]] = deque()
@@ -132,6 +133,12 @@ class Orchestrations:
         except TurnBlocked as blocked:
             self._halt(instance, executor, blocked_error(blocked, watchdog.limit_s))
             return False
+        except NonDeterminismError as error:
+            if self._options.strict_replay:
+                self._fail(instance, error)
+            else:
+                self._halt(instance, executor, error)
+            return False
         except DurableError as error:
             self._halt(instance, executor, error)
             return False
@@ -143,6 +150,7 @@ class Orchestrations:
         self._resident[instance.iid] = instance
         self._resident.move_to_end(instance.iid)
         instance.awaited_events = executor.awaited_events
+        instance.lost_waits = executor.lost_waits
         self._carry_out(instance, executor.take_decisions())
         return True
 
@@ -384,11 +392,14 @@ class Orchestrations:
         replayed = self.drive(instance, executor, lambda: executor.replay(history))  # type: ignore[arg-type]
         for warning in executor.warnings:
             _log.warning("%s: %s", record.instance_id, warning)
+        if executor.warnings and replayed and self._options.strict_replay:
+            self._fail(instance, difference_error(record.instance_id, executor.warnings[0]))
+            return None
         return executor if replayed and instance.executor is executor else None
 
     def evict(self) -> None:
         """Have the longest idle instances leave memory, as far as their rows are durable."""
-        surplus = len(self._resident) - self._max_resident
+        surplus = len(self._resident) - self._options.resident
         if surplus <= 0:
             return
         for iid, instance in list(self._resident.items())[:surplus]:
@@ -424,6 +435,16 @@ class Orchestrations:
         if waiters:
             record = copy.copy(instance.record)
             self._engine.after_commit(lambda: _answer_all(waiters, record))
+
+    def _fail(self, instance: Instance, error: NonDeterminismError) -> None:
+        """Fail an instance whose code no longer fits its history."""
+        completed = ExecutionCompleted(
+            timestamp=self._engine.now,
+            status=RuntimeStatus.FAILED,
+            failure=FailureDetails.from_exception(error),
+            abandoned=instance.open_task_ids,
+        )
+        self.end(instance, completed, recurse=True)
 
     def _forget(
         self, instance: Instance, record: InstanceRecord, waiters: list[Future[Any]]

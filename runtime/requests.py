@@ -214,6 +214,7 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         since: Since when (naive UTC); None where it is not known.
         until: When it will end by itself: a timer's time.
         state: `"queued"` or `"running"`, for an activity.
+        hint: What is odd about it, and what to do.
     """
 
     kind: str
@@ -222,6 +223,7 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: datetime | None = None
     until: datetime | None = None
     state: str = ""
+    hint: str = ""
 
 
 class DescribeOpen(_Request, frozen=True, kw_only=True):

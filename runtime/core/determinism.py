@@ -18,7 +18,7 @@ from .events import (
     TimerCreated,
 )
 
-__all__ = ["Difference", "compare", "describe", "error_for"]
+__all__ = ["Difference", "compare", "describe", "difference_error", "error_for"]
 
 _EDITED = (
     "The code was edited, or depends on something that changes: the clock, random numbers, "
@@ -79,6 +79,11 @@ def error_for(
 ) -> NonDeterminismError:
     """Build the error that names history, code, line, likely cause and next step."""
     return NonDeterminismError(instance_id, task_id, history, code, line, _EDITED)
+
+
+def difference_error(instance_id: str, warning: str) -> NonDeterminismError:
+    """Build the error for a difference that only strict replay minds."""
+    return NonDeterminismError(instance_id, 0, "what was recorded", warning, "", _EDITED)
 
 
 def _identity(event: DecisionEvent) -> tuple[object, ...]:

@@ -164,6 +164,11 @@ class OrchestrationExecutor:
         """Names of the external events the code waits for."""
         return self.actions.mailbox.awaited
 
+    @property
+    def lost_waits(self) -> tuple[str, ...]:
+        """Those of them whose next event goes to a wait that lost a `when_any`."""
+        return self.actions.mailbox.lost
+
     def waiting_line(self) -> str:
         """Return `file:line` of the user's line that waits; empty if none does."""
         return self._main.waiting_line() if isinstance(self._main, Driver) else ""

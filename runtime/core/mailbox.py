@@ -45,6 +45,13 @@ class Mailbox:
         return list(self._events)
 
     @property
+    def lost(self) -> tuple[str, ...]:
+        """Names whose next event goes to a wait that lost a `when_any` and was not cancelled."""
+        return tuple(
+            name for name, waiters in self._waiters.items() if waiters and waiters[0].has_lost
+        )
+
+    @property
     def awaited(self) -> tuple[str, ...]:
         """Names somebody waits for."""
         return tuple(name for name, waiters in self._waiters.items() if waiters)

@@ -147,14 +147,20 @@ class CompletableTask(Task[T]):
 
 
 class CancellableTask(CompletableTask[T]):
-    """A timer or an event wait: the orchestrator may stop waiting for it."""
+    """A timer or an event wait: the orchestrator may stop waiting for it.
 
-    __slots__ = ("_is_cancelled", "_on_cancel")
+    Attributes:
+        has_lost: Whether it lost a `when_any` and was not cancelled. Such an event wait still
+            takes the next event.
+    """
+
+    __slots__ = ("_is_cancelled", "_on_cancel", "has_lost")
 
     def __init__(self, description: str, on_cancel: Callable[[], None]) -> None:
         super().__init__(description)
         self._on_cancel = on_cancel
         self._is_cancelled = False
+        self.has_lost = False
 
     @property
     def is_cancelled(self) -> bool:
@@ -249,16 +255,22 @@ class WhenAllTask(Task[list[Any]]):
 class WhenAnyTask(Task[Task[Any]]):
     """Complete when the first of its tasks is; see `OrchestrationContext.when_any`."""
 
-    __slots__ = ()
+    __slots__ = ("_tasks",)
 
     def __init__(self, tasks: list[Task[Any]]) -> None:
         super().__init__(f"when_any of {len(tasks)} tasks")
+        self._tasks = tasks
         if not tasks:
             raise ValueError("when_any of no tasks would wait for ever: give it at least one")
         for task in tasks:
             task.watch(self._on_settled)
 
     def _on_settled(self, task: Task[Any]) -> None:
+        if self.is_complete:
+            return
+        for other in self._tasks:
+            if isinstance(other, CancellableTask) and not other.is_complete:
+                other.has_lost = True
         self._settle(task, None)
 
 

@@ -155,15 +155,16 @@ class World:
 
     Args:
         resident: As `EngineOptions.resident`.
+        strict_replay: As `EngineOptions.strict_replay`.
     """
 
-    def __init__(self, resident: int = 10_000) -> None:
+    def __init__(self, resident: int = 10_000, *, strict_replay: bool = False) -> None:
         self.store = MemoryStore()
         self.clock = VirtualClock()
         self.loader = FunctionLoader()
         self.executor = ManualExecutor()
         self.runner = ManualEntityRunner()
-        self._resident = resident
+        self._options = EngineOptions(resident=resident, strict_replay=strict_replay)
         self._ids = 0
         self._boot()
 
@@ -173,7 +174,7 @@ class World:
             InlineJournal,
             self.clock,
             {"processes": self.executor, "asyncio": self.executor},
-            options=EngineOptions(resident=self._resident),
+            options=self._options,
             new_id=self._new_id,
             loader=self.loader,  # type: ignore[arg-type]
             entity_runner=self.runner,

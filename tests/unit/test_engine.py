@@ -623,3 +623,38 @@ def test_one_instance_that_breaks_the_engines_rules_does_not_stop_the_others(
     world.start("chain", 1, instance_id="two")
     world.work()
     assert world.output("two") == 8
+
+
+@pytest.mark.parametrize("edit", ["another activity", "another input"])
+def test_strict_replay_fails_what_would_be_parked_or_only_warned_of(edit: str) -> None:
+    world = World(resident=0, strict_replay=True)
+    world.define(double)
+    world.orchestrator(chain)
+
+    async def edited(ctx: Any, n: int) -> Any:
+        await ctx.call_activity("double", n + 1)
+        await ctx.wait_for_external_event("never")
+
+    async def other(ctx: Any, n: int) -> Any:
+        await ctx.create_timer(timedelta(days=1))
+
+    world.start("chain", 1)
+    world.loader.functions[("chain", "v1")] = other if edit == "another activity" else edited
+    world.work()
+    record = world.record()
+    assert record.status is RuntimeStatus.FAILED
+    assert record.failure is not None
+    assert record.failure.type_name == "NonDeterminismError"
+
+
+def test_a_wait_that_lost_a_race_and_still_takes_the_next_event_gets_a_hint(world: World) -> None:
+    async def racing(ctx: Any) -> Any:
+        first = ctx.wait_for_external_event("go")
+        await ctx.when_any([first, ctx.create_timer(timedelta(seconds=1))])
+        return await ctx.wait_for_external_event("go")
+
+    world.orchestrator(racing)
+    world.start("racing")
+    world.advance(timedelta(seconds=1))
+    (found,) = world.ask(DescribeOpen(instance_ids=["one"]))["one"]
+    assert "cancel()" in found.hint

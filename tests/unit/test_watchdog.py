@@ -82,7 +82,6 @@ def world_with_long_history() -> World:
 
     world.orchestrator(counter)
     world.start("counter")
-    world.engine.orchestrations._max_resident = 10
     for _ in range(20_000 - 1):
         world.engine.orchestrations.send("one", EventRaised(timestamp=world.clock.now(), name="go"))
     world.settle()
