@@ -51,6 +51,11 @@ _MAX_ROWS_PER_BATCH = 10_000
 _MAX_WAIT_S = 1.0
 
 
+JournalMaker = Callable[
+    [Store, Callable[[list[Batch]], None], Callable[[Exception], None]], Journal
+]
+
+
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine uses memory and time.
 
@@ -73,7 +78,7 @@ class Engine:
 
     Args:
         store: Where everything is kept.
-        journal: Makes the journal of that store, given the callback for durable batches.
+        journal: Makes the journal of that store, given its callbacks.
         clock: The time.
         executors: Run the activities, by name.
         options: See `EngineOptions`.
@@ -85,7 +90,7 @@ class Engine:
     def __init__(
         self,
         store: Store,
-        journal: Callable[[Store, Callable[[list[Batch]], None]], Journal],
+        journal: JournalMaker,
         clock: Clock,
         executors: Mapping[str, ActivityExecutor],
         *,
@@ -119,7 +124,11 @@ class Engine:
             options,
         )
         self.entities = Entities(self, entity_runner or ThreadEntityRunner())
-        self.journal = journal(store, lambda batches: self.post(self._on_durable, batches))
+        self.journal = journal(
+            store,
+            lambda batches: self.post(self._on_durable, batches),
+            lambda error: self.post(self._on_broken, error),
+        )
         self.dispatcher = Dispatcher(
             executors,
             self.registry,
@@ -193,6 +202,10 @@ class Engine:
 
     def _stop(self) -> None:
         self._stopping = True
+
+    def _on_broken(self, error: Exception) -> None:
+        """Give up: what is durable is right, and the next engine goes on from there."""
+        raise error
 
     # Rows.
 

@@ -45,11 +45,18 @@ class Journal:
     Args:
         store: Where to.
         on_durable: Called with the batches of one commit, in order.
+        on_broken: Called with the error where nothing can ever be written again.
     """
 
-    def __init__(self, store: Store, on_durable: Callable[[list[Batch]], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        on_durable: Callable[[list[Batch]], None],
+        on_broken: Callable[[Exception], None],
+    ) -> None:
         self._store = store
         self._on_durable = on_durable
+        self._on_broken = on_broken
         self.trouble: str = ""
         """Why nothing is being written at the moment, for people; empty when all is well."""
 
@@ -96,8 +103,13 @@ class InlineJournal(Journal):
 class ThreadedJournal(Journal):
     """Appends in a writer thread: whatever comes in during a commit forms the next one."""
 
-    def __init__(self, store: Store, on_durable: Callable[[list[Batch]], None]) -> None:
-        super().__init__(store, on_durable)
+    def __init__(
+        self,
+        store: Store,
+        on_durable: Callable[[list[Batch]], None],
+        on_broken: Callable[[Exception], None],
+    ) -> None:
+        super().__init__(store, on_durable, on_broken)
         self._queue: SimpleQueue[Batch | Callable[[], None] | None] = SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="ipydurable-writer", daemon=True)
         self._closing = threading.Event()
@@ -123,6 +135,13 @@ class ThreadedJournal(Journal):
         self._checkpointer.join()
 
     def _write(self) -> None:
+        try:
+            self._write_all()
+        except Exception as error:  # noqa: BLE001  (whoever owns the engine must hear of it)
+            _log.exception("the journal's writer ends")
+            self._on_broken(error)
+
+    def _write_all(self) -> None:
         project_at: float | None = None
         is_open = True
         while is_open:

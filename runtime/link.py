@@ -18,7 +18,14 @@ from .connection import ConnectionInfo, HostPaths
 from .core.errors import AuthenticationError, DurableError, HostGoneError
 from .launch import ensure_host, find_host
 from .ports import InstanceUpdate
-from .requests import Request, StopHost, Subscribe, Unsubscribe
+from .requests import (
+    Request,
+    StopHost,
+    Subscribe,
+    Unsubscribe,
+    WaitForCompletion,
+    WaitForStart,
+)
 from .socket_thread import SocketThread
 from .wire import Answer, Bye, Call, Hello, Signer, ToClient, Told, decode_error
 
@@ -28,11 +35,15 @@ _log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _HELLO_EVERY_S = 5.0
+_MAX_HOSTS = 5
+# These wait for what other things bring about, and may see any number of hosts.
+_WAITS = (WaitForCompletion, WaitForStart)
 
 
 class _Pending(NamedTuple):
     request: Request
     future: Future[Any]
+    hosts: int = 1
 
 
 class _Followed(NamedTuple):
@@ -75,7 +86,7 @@ class Link:
                 raise HostGoneError(str(self.paths.store), "this client was closed")
             if self._is_stopped:
                 self._replace_host()
-            self._send_call(request, future)
+            self._send_call(_Pending(request, future))
         return future
 
     def subscribe(
@@ -124,10 +135,11 @@ class Link:
         self._thread.start()
         self._say_hello()
 
-    def _send_call(self, request: Request, future: Future[Any]) -> None:
+    def _send_call(self, pending: _Pending) -> None:
         number = next(self._numbers)
-        self._pending[number] = _Pending(request, future)
-        self._thread.send(self._signed(Call(client=self._client, number=number, request=request)))
+        self._pending[number] = pending
+        call = Call(client=self._client, number=number, request=pending.request)
+        self._thread.send(self._signed(call))
 
     def _signed(self, message: Call | Hello | Bye) -> list[bytes]:
         return self._signer.sign(msgspec.msgpack.encode(message))
@@ -194,19 +206,22 @@ class Link:
             pending, self._pending = self._pending, {}
             self._connect(info)
             for one in pending.values():
-                if isinstance(one.request, StopHost):
-                    one.future.set_result(None)
-                elif not isinstance(one.request, Subscribe | Unsubscribe):
-                    self._send_call(one.request, one.future)
-                else:
-                    one.future.set_result(None)
+                self._send_again(one)
             for subscription_id, followed in self._followed.items():
-                self._send_call(
-                    Subscribe(instance_id=followed.instance_id, subscription_id=subscription_id),
-                    Future(),
-                )
+                again = Subscribe(instance_id=followed.instance_id, subscription_id=subscription_id)
+                self._send_call(_Pending(again, Future()))
             self._replacing = False
         old.close()
+
+    def _send_again(self, pending: _Pending) -> None:
+        """Ask the next host what the one before did not answer."""
+        if isinstance(pending.request, StopHost | Subscribe | Unsubscribe):
+            pending.future.set_result(None)
+        elif pending.hosts >= _MAX_HOSTS and not isinstance(pending.request, _WAITS):
+            reason = f"{pending.hosts} hosts in a row ended over this request; see {self.paths.log}"
+            pending.future.set_exception(HostGoneError(str(self.paths.store), reason))
+        else:
+            self._send_call(pending._replace(hosts=pending.hosts + 1))
 
     def _fail_pending(self, reason: str, error: DurableError | None = None) -> None:
         with self._lock:

@@ -7,14 +7,17 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ipydurable.runtime.core.payload import Payload
+import msgspec
+
+from ipydurable.runtime.core.payload import Blob, Payload
 
 from .schema import INLINE_LIMIT
+from .text import storable
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["LargeValue", "LargeValues", "is_large", "large_value"]
+__all__ = ["LargeValue", "LargeValues", "PayloadRef", "is_large", "large_value", "refer", "resolve"]
 
 
 class LargeValue(NamedTuple):
@@ -35,6 +38,14 @@ class LargeValue(NamedTuple):
     data: bytes | None
 
 
+class PayloadRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A value that is kept in `payloads`; `codec` is empty for JSON text."""
+
+    digest: str
+    codec: str = ""
+    summary: str = ""
+
+
 def is_large(value: Payload) -> bool:
     """Whether a value is kept in `payloads` instead of in the row it belongs to."""
     return len(value if isinstance(value, str) else value.data) > INLINE_LIMIT
@@ -43,11 +54,29 @@ def is_large(value: Payload) -> bool:
 def large_value(value: Payload) -> LargeValue:
     """Return the row of `payloads` that holds `value`."""
     if isinstance(value, str):
-        content = value.encode()
+        text = storable(value)
+        content = text.encode()
         digest = hashlib.sha256(b"text\0" + content).hexdigest()
-        return LargeValue(digest, len(content), "json", value, None)
+        return LargeValue(digest, len(content), "json", text, None)
     digest = hashlib.sha256(b"blob\0" + value.codec.encode() + b"\0" + value.data).hexdigest()
     return LargeValue(digest, len(value.data), value.codec, None, value.data)
+
+
+def refer(value: Payload, large: dict[str, LargeValue]) -> PayloadRef:
+    """Return what stands for `value` where it is not kept; `large` receives it, by digest."""
+    stored = large_value(value)
+    large[stored.digest] = stored
+    if isinstance(value, str):
+        return PayloadRef(digest=stored.digest)
+    return PayloadRef(digest=stored.digest, codec=value.codec, summary=value.summary)
+
+
+def resolve(ref: PayloadRef, large: Mapping[str, str | bytes]) -> Payload | None:
+    """Return the value that `refer` gave `ref` for, or None where `large` does not hold it."""
+    content = large.get(ref.digest)
+    if content is None or isinstance(content, str):
+        return content
+    return Blob(codec=ref.codec, data=content, summary=ref.summary)
 
 
 class LargeValues:
@@ -92,6 +121,7 @@ class LargeValues:
         with self._lock:
             self._known = None
             cursor.execute(
-                "DELETE FROM payloads WHERE digest NOT IN "
-                "(SELECT digest FROM journal WHERE digest IS NOT NULL)"
+                "DELETE FROM payloads WHERE digest NOT IN ("
+                "SELECT digest FROM journal WHERE digest IS NOT NULL "
+                "UNION ALL SELECT state_digest FROM journal WHERE state_digest IS NOT NULL)"
             ).fetchall()

@@ -262,17 +262,26 @@ async def sends_wrongly(ctx: Any) -> list[str]:
             ctx.send_event(target, "go")
         except InvalidInstanceIdError as error:
             refused.append(error.instance_id)
-    try:
-        ctx.wait_for_external_event("")
-    except ValueError:
-        refused.append("no name")
+    for name in ("", 5):
+        for use in (ctx.wait_for_external_event, lambda name: ctx.send_event("somebody", name)):
+            try:
+                use(name)
+            except ValueError as error:
+                refused.append(str(error).partition(",")[2])
     return refused
 
 
-@scenario(gives=["", "@account@alice", "a/b", "no name"])
+@scenario(
+    gives=[
+        ["", "@account@alice", "a/b", " not ''", " not ''", " not 5", " not 5"],
+        ["ValueError", "ValueError"],
+    ]
+)
 def illegal_targets_and_names_are_refused(world: World) -> Any:
-    """Ids that cannot be instance ids, and an empty event name, raise at the call."""
-    return world.run(sends_wrongly)
+    """Ids that cannot be instance ids, and names that are no text or empty, raise at the call."""
+    run = world.start(listen)
+    inside = world.run(sends_wrongly)
+    return [inside, [raised(lambda name=name: run.raise_event(name))[0] for name in ("", 5)]]
 
 
 @orchestrator

@@ -275,6 +275,29 @@ def a_failed_attempt_does_not_win_a_race(world: World) -> Any:
     return world.run(races_retries, world.file("log"))
 
 
+def broken_filter(failure: Any) -> bool:
+    raise KeyError("the filter is broken")
+
+
+@orchestrator
+async def retries_with_broken_filter(ctx: Any, path: str) -> Any:
+    policy = RetryPolicy(
+        first_retry_interval=AT_ONCE, max_number_of_attempts=9, retry_filter=broken_filter
+    )
+    try:
+        await ctx.call_activity(flaky, [path, 9], retry_policy=policy)
+    except KeyError as error:
+        cause = error.__cause__
+        assert isinstance(cause, TaskFailedError)
+        return [str(error), cause.details.message]
+
+
+@scenario(gives=["'the filter is broken'", "call 1"])
+def a_retry_filter_that_raises_fails_its_task(world: World) -> Any:
+    """What the filter raises is the task's error, with the activity's failure as its cause."""
+    return world.run(retries_with_broken_filter, world.file("log"))
+
+
 @orchestrator
 async def senseless_policies(ctx: Any) -> list[str]:
     senseless: list[dict[str, Any]] = [

@@ -7,9 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ import pytest
 import zmq
 
 from ipydurable.runtime.client import DurableClient
-from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.connection import HostPaths, is_locked
 from ipydurable.runtime.core.errors import (
     InstanceExistsError,
@@ -33,82 +30,9 @@ from ipydurable.runtime.link import Link
 from ipydurable.runtime.ports import InstanceUpdate
 from ipydurable.runtime.requests import GetInstance
 from ipydurable.runtime.wire import Call, Signer
+from tests.processes.sources import wait_until
 
 pytestmark = pytest.mark.processes
-
-SOURCES = {
-    "double": (Kind.ACTIVITY, "def double(n):\n    return 2 * n\n"),
-    "append": (
-        Kind.ACTIVITY,
-        (
-            "def append(item):\n"
-            "    path, n = item\n"
-            "    with open(path, 'a') as file:\n"
-            "        file.write(f'{n}\\n')\n"
-            "    return n\n"
-        ),
-    ),
-    "total": (
-        Kind.ORCHESTRATOR,
-        (
-            "async def total(ctx, items):\n"
-            "    return sum(await ctx.when_all([ctx.call_activity('append', i) for i in items]))\n"
-        ),
-    ),
-    "chain": (
-        Kind.ORCHESTRATOR,
-        (
-            "async def chain(ctx, n):\n"
-            "    value = 1\n"
-            "    for _ in range(n):\n"
-            "        value = await ctx.call_activity('double', value)\n"
-            "    return value\n"
-        ),
-    ),
-    "listener": (
-        Kind.ORCHESTRATOR,
-        ("async def listener(ctx):\n    return await ctx.wait_for_external_event('go')\n"),
-    ),
-}
-
-
-def definition(name: str) -> Definition:
-    kind, source = SOURCES[name]
-    package = CodePackage(entry=name, chunks=(Chunk(name=name, source=source),))
-    return Definition(kind=kind, name=name, version="v1", package=package, source=source)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        threading.Event().wait(0.02)
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Iterator[HostPaths]:
-    paths = HostPaths(tmp_path / "store.duckdb", tmp_path / "run")
-    yield paths
-    info = find_host(paths)
-    if info is not None:
-        os.kill(info.pid, signal.SIGTERM)
-        wait_until(lambda: not is_locked(paths.lock))
-
-
-@pytest.fixture
-def connect(paths: HostPaths) -> Iterator[Callable[[], DurableClient]]:
-    """Gives clients of the store's host, with everything defined."""
-    clients: list[DurableClient] = []
-
-    def make() -> DurableClient:
-        client = DurableClient(Link(paths), NamespaceConverter({}))
-        clients.append(client)
-        client.define([definition(name) for name in SOURCES])
-        return client
-
-    yield make
-    for client in clients:
-        client.close()
 
 
 def test_an_orchestration_runs_in_the_host_with_activities_in_worker_processes(

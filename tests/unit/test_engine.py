@@ -15,8 +15,12 @@ from ipydurable.runtime.core.errors import (
 )
 from ipydurable.runtime.core.retry import RetryPolicy
 from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.definitions import CodePackage, Definition, Kind
+from ipydurable.runtime.engine import Engine
+from ipydurable.runtime.journal import ThreadedJournal
 from ipydurable.runtime.ports import AttemptOutcome, InstanceQuery, InstanceUpdate, Stream
 from ipydurable.runtime.requests import (
+    Define,
     DescribeOpen,
     GetInstance,
     Purge,
@@ -31,6 +35,8 @@ from ipydurable.runtime.requests import (
     WaitForCompletion,
     WaitForStart,
 )
+from ipydurable.runtime.service import Service
+from ipydurable.runtime.testing import MemoryStore, VirtualClock
 from tests.support.world import World
 
 
@@ -658,3 +664,20 @@ def test_a_wait_that_lost_a_race_and_still_takes_the_next_event_gets_a_hint(worl
     world.advance(timedelta(seconds=1))
     (found,) = world.ask(DescribeOpen(instance_ids=["one"]))["one"]
     assert "cancel()" in found.hint
+
+
+def test_an_engine_whose_journal_is_broken_ends_instead_of_waiting_for_ever() -> None:
+    """What is durable is right; whoever runs the engine starts another."""
+
+    class Broken(MemoryStore):
+        def append(self, rows: Any, records: Any) -> None:
+            raise RuntimeError("a bug in the store")
+
+    engine = Engine(Broken(), ThreadedJournal, VirtualClock(), {})
+    service = Service(engine)
+    package = CodePackage(entry="double")
+    broken = Definition(kind=Kind.ACTIVITY, name="double", version="v1", package=package)
+    service.handle(Define(definitions=[broken]))
+    with pytest.raises(RuntimeError, match="a bug in the store"):
+        engine.run()
+    service.close()
