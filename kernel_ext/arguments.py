@@ -8,23 +8,39 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable
-from datetime import timedelta
-from typing import Any
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeAlias
 
-from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.core.status import TERMINAL, RuntimeStatus
 from ipydurable.runtime.definitions import ActivityOptions
 
 __all__ = [
     "EXECUTORS",
+    "REPLACEABLE",
     "ArgumentError",
+    "Duration",
+    "Time",
     "activity_options",
     "near",
     "parse_json",
+    "parse_replaceable",
     "parse_seconds",
     "parse_status",
-    "take_option",
+    "parse_statuses",
+    "parse_tags",
+    "parse_time",
+    "take_options",
 ]
+
+Duration: TypeAlias = str | float | timedelta
+"""A length of time: seconds, a timedelta, or text such as `"100ms"`, `"5s"`, `"2m"`, `"1h"`."""
+
+Time: TypeAlias = datetime | timedelta | str
+"""A point in time: a datetime (naive means UTC), its ISO text, or how far it is from now."""
+
+REPLACEABLE = ("finished", "any")
+"""Which existing instances a new one of the same id may replace, apart from the statuses."""
 
 
 class ArgumentError(ValueError):
@@ -39,7 +55,7 @@ _SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", re.ASCII)
 _CONTEXT_CHARS = 60
 
 
-def parse_seconds(text: str | float | timedelta) -> float:
+def parse_seconds(text: Duration) -> float:
     """Return a length of time in seconds.
 
     Args:
@@ -65,9 +81,9 @@ def parse_seconds(text: str | float | timedelta) -> float:
 def activity_options(
     *,
     retries: int = 0,
-    retry_delay: str | float | timedelta = 1.0,
+    retry_delay: Duration = 1.0,
     backoff: float = 2.0,
-    timeout: str | float | timedelta | None = None,
+    timeout: Duration | None = None,
     on: str | None = None,
     max_parallel: int = 0,
 ) -> ActivityOptions:
@@ -133,22 +149,88 @@ def parse_json(text: str, example: str) -> Any:
         ) from None
 
 
-def take_option(text: str, option: str) -> tuple[str, str | None]:
-    """Take `--option VALUE` from the beginning or the end of a line, and leave the rest as it is.
+def parse_time(when: Time, direction: Literal["ago", "from now"]) -> datetime:
+    """Return a point in time as naive UTC.
 
     Args:
-        text: The line; what is in its middle may be JSON and is not looked at.
-        option: The option's name without its dashes.
+        when: The time.
+        direction: Where a length of time leads.
+
+    Raises:
+        ArgumentError: It is no time.
+    """
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when.strip())
+        except ValueError:
+            when = timedelta(seconds=_seconds_to(when))
+    if isinstance(when, timedelta):
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return now - when if direction == "ago" else now + when
+    if not isinstance(when, datetime):
+        raise ArgumentError(f"a time is a datetime, a timedelta or text, not {when!r}")
+    if when.tzinfo is not None:
+        when = when.astimezone(UTC)
+    return datetime.combine(when.date(), when.time())  # no subclass, such as a pandas Timestamp
+
+
+def _seconds_to(text: str) -> float:
+    try:
+        return parse_seconds(text)
+    except ArgumentError:
+        raise ArgumentError(
+            f"{text!r} is no time: write 2026-11-21T18:00 (UTC) or a length of time, 2h"
+        ) from None
+
+
+def parse_tags(texts: Iterable[str]) -> dict[str, str]:
+    """Return labels written as `name=value`.
+
+    Raises:
+        ArgumentError: One has no `=`.
+    """
+    tags = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise ArgumentError(f"{text!r} is no tag: write name=value")
+        tags[name] = value
+    return tags
+
+
+def take_options(text: str, options: Collection[str]) -> tuple[str, dict[str, list[str]]]:
+    """Take `--option VALUE` from the beginning and the end of a line; its middle may be JSON.
+
+    Args:
+        text: The line.
+        options: Their names, with dashes.
 
     Returns:
-        The rest, and the value; None where the option is not there.
+        The rest as it is, and the values of each option that is there, in their order.
     """
-    for pattern in (rf"^--{option}[= ]\s*(\S+)(?:\s+|$)", rf"(?:^|\s+)--{option}[= ]\s*(\S+)$"):
-        match = re.search(pattern, text.strip())
-        if match is not None:
-            rest = text.strip()
-            return (rest[: match.start()] + rest[match.end() :]).strip(), match[1]
-    return text.strip(), None
+    option = rf"({'|'.join(map(re.escape, options))})[= ]\s*(\S+)"
+    first, last = re.compile(rf"{option}(?:\s+|$)"), re.compile(rf"(?:^|\s+){option}$")
+    begin: list[tuple[str, str]] = []
+    end: list[tuple[str, str]] = []
+    rest = text.strip()
+    while (match := first.match(rest)) is not None:
+        begin.append((match[1], match[2]))
+        rest = rest[match.end() :].strip()
+    while not _is_json(rest) and (match := last.search(rest)) is not None:
+        end.append((match[1], match[2]))
+        rest = rest[: match.start()].strip()
+    given: dict[str, list[str]] = {}
+    for name, value in [*begin, *reversed(end)]:
+        given.setdefault(name, []).append(value)
+    return rest, given
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_status(status: str | RuntimeStatus) -> RuntimeStatus:
@@ -165,6 +247,29 @@ def parse_status(status: str | RuntimeStatus) -> RuntimeStatus:
             f"there is no status {str(status)!r}{near(str(status), by_name)}: {names}"
         )
     return found
+
+
+def parse_statuses(
+    status: str | RuntimeStatus | Iterable[str | RuntimeStatus],
+) -> tuple[RuntimeStatus, ...]:
+    """Return the statuses of these names, one or several; see `parse_status`."""
+    return tuple(parse_status(one) for one in ([status] if isinstance(status, str) else status))
+
+
+def parse_replaceable(
+    replace: str | RuntimeStatus | Iterable[str | RuntimeStatus],
+) -> tuple[RuntimeStatus, ...]:
+    """Return the statuses that an instance may have to be replaced by another of its id.
+
+    Args:
+        replace: Statuses, `"finished"` for all final ones, or `"any"`.
+
+    Raises:
+        ArgumentError: It is none of these.
+    """
+    if replace == "finished":
+        return tuple(TERMINAL)
+    return tuple(RuntimeStatus) if replace == "any" else parse_statuses(replace)
 
 
 def near(name: str, names: Iterable[str]) -> str:

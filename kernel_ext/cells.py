@@ -1,4 +1,4 @@
-"""Which function a cell defines: read off its source, without running it."""
+"""Which function or class a cell defines: read off its source, without running it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CellDefinition(NamedTuple):
     """What a cell defines.
 
     Attributes:
-        function: The global name of the durable function.
+        function: The global name of the durable function, or of the class of an entity.
         name: The name of its definition.
         helpers: Everything else the cell defines with `def` or `class`, in order.
     """
@@ -31,7 +31,7 @@ def find_definition(source: str, kind: str, name: str | None = None) -> CellDefi
 
     It is the function named `name` where the cell defines one of that name, else the last
     function at the top level whose name does not begin with an underscore. Whatever else the
-    cell defines are its helpers.
+    cell defines are its helpers. An entity may be a class as well as a function.
 
     Args:
         source: The body of the cell, as Python (magics already replaced).
@@ -43,9 +43,11 @@ def find_definition(source: str, kind: str, name: str | None = None) -> CellDefi
         DefinitionError: The cell defines no such function; says what was found instead.
     """
     defined = [node for node in ast.parse(source).body if isinstance(node, _Defines)]
-    functions = [node.name for node in defined if not isinstance(node, ast.ClassDef)]
-    candidates = [one for one in functions if one == name] or [
-        one for one in functions if not one.startswith("_")
+    names = [
+        node.name for node in defined if kind == "entity" or not isinstance(node, ast.ClassDef)
+    ]
+    candidates = [one for one in names if one == name] or [
+        one for one in names if not one.startswith("_")
     ]
     if not candidates:
         raise DefinitionError(_nothing_found(kind, defined))
@@ -57,14 +59,16 @@ def find_definition(source: str, kind: str, name: str | None = None) -> CellDefi
 def _nothing_found(kind: str, defined: list[_Defines]) -> str:
     example = {
         "orchestrator": "async def report(ctx, cities): ...",
+        "entity": "class Account: ...",
     }.get(kind, "def fetch(city): ...")
+    what = "class or function" if kind == "entity" else "function"
     if not defined:
-        found = "nothing with def at its top level"
-    elif all(isinstance(node, ast.ClassDef) for node in defined):
+        found = "nothing with def or class at its top level"
+    elif kind != "entity" and all(isinstance(node, ast.ClassDef) for node in defined):
         found = "classes only"
     else:
-        found = "only functions whose names begin with an underscore, which are helpers"
+        found = "only names that begin with an underscore, which are helpers"
     return (
-        f"A cell with %%{kind} defines one function, for example\n    {example}\n"
+        f"A cell with %%{kind} defines one {what}, for example\n    {example}\n"
         f"This one defines {found}."
     )

@@ -7,33 +7,35 @@ import inspect
 import itertools
 import os
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ipydurable.runtime.core.context import OrchestrationContext, current_context
 from ipydurable.runtime.core.errors import DefinitionError
 from ipydurable.runtime.definitions import ActivityOptions, Definition, Kind
 
+from .live_objects import globals_of
+
 if TYPE_CHECKING:
     from ipydurable.runtime.activity_context import ActivityContext
+    from ipydurable.runtime.core.status import RuntimeStatus
 
+    from .arguments import Duration, Time
     from .handles import NotebookInstance
 
 __all__ = ["DECLARED", "ActivityFunction", "DurableFunction", "OrchestratorFunction"]
 
 _serials = itertools.count(1)
-_CONTEXT_NAMES = frozenset({"ctx", "context", "_ctx", "_context"})
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class DurableFunction:
-    """One version of an activity or orchestrator, and the function it was made of.
+    """One version of an activity, orchestrator or entity, and what it was made of.
 
     In an orchestrator a call schedules it: `await fetch("Basel")`.
 
     Args:
-        function: The user's function.
+        function: The user's function, or the class of an entity.
         name: The definition's name.
         options: How an activity is run.
         cell: Execution count of the cell that defined it; 0 outside a notebook.
@@ -58,7 +60,9 @@ class DurableFunction:
     ) -> None:
         self.__wrapped__: Callable[..., Any]
         self.__name__: str
-        functools.update_wrapper(self, function)
+        # What a class has is not for the definition of it.
+        updated = () if isinstance(function, type) else functools.WRAPPER_UPDATES
+        functools.update_wrapper(self, function, updated=updated)
         self.__durable_kind__ = self.kind.value
         self.name = self.__durable_name__ = name or function.__name__
         self.options = options or ActivityOptions()
@@ -89,13 +93,13 @@ class DurableFunction:
 
     @property
     def source(self) -> str:
-        """The function as the user wrote it."""
+        """The function or class as the user wrote it."""
         return self.definition.source
 
     @property
     def uses(self) -> tuple[DurableFunction, ...]:
         """The durable functions that its code schedules by their variables."""
-        variables = getattr(self.__wrapped__, "__globals__", {})
+        variables = globals_of(self.__wrapped__, self.__wrapped__.__module__)
         found = (variables.get(name) for name in self.definition.package.stubs)
         return tuple(one for one in found if isinstance(one, DurableFunction))
 
@@ -158,11 +162,11 @@ class ActivityFunction(DurableFunction):
             )
 
     def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        from ipydurable.runtime.activity_context import CURRENT, ActivityContext
+        from ipydurable.runtime.activity_context import CURRENT, ActivityContext, takes_context
 
         function = self.__wrapped__
         context = CURRENT.get(None) or ActivityContext(self.name)
-        if _takes_context(function) and not (args and isinstance(args[0], ActivityContext)):
+        if takes_context(function) and not (args and isinstance(args[0], ActivityContext)):
             args = (context, *args)
         if inspect.iscoroutinefunction(function):
             return _run_async(function, args, kwargs, context)
@@ -190,17 +194,24 @@ class OrchestratorFunction(DurableFunction):
         self,
         *args: Any,
         instance_id: str | None = None,
-        start_at: datetime | None = None,
+        start_at: Time | None = None,
         tags: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        replace: str | RuntimeStatus | Iterable[str | RuntimeStatus] = (),
         **kwargs: Any,
     ) -> NotebookInstance:
         """Start an instance; returns at once, while it runs in the background.
 
         Args:
-            *args: The input. Several, or keywords, become the parameters after the context.
+            *args: The input. Several, or keywords, become the parameters after the context; one
+                that has the name of an option here is given by its position.
             instance_id: Its id; by default the name and a random suffix.
-            start_at: When to start (naive means UTC); by default now.
+            start_at: When to start: a datetime (naive means UTC), or a timedelta or `"2h"` from
+                now; by default now.
             tags: Labels to find it by.
+            timeout: How long after its start it fails unless it has ended; by default never.
+            replace: What an existing instance of that id may be to be ended and deleted to make
+                room: a status or several, `"finished"` or `"any"`; by default it is an error.
             **kwargs: See `args`.
 
         Returns:
@@ -217,8 +228,35 @@ class OrchestratorFunction(DurableFunction):
 
         self.check_arguments(args, kwargs)
         return current_session().start(
-            self, args, kwargs, instance_id=instance_id, start_at=start_at, tags=tags
+            self,
+            args,
+            kwargs,
+            instance_id=instance_id,
+            start_at=start_at,
+            tags=tags,
+            timeout=timeout,
+            replace=replace,
         )
+
+    def start_many(
+        self, inputs: Iterable[Any], *, tags: Mapping[str, str] | None = None
+    ) -> list[NotebookInstance]:
+        """Start an instance for each input, all or none, in one commit.
+
+        Args:
+            inputs: One input for each instance.
+            tags: Labels of all of them.
+
+        Returns:
+            The handles, in the order of the inputs.
+
+        Raises:
+            EncodingError: An input cannot be stored.
+            DefinitionError: Its code, or that of an activity, cannot be made durable.
+        """
+        from .session import current_session
+
+        return current_session().start_many(self, inputs, tags=tags)
 
     def check_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Raise TypeError where the orchestrator does not take these arguments."""
@@ -281,19 +319,6 @@ async def _run_async(
         return await function(*args, **kwargs)
     finally:
         CURRENT.reset(token)
-
-
-def _takes_context(function: Callable[..., Any]) -> bool:
-    """Whether the first parameter is for the context, by the rules of the runtime."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or parameters[0].kind not in _POSITIONAL:
-        return False
-    annotation = parameters[0].annotation
-    named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return (
-        parameters[0].name in _CONTEXT_NAMES
-        or named.rpartition(".")[2].strip("'\"") == "ActivityContext"
-    )
 
 
 def _notebook() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
@@ -14,11 +14,11 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
 
 from .display import Static, TimelineView, current_shell, is_notebook, show, take_snapshot
+from .waiting import explaining_interrupts, wait_for
 
 __all__ = ["NotebookInstance"]
 
 _SETTLE_S = 2.0
-_WAKE_S = 0.25
 
 
 class NotebookInstance(InstanceHandle):
@@ -73,6 +73,11 @@ class NotebookInstance(InstanceHandle):
     def __await__(self) -> Generator[Any, None, Any]:
         return self._wait_async().__await__()
 
+    def restart(self, *, new_id: bool = False) -> NotebookInstance:
+        """Start its orchestrator again with the same input; as `InstanceHandle.restart`."""
+        started = self._client.restart(self.instance_id, new_id=new_id)
+        return NotebookInstance(self._client, started, self._keep)
+
     def show(self) -> None:
         """Show the live timeline below this cell."""
         shell = current_shell()
@@ -80,7 +85,7 @@ class NotebookInstance(InstanceHandle):
         self._shown_in = None if shell is None else shell.execution_count
 
     def _wait_here(self, timeout: float | None) -> InstanceRecord:
-        with self._explaining_interrupts():
+        with explaining_interrupts(self._goes_on):
             record = self._client.wait(self.instance_id, timeout)
             for view in self._live_views():
                 with contextlib.suppress(FutureTimeoutError):
@@ -88,13 +93,8 @@ class NotebookInstance(InstanceHandle):
         return record
 
     async def _wait_async(self) -> Any:
-        with self._explaining_interrupts():
-            completion = asyncio.wrap_future(self._client.completion(self.instance_id))
-            while not completion.done():
-                # A kernel that sleeps does not notice that it was interrupted: wake it at times.
-                # What waits like this can be cancelled without cancelling the host's answer.
-                await asyncio.wait([completion], timeout=_WAKE_S)
-            record = completion.result()
+        with explaining_interrupts(self._goes_on):
+            record = await wait_for(self._client.completion(self.instance_id))
             settled = [asyncio.wrap_future(view.settled) for view in self._live_views()]
             if settled:
                 await asyncio.wait(settled, timeout=_SETTLE_S)
@@ -105,20 +105,12 @@ class NotebookInstance(InstanceHandle):
         self._views = [view for view in self._views if view.is_live]
         return self._views
 
-    @contextlib.contextmanager
-    def _explaining_interrupts(self) -> Iterator[None]:
-        try:
-            yield
-        except (KeyboardInterrupt, asyncio.CancelledError) as error:
-            said = (
-                f"{self.instance_id!r} goes on in the background; only the waiting was "
-                "interrupted. await it again, or end it with .terminate()"
-            )
-            error.add_note(said)
-            kind = type(error).__name__
-            # IPython asks the exception itself; the frames of the wait say nothing.
-            error._render_traceback_ = lambda: [f"{kind}: {said}"]  # type: ignore[union-attr]
-            raise
+    @property
+    def _goes_on(self) -> str:
+        return (
+            f"{self.instance_id!r} goes on in the background; only the waiting was interrupted. "
+            "await it again, or end it with .terminate()"
+        )
 
     def _ipython_display_(self) -> None:
         shell = current_shell()

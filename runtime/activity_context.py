@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 from .core.errors import DurableError
 
-__all__ = ["CURRENT", "ActivityContext", "activity_context"]
+__all__ = ["CURRENT", "ActivityContext", "activity_context", "takes_context"]
 
 _PROGRESS_INTERVAL_S = 0.05
+_CONTEXT_NAMES = frozenset({"ctx", "context", "_ctx", "_context"})
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class ActivityContext:
@@ -132,3 +136,19 @@ def activity_context() -> ActivityContext:
             "with contextvars.copy_context().run."
         )
     return context
+
+
+def takes_context(function: Callable[..., Any]) -> bool:
+    """Whether an activity gets its context: its first parameter says so by name or annotation."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a function of C that does not tell
+        return False
+    if not parameters or parameters[0].kind not in _POSITIONAL:
+        return False
+    annotation = parameters[0].annotation
+    if isinstance(annotation, str):
+        annotated = annotation.rpartition(".")[2].strip("'\"") == "ActivityContext"
+    else:
+        annotated = annotation is ActivityContext
+    return annotated or parameters[0].name in _CONTEXT_NAMES

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from . import codecs, namespace
-from .activity_context import CURRENT, ActivityContext
+from .activity_context import CURRENT, ActivityContext, takes_context
 from .core.errors import EncodingError
 from .core.failure import FailureDetails, qualified_type_name
 from .core.payload import Converter, Payload
@@ -47,7 +47,6 @@ __all__ = [
     "utc_now",
 ]
 
-_CONTEXT_NAMES: Final = frozenset({"ctx", "context", "_ctx", "_context"})
 _POSITIONAL: Final = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -155,7 +154,7 @@ class Activity:
         self._converter = converter
         self.is_async = inspect.iscoroutinefunction(function)
         parameters = _parameters_of(function)
-        self.takes_context = bool(parameters) and _is_context(parameters[0])
+        self.takes_context = takes_context(function)
         self._has_lone_value = self.takes_context and _is_lone(parameters[1:])
 
     def call(self, payload: Payload | None, context: ActivityContext) -> Any:
@@ -415,15 +414,6 @@ def _parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return []
-
-
-def _is_context(parameter: inspect.Parameter) -> bool:
-    if parameter.kind not in _POSITIONAL:
-        return False
-    if parameter.name in _CONTEXT_NAMES or parameter.annotation is ActivityContext:
-        return True
-    annotation = parameter.annotation
-    return isinstance(annotation, str) and annotation.rpartition(".")[2] == "ActivityContext"
 
 
 def _is_lone(parameters: list[inspect.Parameter]) -> bool:

@@ -3,7 +3,8 @@
 What a SQL user filters on has a column of its own; the value the user passed or returned is
 `payload` (JSON text) or `data` (the bytes of a blob); all other fields of the event that differ
 from their defaults are one JSON object in `extra`. Large values are not in the row: `digest`
-names their row in `payloads`.
+names their row in `payloads`. An entity's state is in `extra`; where it is large, `state_ref` there
+stands for it.
 
 The layout of each kind of event is computed once, from the event classes themselves.
 """
@@ -11,24 +12,25 @@ The layout of each kind of event is computed once, from the event classes themse
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias, TypedDict, get_args
 
 import msgspec
 
 from ipydurable.runtime.core.errors import DecodingError, DurableInternalError
-from ipydurable.runtime.core.events import HistoryEvent
+from ipydurable.runtime.core.events import EntityEvent, HistoryEvent, OperationDone
 from ipydurable.runtime.core.payload import Blob, Payload
 from ipydurable.runtime.definitions import Definition, DefinitionAdded
 from ipydurable.runtime.ports import Journaled, JournalRow, Stream
 
-from .payloads import LargeValue, is_large, large_value
+from .payloads import LargeValue, PayloadRef, is_large, large_value, refer, resolve
+from .text import storable, to_json, to_msgpack
 
-__all__ = ["DIGEST", "JournalColumns", "pack", "unpack"]
+__all__ = ["JournalColumns", "digests_of", "pack", "unpack"]
 
-DIGEST = 11
-"""Index of the digest in `JournalColumns`."""
+_EXTRA = 10
+_DIGEST = 11
 
 JournalColumns: TypeAlias = tuple[
     int,  # gseq
@@ -48,6 +50,11 @@ JournalColumns: TypeAlias = tuple[
 """A row of the table `journal`, in the order of `schema.JOURNAL_COLUMNS`."""
 
 
+_STATE = "state"
+_STATE_REF = "state_ref"
+_STATE_REF_MARK = f'"{_STATE_REF}":'
+
+
 class _Layout:
     """Which column each field of one kind of event goes to."""
 
@@ -65,8 +72,12 @@ class _Layout:
 
     def __init__(self, cls: type[Journaled]) -> None:
         fields = {field.name: field for field in msgspec.structs.fields(cls)}
-        payloads = [name for name, field in fields.items() if field.type == Payload | None]
-        if len(payloads) > 1 or {"codec", "summary"} & fields.keys():
+        payloads = [
+            name
+            for name, field in fields.items()
+            if field.type == Payload | None and name != _STATE
+        ]
+        if len(payloads) > 1 or {"codec", "summary", _STATE_REF} & fields.keys():
             raise DurableInternalError(f"the journal has no layout for {cls.__name__}")
         self.cls = cls
         self.kind = cls.__name__
@@ -80,8 +91,9 @@ class _Layout:
             field.type is float or float in get_args(field.type) for field in rest.values()
         )
         types = {name: field.type for name, field in rest.items()}
+        types |= {"codec": str, "summary": str, _STATE_REF: PayloadRef}
         make: Any = TypedDict
-        extra = make(self.kind, {**types, "codec": str, "summary": str}, total=False)
+        extra = make(self.kind, types, total=False)
         self.decode_json = msgspec.json.Decoder(extra).decode
         self.decode_msgpack = msgspec.msgpack.Decoder(extra).decode
 
@@ -93,12 +105,13 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 _LAYOUTS: dict[type, _Layout] = {
-    cls: _Layout(cls) for cls in (*get_args(HistoryEvent), DefinitionAdded)
+    cls: _Layout(cls) for cls in (*get_args(HistoryEvent | EntityEvent), DefinitionAdded)
 }
 _LAYOUT_OF_KIND = {layout.kind: layout for layout in _LAYOUTS.values()}
 _STREAMS = {stream.value: stream for stream in Stream}
-_encode_json = msgspec.json.Encoder().encode
-_encode_msgpack = msgspec.msgpack.Encoder().encode
+_decode_state_ref = msgspec.json.Decoder(
+    msgspec.defstruct("_WithStateRef", [(_STATE_REF, PayloadRef | None, None)])
+).decode
 
 
 def pack(row: JournalRow, large: dict[str, LargeValue]) -> JournalColumns:
@@ -116,7 +129,7 @@ def pack(row: JournalRow, large: dict[str, LargeValue]) -> JournalColumns:
     data: bytes | None = None
     extra: dict[str, Any] = {}
     if type(event) is DefinitionAdded:
-        name = event.definition.name
+        name = storable(event.definition.name)
         extra = _summary_of(event.definition)
         digest, data = _definition_columns(event.definition, large)
     else:
@@ -125,13 +138,16 @@ def pack(row: JournalRow, large: dict[str, LargeValue]) -> JournalColumns:
             if value is not default and value != default:
                 extra[field] = value
         if layout.name is not None:
-            name = getattr(event, layout.name)
+            name = storable(getattr(event, layout.name))
         if layout.payload is not None:
             payload = getattr(event, layout.payload)
             if payload is not None:
                 text, digest, data = _payload_columns(payload, extra, large)
+            if type(event) is OperationDone and event.state is not None and is_large(event.state):
+                del extra[_STATE]
+                extra[_STATE_REF] = refer(event.state, large)
         elif layout.has_floats and not _all_finite(extra):
-            data = _encode_msgpack(extra)  # JSON has no infinities
+            data = to_msgpack(extra)  # JSON has no infinities
             extra = {}
     return (
         gseq,
@@ -144,10 +160,21 @@ def pack(row: JournalRow, large: dict[str, LargeValue]) -> JournalColumns:
         event.task_id if layout.has_task else None,  # type: ignore[union-attr]
         ref,
         text,
-        _encode_json(extra).decode() if extra else None,
+        to_json(extra) if extra else None,
         digest,
         data,
     )
+
+
+def digests_of(columns: JournalColumns) -> Iterator[str]:
+    """Give the digests of the large values that a row names."""
+    digest, extra = columns[_DIGEST], columns[_EXTRA]
+    if digest is not None:
+        yield digest
+    if extra is not None and _STATE_REF_MARK in extra:
+        ref = _decode_state_ref(extra).state_ref
+        if ref is not None:  # else the name is a tag of the user's
+            yield ref.digest
 
 
 def unpack(columns: JournalColumns, large: Mapping[str, str | bytes]) -> JournalRow:
@@ -182,6 +209,11 @@ def unpack(columns: JournalColumns, large: Mapping[str, str | bytes]) -> Journal
         elif layout.payload is not None and data is not None:
             codec, summary = fields.pop("codec"), fields.pop("summary", "")
             fields[layout.payload] = Blob(codec=codec, data=data, summary=summary)
+        if _STATE_REF in fields:
+            state_ref = fields.pop(_STATE_REF)
+            fields[_STATE] = resolve(state_ref, large)
+            if fields[_STATE] is None:
+                raise _missing(gseq, state_ref.digest)
     fields["timestamp"] = ts
     if layout.name is not None:
         fields[layout.name] = name
@@ -202,7 +234,7 @@ def _payload_columns(
         large[stored.digest] = stored
         return None, stored.digest, None
     if isinstance(payload, str):
-        return payload, None, None
+        return storable(payload), None, None
     return None, None, payload.data
 
 
@@ -224,13 +256,17 @@ def _summary_of(definition: Definition) -> dict[str, Any]:
 def _definition_columns(
     definition: Definition, large: dict[str, LargeValue]
 ) -> tuple[str | None, bytes | None]:
-    whole = _encode_msgpack({"definition": definition})
+    whole = to_msgpack({"definition": definition})
     blob = Blob(codec="msgpack", data=whole)
     if is_large(blob):
         stored = large_value(blob)
         large[stored.digest] = stored
         return stored.digest, None
     return None, whole
+
+
+def _missing(gseq: int, digest: str) -> DecodingError:
+    return DecodingError(f"Row {gseq} of the journal", f"payload {digest} is missing")
 
 
 def _all_finite(fields: dict[str, Any]) -> bool:

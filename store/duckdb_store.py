@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ipydurable.runtime.core.errors import DurableInternalError, StoreError, StoreUnwritableError
-from ipydurable.runtime.core.records import InstanceRecord
-from ipydurable.runtime.ports import InstanceQuery, JournalRow, Recovery
+from ipydurable.runtime.core.records import EntityRecord, InstanceRecord, Record
+from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Recovery
 
 from . import queries
 from .codec import JournalColumns, pack
@@ -23,6 +23,7 @@ from .migrations import migrate
 from .payloads import LargeValue, LargeValues
 from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
 from .recovery import fold_tail, read_definitions
+from .text import storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +83,7 @@ class DuckDBStore:
             report=list(self._report),
         )
 
-    def append(self, rows: Sequence[JournalRow], records: Sequence[InstanceRecord]) -> None:
+    def append(self, rows: Sequence[JournalRow], records: Sequence[Record]) -> None:
         """Make `rows` durable, all or none, before returning.
 
         After an error the same rows may be appended again: nothing is stored twice.
@@ -137,11 +138,11 @@ class DuckDBStore:
         except duckdb.TransactionException:
             pass  # somebody reads; the next call will do it
 
-    def find(self, instance_id: str) -> InstanceRecord | None:
-        """Return the newest record of an instance, or None."""
+    def find(self, instance_id: str) -> Record | None:
+        """Return the newest record of an instance, or of an entity by its id as text; or None."""
         return self.find_many([instance_id]).get(instance_id)
 
-    def find_many(self, instance_ids: Sequence[str]) -> dict[str, InstanceRecord]:
+    def find_many(self, instance_ids: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those that exist, by instance id."""
         # First those in memory: a record that is projected meanwhile is then in both places.
         pending = [self._pending.find(instance_id) for instance_id in instance_ids]
@@ -149,7 +150,7 @@ class DuckDBStore:
             records = queries.record_rows(
                 cursor,
                 "WHERE instance_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY iid",
-                [list(instance_ids)],
+                [[storable(instance_id) for instance_id in instance_ids]],
             )
         found = {record.instance_id: record for record in records}
         for record in pending:
@@ -161,15 +162,19 @@ class DuckDBStore:
 
     def query(self, query: InstanceQuery) -> list[InstanceRecord]:
         """Return records of instances, newest first."""
-        self._write_pending()
-        with self._database.reading() as cursor:
-            return queries.record_rows(cursor, *queries.conditions_of(query))
+        found = self._records(*queries.conditions_of(query))
+        return [record for record in found if isinstance(record, InstanceRecord)]
+
+    def query_entities(self, query: EntityQuery) -> list[EntityRecord]:
+        """Return records of entities, newest first."""
+        found = self._records(*queries.entity_conditions_of(query))
+        return [record for record in found if isinstance(record, EntityRecord)]
 
     def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
-        """Return an instance's history from `first_seq` on, and its unconsumed inbox rows.
+        """Return a history from `first_seq` on, and the unconsumed inbox rows.
 
         Args:
-            iid: The instance's number.
+            iid: The number of the instance or entity.
             first_seq: Where to begin.
 
         Returns:
@@ -178,11 +183,12 @@ class DuckDBStore:
         with self._database.reading() as cursor:
             return queries.histories(cursor, [(iid, first_seq)])[0]
 
-    def histories(self, records: Iterable[InstanceRecord]) -> Iterator[list[JournalRow]]:
-        """Return, for each record, what `history` gives for its present execution, in bulk.
+    def histories(self, records: Iterable[Record]) -> Iterator[list[JournalRow]]:
+        """Return, for each record, what `history` gives from its `first_seq` on, in bulk.
 
         Args:
-            records: Whose histories; their `first_seq` says where the present execution begins.
+            records: Whose histories. An instance's `first_seq` is where its present execution
+                begins; of an entity only what waits in its inbox is needed.
 
         Returns:
             The rows of each, in the order of `records`.
@@ -219,6 +225,11 @@ class DuckDBStore:
             self.project()
         self._close_writer()
         self._database.close()
+
+    def _records(self, tail: str, parameters: Sequence[Any]) -> list[Record]:
+        self._write_pending()
+        with self._database.reading() as cursor:
+            return queries.record_rows(cursor, tail, parameters)
 
     def _append_columns(
         self, columns: Sequence[JournalColumns], large: dict[str, LargeValue]
@@ -295,7 +306,7 @@ def _not_stored(
     return [row for row in columns if row[0] > found]
 
 
-def _bulks(records: Iterable[InstanceRecord]) -> Iterator[list[tuple[int, int]]]:
+def _bulks(records: Iterable[Record]) -> Iterator[list[tuple[int, int]]]:
     """Group (iid, first seq) so that one group's rows fit well into memory."""
     bulk: list[tuple[int, int]] = []
     rows = 0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ipydurable.runtime.core.errors import NotAStoreError, StoreVersionError
 
-from .queries import VIEWS_V1
 from .schema import META_DEFAULTS, TABLES_V1
+from .views import VIEWS_V1
 
 if TYPE_CHECKING:
     import duckdb

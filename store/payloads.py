@@ -123,5 +123,6 @@ class LargeValues:
             cursor.execute(
                 "DELETE FROM payloads WHERE digest NOT IN ("
                 "SELECT digest FROM journal WHERE digest IS NOT NULL "
-                "UNION ALL SELECT state_digest FROM journal WHERE state_digest IS NOT NULL)"
+                "UNION ALL SELECT extra->>'$.state_ref.digest' FROM journal "
+                "WHERE kind = 'OperationDone' AND contains(extra, '\"state_ref\"'))"
             ).fetchall()

@@ -1,4 +1,4 @@
-"""Instance records as columns and back, and those that wait to be written.
+"""Records of instances and entities as columns and back, and those that wait to be written.
 
 The table `instance_records` lags behind the journal; until a record is written there, reads are
 answered from `PendingRecords`. The watermark in `meta` says up to which journal row the table is
@@ -11,22 +11,22 @@ import copy
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from ipydurable.runtime.core.errors import DecodingError
-from ipydurable.runtime.core.payload import Blob, Payload
-from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.core.payload import Payload
+from ipydurable.runtime.core.records import InstanceRecord, Record
 
-from .payloads import LargeValue, is_large, large_value
+from .payloads import LargeValue, PayloadRef, is_large, refer, resolve
 from .schema import APPLIED_GSEQ, LAST_IID
+from .text import storable, to_json
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = [
-    "PayloadRef",
     "PendingRecords",
     "RecordColumns",
     "Watermark",
@@ -40,8 +40,10 @@ __all__ = [
 RecordColumns: TypeAlias = tuple[
     int,  # iid
     str,  # instance_id
+    Literal["orchestration", "entity"],  # kind
     str,  # name
-    str,  # status
+    str | None,  # status
+    bool,  # is_live
     datetime,  # created_at
     datetime,  # updated_at
     datetime | None,  # started_at
@@ -54,14 +56,6 @@ RecordColumns: TypeAlias = tuple[
 """A row of the table `instance_records`, in the order of `schema.RECORD_COLUMNS`."""
 
 
-class PayloadRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A record's payload that is kept in `payloads`; `codec` is empty for JSON text."""
-
-    digest: str
-    codec: str = ""
-    summary: str = ""
-
-
 class Watermark(NamedTuple):
     """How far something is: the last journal row, and the highest instance number up to it."""
 
@@ -69,12 +63,11 @@ class Watermark(NamedTuple):
     iid: int
 
 
-_encode = msgspec.json.Encoder().encode
-_decode_record = msgspec.json.Decoder(InstanceRecord).decode
+_decode_record = msgspec.json.Decoder(Record).decode
 _decode_refs = msgspec.json.Decoder(dict[str, PayloadRef]).decode
 
 
-def pack_record(record: InstanceRecord, large: dict[str, LargeValue]) -> RecordColumns:
+def pack_record(record: Record, large: dict[str, LargeValue]) -> RecordColumns:
     """Return the columns of a record.
 
     Args:
@@ -82,34 +75,33 @@ def pack_record(record: InstanceRecord, large: dict[str, LargeValue]) -> RecordC
         large: Receives, by digest, the values the record names that are too large for it.
     """
     refs = {
-        name: _refer(payload, large)
-        for name, payload in (
-            ("input", record.input),
-            ("output", record.output),
-            ("custom_status", record.custom_status),
-        )
+        name: refer(payload, large)
+        for name, payload in _payloads_of(record).items()
         if payload is not None and is_large(payload)
     }
     slim = msgspec.structs.replace(record, **dict.fromkeys(refs)) if refs else record
+    instance = record if isinstance(record, InstanceRecord) else None
     return (
         record.iid,
-        record.instance_id,
-        record.name,
-        record.status.value,
+        storable(record.instance_id),
+        "orchestration" if instance else "entity",
+        storable(record.name),
+        instance.status.value if instance else None,
+        record.is_live,
         record.created_at,
         record.updated_at,
-        record.started_at,
-        record.completed_at,
-        record.parent_instance_id or None,
-        _encode(record.tags).decode() if record.tags else None,
-        _encode(slim).decode(),
-        _encode(refs).decode() if refs else None,
+        instance.started_at if instance else None,
+        instance.completed_at if instance else None,
+        (storable(instance.parent_instance_id) or None) if instance else None,
+        to_json(instance.tags) if instance and instance.tags else None,
+        to_json(slim),
+        to_json(refs) if refs else None,
     )
 
 
 def unpack_record(
     record: str, refs: Mapping[str, PayloadRef], large: Mapping[str, str | bytes]
-) -> InstanceRecord:
+) -> Record:
     """Return the record that `pack_record` made columns of.
 
     Args:
@@ -120,17 +112,12 @@ def unpack_record(
     Raises:
         DecodingError: One of those values is missing.
     """
-    found = _decode_record(record)
+    found: Record = _decode_record(record)
     for name, ref in refs.items():
-        content = large.get(ref.digest)
-        if content is None:
+        value = resolve(ref, large)
+        if value is None:
             what = f"The {name} of {found.instance_id!r}"
             raise DecodingError(what, f"payload {ref.digest} is missing")
-        value: Payload
-        if isinstance(content, str):
-            value = content
-        else:
-            value = Blob(codec=ref.codec, data=content, summary=ref.summary)
         setattr(found, name, value)
     return found
 
@@ -165,7 +152,7 @@ class PendingRecords:
 
     def __init__(self, mark: Watermark) -> None:
         self._lock = threading.Lock()
-        self._by_iid: dict[int, InstanceRecord] = {}
+        self._by_iid: dict[int, Record] = {}
         self._newest: dict[str, int] = {}
         self._mark = mark
 
@@ -174,7 +161,7 @@ class PendingRecords:
         """How far the journal is."""
         return self._mark
 
-    def put(self, records: Iterable[InstanceRecord], mark: Watermark) -> None:
+    def put(self, records: Iterable[Record], mark: Watermark) -> None:
         """Keep copies of `records`, which are as of `mark`."""
         copies = [copy.copy(record) for record in records]
         with self._lock:
@@ -185,18 +172,18 @@ class PendingRecords:
                 )
             self._mark = mark
 
-    def find(self, instance_id: str) -> InstanceRecord | None:
+    def find(self, instance_id: str) -> Record | None:
         """Return a copy of the newest record kept for an instance id, or None."""
         with self._lock:
             iid = self._newest.get(instance_id)
             return copy.copy(self._by_iid[iid]) if iid is not None else None
 
-    def snapshot(self) -> tuple[list[InstanceRecord], Watermark]:
+    def snapshot(self) -> tuple[list[Record], Watermark]:
         """Return all that is kept and how far it is; to be given back to `written`."""
         with self._lock:
             return list(self._by_iid.values()), self._mark
 
-    def written(self, records: Iterable[InstanceRecord]) -> None:
+    def written(self, records: Iterable[Record]) -> None:
         """Let go of those that were not replaced since `snapshot`."""
         with self._lock:
             for record in records:
@@ -206,9 +193,11 @@ class PendingRecords:
                         del self._newest[record.instance_id]
 
 
-def _refer(payload: Payload, large: dict[str, LargeValue]) -> PayloadRef:
-    value = large_value(payload)
-    large[value.digest] = value
-    if isinstance(payload, str):
-        return PayloadRef(digest=value.digest)
-    return PayloadRef(digest=value.digest, codec=payload.codec, summary=payload.summary)
+def _payloads_of(record: Record) -> dict[str, Payload | None]:
+    if isinstance(record, InstanceRecord):
+        return {
+            "input": record.input,
+            "output": record.output,
+            "custom_status": record.custom_status,
+        }
+    return {"state": record.state}

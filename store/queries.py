@@ -1,128 +1,34 @@
-"""What is read from a store: rows and records for the engine, views and SQL for people."""
+"""What is read from a store: rows and records for the engine, SQL for people."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ipydurable.runtime.core.errors import QueryError
-from ipydurable.runtime.core.records import InstanceRecord
-from ipydurable.runtime.ports import InstanceQuery, JournalRow
+from ipydurable.runtime.core.records import Record
+from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow
 
-from .codec import DIGEST, unpack
+from .codec import digests_of, unpack
 from .payloads import LargeValues
 from .projections import decode_refs, unpack_record
+from .results import with_plain_types
 from .schema import JOURNAL_COLUMNS
+from .text import storable, to_json
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
 __all__ = [
-    "VIEWS_V1",
     "conditions_of",
     "delete_instances",
+    "entity_conditions_of",
     "histories",
     "journal_rows",
     "record_rows",
     "run_select",
 ]
-
-_INSTANCES = """
-CREATE VIEW instances AS
-SELECT
-  r.instance_id, r.name, r.status, r.created_at, r.started_at, r.completed_at, r.updated_at,
-  date_diff('microsecond', r.started_at, r.completed_at) / 1e6 AS duration,
-  coalesce(r.record->>'$.input', i.text) AS input,
-  coalesce(r.record->>'$.output', o.text) AS output,
-  r.record->>'$.failure.message' AS error,
-  coalesce(r.record->>'$.custom_status', c.text) AS custom_status,
-  r.tags, r.parent_instance_id,
-  r.record->>'$.execution_id' AS execution_id,
-  coalesce((r.record->>'$.generation')::INTEGER, 0) AS generation,
-  r.record->>'$.version' AS version,
-  r.record->>'$.suspend_reason' AS suspend_reason,
-  (r.record->>'$.start_at')::TIMESTAMP AS start_at,
-  coalesce((r.record->>'$.last_seq')::INTEGER, 0) AS last_seq,
-  r.iid
-FROM instance_records r
-LEFT JOIN payloads i ON i.digest = r.refs->>'$.input.digest'
-LEFT JOIN payloads o ON o.digest = r.refs->>'$.output.digest'
-LEFT JOIN payloads c ON c.digest = r.refs->>'$.custom_status.digest'
-"""
-
-_HISTORY = """
-CREATE VIEW history AS
-SELECT
-  r.instance_id, x.execution_id, j.seq, j.ts AS timestamp, j.kind AS event_type, j.name,
-  j.task_id, coalesce(j.payload, p.text) AS payload,
-  j.extra->>'$.failure.error_type' AS error_type,
-  j.extra->>'$.failure.message' AS error,
-  j.extra AS details, j.gseq, j.iid
-FROM journal j
-JOIN instance_records r ON r.iid = j.iid
-ASOF LEFT JOIN (
-  SELECT iid, seq, extra->>'$.execution_id' AS execution_id
-  FROM journal WHERE stream = 'history' AND kind = 'ExecutionStarted') x
-  ON x.iid = j.iid AND j.seq >= x.seq
-LEFT JOIN payloads p ON p.digest = j.digest
-WHERE j.stream = 'history'
-"""
-
-# A rewound activity may have several outcomes: the last one counts.
-_ACTIVITIES = """
-CREATE VIEW activities AS
-WITH outcomes AS (
-  SELECT iid, execution_id, task_id, event_type, timestamp, payload, error_type, error,
-    (details->>'$.attempt.started_at')::TIMESTAMP AS started_at,
-    coalesce((details->>'$.attempt.number')::INTEGER, 1) AS attempts,
-    details->>'$.attempt.worker' AS worker
-  FROM history WHERE event_type IN ('TaskCompleted', 'TaskFailed')
-  QUALIFY row_number() OVER (PARTITION BY iid, execution_id, task_id ORDER BY seq DESC) = 1),
-reattempts AS (
-  SELECT iid, execution_id, task_id, max((details->>'$.attempt')::INTEGER) AS attempts
-  FROM history WHERE event_type = 'AttemptStarted' GROUP BY ALL),
-ended AS (
-  SELECT iid, execution_id FROM history WHERE event_type = 'ExecutionCompleted')
-SELECT
-  s.instance_id, s.task_id, s.name,
-  CASE WHEN o.event_type = 'TaskCompleted' THEN 'completed'
-    WHEN o.event_type = 'TaskFailed' THEN 'failed'
-    WHEN e.iid IS NOT NULL THEN 'abandoned'
-    ELSE 'running' END AS status,
-  s.timestamp AS scheduled_at, o.started_at, o.timestamp AS finished_at,
-  date_diff('microsecond', s.timestamp, o.started_at) / 1e6 AS queued_s,
-  date_diff('microsecond', coalesce(o.started_at, s.timestamp), o.timestamp) / 1e6 AS duration,
-  coalesce(o.attempts, a.attempts, 1) AS attempts,
-  o.worker, s.details->>'$.version' AS version,
-  s.payload AS input,
-  CASE WHEN o.event_type = 'TaskCompleted' THEN o.payload END AS output,
-  o.error, o.error_type,
-  (s.details->>'$.origin')::INTEGER AS retry_of,
-  s.execution_id, s.seq, s.iid
-FROM history s
-LEFT JOIN outcomes o USING (iid, execution_id, task_id)
-LEFT JOIN reattempts a USING (iid, execution_id, task_id)
-LEFT JOIN ended e ON e.iid = s.iid AND e.execution_id = s.execution_id
-WHERE s.event_type = 'TaskScheduled'
-"""
-
-_DEFINITIONS = """
-CREATE VIEW definitions AS
-SELECT
-  extra->>'$.kind' AS kind, name, extra->>'$.version' AS version,
-  (extra->>'$.number')::INTEGER AS number, (extra->>'$.epoch')::INTEGER AS epoch,
-  ts AS added_at, (extra->>'$.created_at')::TIMESTAMP AS created_at,
-  extra->>'$.source' AS source, (extra->>'$.is_async')::BOOLEAN AS is_async,
-  extra->>'$.notebook' AS notebook, (extra->>'$.cell')::INTEGER AS cell
-FROM journal WHERE stream = 'definition'
-"""
-
-VIEWS_V1 = (_INSTANCES, _HISTORY, _ACTIVITIES, _DEFINITIONS)
-"""Statements that create the views of schema version 1."""
-
 
 def journal_rows(
     cursor: duckdb.DuckDBPyConnection, tail: str, parameters: Sequence[Any] = ()
@@ -140,7 +46,7 @@ def journal_rows(
 
 def record_rows(
     cursor: duckdb.DuckDBPyConnection, tail: str, parameters: Sequence[Any] = ()
-) -> list[InstanceRecord]:
+) -> list[Record]:
     """Return the records in the table `instance_records`, with their large values.
 
     Args:
@@ -186,24 +92,38 @@ def histories(
 
 def conditions_of(query: InstanceQuery) -> tuple[str, list[Any]]:
     """Return what follows `FROM instance_records` for a query, and its parameters."""
-    conditions: list[str] = []
-    parameters: list[Any] = []
-    for given, condition, value in (
-        (query.status, "status IN (SELECT unnest(?::VARCHAR[]))", [s.value for s in query.status]),
-        (query.name, "name = ?", query.name),
-        (query.prefix, "starts_with(instance_id, ?)", query.prefix),
-        (query.created_from is not None, "created_at >= ?", query.created_from),
-        (query.created_to is not None, "created_at < ?", query.created_to),
-        (query.parent, "parent_instance_id = ?", query.parent),
-        (query.before_iid, "iid < ?", query.before_iid),
-        (query.tags, "json_contains(tags, ?)", msgspec.json.encode(query.tags).decode()),
-    ):
-        if given:
-            conditions.append(condition)
-            parameters.append(value)
-    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    limit = f" LIMIT {query.limit:d}" if query.limit else ""
-    return f"{where}ORDER BY iid DESC{limit}", parameters
+    return _newest_first(
+        "orchestration",
+        (
+            (query.status, "status IN (SELECT unnest(?::VARCHAR[]))", [one.value for one in query.status]),
+            (query.name, "name = ?", query.name),
+            (query.prefix, "starts_with(instance_id, ?)", query.prefix),
+            (query.created_from is not None, "created_at >= ?", query.created_from),
+            (query.created_to is not None, "created_at < ?", query.created_to),
+            (query.parent, "parent_instance_id = ?", query.parent),
+            (query.before_iid, "iid < ?", query.before_iid),
+            (query.tags, "json_contains(tags, ?)", to_json(query.tags)),
+        ),
+        query.limit,
+    )
+
+
+def entity_conditions_of(query: EntityQuery) -> tuple[str, list[Any]]:
+    """Return what follows `FROM instance_records` for a query, and its parameters."""
+    has_state = "(record->>'$.state' IS NOT NULL OR refs IS NOT NULL)"
+    return _newest_first(
+        "entity",
+        (
+            (query.name, "name = ?", query.name.lower()),
+            (query.prefix, "starts_with(instance_id, ?)", query.prefix),
+            (query.modified_from is not None, "updated_at >= ?", query.modified_from),
+            (query.modified_to is not None, "updated_at < ?", query.modified_to),
+            (query.before_iid, "iid < ?", query.before_iid),
+            (query.locked, "record->>'$.locked_by' IS NOT NULL"),
+            (not query.include_empty, f"(is_live OR {has_state})"),
+        ),
+        query.limit,
+    )
 
 
 def delete_instances(cursor: duckdb.DuckDBPyConnection, iids: Collection[int]) -> None:
@@ -215,7 +135,7 @@ def delete_instances(cursor: duckdb.DuckDBPyConnection, iids: Collection[int]) -
 
 
 def run_select(cursor: duckdb.DuckDBPyConnection, text: str, parameters: Any = None) -> pa.Table:
-    """Run one query that only reads.
+    """Run one query that only reads; numbers and durations come as `with_plain_types` says.
 
     Raises:
         QueryError: It is not one query, would write, or failed; in DuckDB's words.
@@ -234,14 +154,34 @@ def run_select(cursor: duckdb.DuckDBPyConnection, text: str, parameters: Any = N
         # A query can write as well (a CTE that deletes): such a transaction refuses it.
         cursor.execute("BEGIN TRANSACTION READ ONLY").fetchall()
         try:
-            return cursor.sql(text, params=parameters).to_arrow_table()
+            return with_plain_types(cursor.sql(text, params=parameters).to_arrow_table())
         finally:
             cursor.execute("ROLLBACK").fetchall()
     except duckdb.Error as error:
         raise QueryError(text, str(error)) from None
 
 
+def _newest_first(
+    kind: str, given: Iterable[tuple[Any, ...]], limit: int
+) -> tuple[str, list[Any]]:
+    """Return the tail of a query for records and its parameters.
+
+    Args:
+        kind: As in the column of that name.
+        given: Whether a condition counts, the condition, and its parameter if it has one.
+        limit: How many records at most; 0 for all.
+    """
+    conditions = ["kind = ?"]
+    parameters: list[Any] = [kind]
+    for counts, condition, *values in given:
+        if counts:
+            conditions.append(condition)
+            parameters += [storable(one) if isinstance(one, str) else one for one in values]
+    at_most = f" LIMIT {limit:d}" if limit else ""
+    return f"WHERE {' AND '.join(conditions)} ORDER BY iid DESC{at_most}", parameters
+
+
 def _unpack_all(cursor: duckdb.DuckDBPyConnection, found: list[Any]) -> list[JournalRow]:
-    digests = {columns[DIGEST] for columns in found} - {None}
+    digests = {digest for columns in found for digest in digests_of(columns)}
     large = LargeValues.read(cursor, digests)
     return [unpack(columns, large) for columns in found]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ipydurable.runtime.core.errors import StoreDamagedError
 from ipydurable.runtime.core.events import Event
-from ipydurable.runtime.core.records import InstanceRecord, fold
-from ipydurable.runtime.core.status import TERMINAL
+from ipydurable.runtime.core.records import Record, fold_record
 from ipydurable.runtime.definitions import Definition, DefinitionAdded
 from ipydurable.runtime.ports import JournalRow
 
@@ -32,13 +31,13 @@ class Folded(NamedTuple):
     """The records as of the end of the journal.
 
     Attributes:
-        live: Those that are not in a final status, by `iid`.
+        live: Those that the engine must know, by `iid`.
         changed: Those that the table does not show as they are.
         mark: The end of the journal.
     """
 
-    live: list[InstanceRecord]
-    changed: list[InstanceRecord]
+    live: list[Record]
+    changed: list[Record]
     mark: Watermark
 
 
@@ -49,28 +48,26 @@ def fold_tail(cursor: duckdb.DuckDBPyConnection, path: str) -> Folded:
         StoreDamagedError: Rows are missing among them.
     """
     mark = read_watermark(cursor)
-    final = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL))
     records = {
         record.iid: record
         for record in record_rows(
             cursor,
-            f"WHERE status NOT IN ({final}) "
-            "OR iid IN (SELECT iid FROM journal WHERE gseq > $1) ORDER BY iid",
+            "WHERE is_live OR iid IN (SELECT iid FROM journal WHERE gseq > $1) ORDER BY iid",
             [mark.gseq],
         )
     }
     gseq, last_iid = mark
-    changed: dict[int, InstanceRecord] = {}
+    changed: dict[int, Record] = {}
     for row in _tail(cursor, mark.gseq):
         if row.gseq != gseq + 1:
             raise StoreDamagedError(path, f"row {gseq + 1} of its journal is missing", _NO_SUCH_ROW)
         gseq = row.gseq
         last_iid = max(last_iid, row.iid)
         if isinstance(row.event, Event):
-            record = fold(records.get(row.iid), row.iid, row.seq, row.event)
+            record = fold_record(records.get(row.iid), row.iid, row.seq, row.event)
             if record is not None:
                 records[row.iid] = changed[row.iid] = record
-    live = [records[iid] for iid in sorted(records) if not records[iid].status.is_terminal]
+    live = [records[iid] for iid in sorted(records) if records[iid].is_live]
     return Folded(live, list(changed.values()), Watermark(gseq, last_iid))
 
 

@@ -36,7 +36,7 @@ JOURNAL_COLUMNS = (
 """Columns of `journal`, in order."""
 
 RECORD_COLUMNS = (
-    "iid, instance_id, name, status, created_at, updated_at, started_at, completed_at, "
+    "iid, instance_id, kind, name, status, is_live, created_at, updated_at, started_at, completed_at, "
     "parent_instance_id, tags, record, refs"
 )
 """Columns of `instance_records`, in order."""
@@ -72,8 +72,10 @@ TABLES_V1 = (
     CREATE TABLE instance_records(
       iid BIGINT PRIMARY KEY,
       instance_id VARCHAR NOT NULL,
+      kind VARCHAR NOT NULL,
       name VARCHAR NOT NULL,
-      status VARCHAR NOT NULL,
+      status VARCHAR,
+      is_live BOOLEAN NOT NULL,
       created_at TIMESTAMP NOT NULL,
       updated_at TIMESTAMP NOT NULL,
       started_at TIMESTAMP,

@@ -181,8 +181,8 @@ class OrchestrationContext:
         self,
         orchestrator: str | DurableReference | Callable[..., Any],
         input: Any = NO_INPUT,
-        *,
         instance_id: str | None = None,
+        *,
         retry_policy: RetryPolicy | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> CompletableTask[Any]:

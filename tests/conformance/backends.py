@@ -41,6 +41,11 @@ class Backend(Protocol):
 
     transport: Transport
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still answers."""
+        ...
+
     def now(self) -> datetime:
         """Return the present (naive UTC)."""
         ...
@@ -107,6 +112,11 @@ class EmbeddedBackend:
         self._embedded = EmbeddedEngine(store, executors, options, clock=self.clock)
         self.transport = InProcess(self._embedded.service)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the engine's thread runs."""
+        return self._embedded._thread.is_alive()
+
     def now(self) -> datetime:
         """Return the clock's present."""
         return self.clock.now()
@@ -161,6 +171,11 @@ class HostBackend:
 
     def __init__(self, folder: Path) -> None:
         self.transport = Link(HostPaths(folder / "host.duckdb", folder / "run"))
+
+    @property
+    def is_alive(self) -> bool:
+        """The link replaces a host that died."""
+        return True
 
     def now(self) -> datetime:
         """Return the system's time."""

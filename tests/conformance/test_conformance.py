@@ -49,6 +49,7 @@ class Runner:
     def run(self, scenario: Scenario, way: str) -> Any:
         """Run a scenario and return its outcome; its histories are kept."""
         backend = self._backends.get(way) or self._start(way)
+        assert backend.is_alive, "the engine has died in an earlier scenario"
         client = TimedClient(backend, vars(sys.modules[scenario.script.__module__]))
         prefix = f"{scenario.name}-{next(self._runs)}."
         scratch = self._folder / f"{prefix}{way}"
