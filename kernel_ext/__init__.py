@@ -1,7 +1,7 @@
 """Durable Functions inside the Jupyter notebook.
 
-In a notebook: `%load_ext ipydurable`, then `%%activity`, `%%orchestrator` and `%durable?`.
-In a script: `@activity`, `@orchestrator` and `Runtime`.
+In a notebook: `%load_ext ipydurable`, then `%%activity`, `%%orchestrator`, `%%entity` and
+`%durable?`. In a script: `@activity`, `@orchestrator`, `@entity` and `Runtime`.
 
 Everything is imported when it is first asked for: worker processes import this package too.
 """
@@ -19,34 +19,47 @@ if TYPE_CHECKING:
     from ipydurable.runtime.activity_context import ActivityContext, activity_context
     from ipydurable.runtime.core import errors
     from ipydurable.runtime.core.context import OrchestrationContext
+    from ipydurable.runtime.core.entities import EntityContext
+    from ipydurable.runtime.core.entity_ids import EntityInstanceId
     from ipydurable.runtime.core.errors import *  # noqa: F403
-    from ipydurable.runtime.core.retry import RetryPolicy
+    from ipydurable.runtime.core.retry import RetryOptions, RetryPolicy
     from ipydurable.runtime.core.status import RuntimeStatus
 
-    from .decorators import activity, orchestrator
+    from .decorators import activity, entity, orchestrator
     from .embedded import Runtime
-    from .session import connect, history, instance, instances, sql
+    from .session import connect
+    from .shortcuts import entities, history, instance, instances, locks, purge, sql
 
 _ERRORS = "ipydurable.runtime.core.errors"
 _HOMES = {
     "ActivityContext": "ipydurable.runtime.activity_context",
+    "EntityContext": "ipydurable.runtime.core.entities",
+    "EntityInstanceId": "ipydurable.runtime.core.entity_ids",
     "OrchestrationContext": "ipydurable.runtime.core.context",
+    "RetryOptions": "ipydurable.runtime.core.retry",
     "RetryPolicy": "ipydurable.runtime.core.retry",
     "Runtime": "ipydurable.embedded",
     "RuntimeStatus": "ipydurable.runtime.core.status",
     "activity": "ipydurable.decorators",
     "activity_context": "ipydurable.runtime.activity_context",
     "connect": "ipydurable.session",
-    "history": "ipydurable.session",
-    "instance": "ipydurable.session",
-    "instances": "ipydurable.session",
+    "entities": "ipydurable.shortcuts",
+    "entity": "ipydurable.decorators",
+    "history": "ipydurable.shortcuts",
+    "instance": "ipydurable.shortcuts",
+    "instances": "ipydurable.shortcuts",
+    "locks": "ipydurable.shortcuts",
     "orchestrator": "ipydurable.decorators",
-    "sql": "ipydurable.session",
+    "purge": "ipydurable.shortcuts",
+    "sql": "ipydurable.shortcuts",
 }
 
 __all__ = [
     "ActivityContext",
+    "EntityContext",
+    "EntityInstanceId",
     "OrchestrationContext",
+    "RetryOptions",
     "RetryPolicy",
     "Runtime",
     "RuntimeStatus",
@@ -54,12 +67,16 @@ __all__ = [
     "activity",
     "activity_context",
     "connect",
+    "entities",
+    "entity",
     "errors",
     "history",
     "instance",
     "instances",
     "load_ipython_extension",
+    "locks",
     "orchestrator",
+    "purge",
     "sql",
     "unload_ipython_extension",
 ]

@@ -20,6 +20,7 @@ __all__ = [
     "REPLACEABLE",
     "ArgumentError",
     "Duration",
+    "Statuses",
     "Time",
     "activity_options",
     "near",
@@ -38,6 +39,9 @@ Duration: TypeAlias = str | float | timedelta
 
 Time: TypeAlias = datetime | timedelta | str
 """A point in time: a datetime (naive means UTC), its ISO text, or how far it is from now."""
+
+Statuses: TypeAlias = str | RuntimeStatus | Iterable[str | RuntimeStatus]
+"""One status or several, by name in any case."""
 
 REPLACEABLE = ("finished", "any")
 """Which existing instances a new one of the same id may replace, apart from the statuses."""
@@ -163,10 +167,13 @@ def parse_time(when: Time, direction: Literal["ago", "from now"]) -> datetime:
         try:
             when = datetime.fromisoformat(when.strip())
         except ValueError:
-            when = timedelta(seconds=_seconds_to(when))
+            when = _length_of(when)
     if isinstance(when, timedelta):
         now = datetime.now(UTC).replace(tzinfo=None)
-        return now - when if direction == "ago" else now + when
+        try:
+            return now - when if direction == "ago" else now + when
+        except OverflowError:
+            raise ArgumentError(f"{when} {direction} is beyond the calendar") from None
     if not isinstance(when, datetime):
         raise ArgumentError(f"a time is a datetime, a timedelta or text, not {when!r}")
     if when.tzinfo is not None:
@@ -174,10 +181,10 @@ def parse_time(when: Time, direction: Literal["ago", "from now"]) -> datetime:
     return datetime.combine(when.date(), when.time())  # no subclass, such as a pandas Timestamp
 
 
-def _seconds_to(text: str) -> float:
+def _length_of(text: str) -> timedelta:
     try:
-        return parse_seconds(text)
-    except ArgumentError:
+        return timedelta(seconds=parse_seconds(text))
+    except (ArgumentError, OverflowError):
         raise ArgumentError(
             f"{text!r} is no time: write 2026-11-21T18:00 (UTC) or a length of time, 2h"
         ) from None
@@ -249,16 +256,12 @@ def parse_status(status: str | RuntimeStatus) -> RuntimeStatus:
     return found
 
 
-def parse_statuses(
-    status: str | RuntimeStatus | Iterable[str | RuntimeStatus],
-) -> tuple[RuntimeStatus, ...]:
+def parse_statuses(status: Statuses) -> tuple[RuntimeStatus, ...]:
     """Return the statuses of these names, one or several; see `parse_status`."""
     return tuple(parse_status(one) for one in ([status] if isinstance(status, str) else status))
 
 
-def parse_replaceable(
-    replace: str | RuntimeStatus | Iterable[str | RuntimeStatus],
-) -> tuple[RuntimeStatus, ...]:
+def parse_replaceable(replace: Statuses) -> tuple[RuntimeStatus, ...]:
     """Return the statuses that an instance may have to be replaced by another of its id.
 
     Args:

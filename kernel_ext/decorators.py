@@ -1,15 +1,20 @@
-"""`@activity` and `@orchestrator`: what %%activity and %%orchestrator do, for .py files."""
+"""`@activity`, `@orchestrator` and `@entity`: what the cell magics do, for .py files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .arguments import activity_options
+from ipydurable.runtime.core.entity_ids import EntityInstanceId
+
+from .arguments import Duration, activity_options
+from .entity_functions import EntityFunction
 from .functions import DECLARED, ActivityFunction, DurableFunction, OrchestratorFunction
 
-__all__ = ["activity", "orchestrator"]
+if TYPE_CHECKING:
+    from .entity_handles import EntityHandle
+
+__all__ = ["activity", "entity", "orchestrator"]
 
 _Function = Callable[..., Any]
 _F = TypeVar("_F", bound=DurableFunction)
@@ -24,9 +29,9 @@ def activity(
     *,
     name: str | None = None,
     retries: int = 0,
-    retry_delay: str | float | timedelta = 1.0,
+    retry_delay: Duration = 1.0,
     backoff: float = 2.0,
-    timeout: str | float | timedelta | None = None,
+    timeout: Duration | None = None,
     on: str | None = None,
     max_parallel: int = 0,
 ) -> Callable[[_Function], ActivityFunction]: ...
@@ -88,6 +93,50 @@ def orchestrator(
         return _declared(OrchestratorFunction(_plain(function), name))
 
     return declare if function is None else declare(function)
+
+
+@overload
+def entity(definition: str | EntityInstanceId, /) -> EntityHandle: ...
+
+
+@overload
+def entity(definition: _Function, /) -> EntityFunction: ...
+
+
+@overload
+def entity(*, name: str | None = None) -> Callable[[_Function], EntityFunction]: ...
+
+
+def entity(
+    definition: _Function | str | EntityInstanceId | None = None, /, *, name: str | None = None
+) -> EntityFunction | EntityHandle | Callable[[_Function], EntityFunction]:
+    """Make a class or function an entity: it keeps state, and operations change it one by one.
+
+    Of a class, `@entity`, the public attributes are the state, what `__init__` or the class body
+    gives a fresh object is its beginning, and the methods are the operations. A function of
+    `(ctx, input)` asks for `ctx.operation` and uses `ctx.get_state` and `ctx.set_state`.
+
+    Given an id, `entity("Account@alice")`, it returns the handle of that entity, as
+    `Account("alice")` does, for notebooks that do not define `Account`.
+
+    Args:
+        definition: The class or function; or the id of an entity.
+        name: The entity's name, upper and lower case alike; by default that of the class or
+            function.
+
+    Raises:
+        DefinitionError: The class or function cannot be an entity.
+        ValueError: The id is none.
+    """
+    if isinstance(definition, str | EntityInstanceId):
+        from .session import current_session
+
+        return current_session().entity(definition)
+
+    def declare(definition: _Function) -> EntityFunction:
+        return _declared(EntityFunction(_plain(definition), name))
+
+    return declare if definition is None else declare(definition)
 
 
 def _plain(function: _Function) -> _Function:

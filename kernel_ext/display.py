@@ -7,18 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from ipydurable.runtime.client import DurableClient
-from ipydurable.runtime.core.payload import Payload
-from ipydurable.runtime.core.records import InstanceRecord
-from ipydurable.runtime.definitions import Definition
 from ipydurable.runtime.ports import InstanceUpdate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
     from ipydurable.runtime.requests import Defined
@@ -33,8 +28,6 @@ __all__ = [
     "TimelineView",
     "current_shell",
     "defined_line",
-    "definitions_frame",
-    "instances_frame",
     "is_notebook",
     "show",
     "show_replaceable",
@@ -320,69 +313,3 @@ def take_snapshot(client: DurableClient, instance_id: str) -> TimelineModel:
     finally:
         unsubscribe()
     return model
-
-
-def instances_frame(
-    records: Sequence[InstanceRecord], decode: Callable[[Payload | None], Any]
-) -> pd.DataFrame:
-    """Return records of instances as a DataFrame, one row each, in their order.
-
-    Args:
-        records: The records.
-        decode: Gives the value of a custom status.
-
-    Returns:
-        The columns are `instance_id, name, status, created_at, started_at, completed_at` (UTC)`,
-        duration` (seconds, until now where it runs)`, custom_status, error, parent, version, tags`.
-    """
-    import pandas as pd
-
-    now = datetime.now(UTC).replace(tzinfo=None)
-    rows = [
-        (
-            one.instance_id,
-            one.name,
-            one.status.value,
-            one.created_at,
-            one.started_at,
-            one.completed_at,
-            ((one.completed_at or now) - (one.started_at or now)).total_seconds(),
-            decode(one.custom_status),
-            str(one.failure) if one.failure else one.suspend_reason,
-            one.parent_instance_id,
-            one.version[:8],
-            dict(one.tags),
-        )
-        for one in records
-    ]
-    times = ["created_at", "started_at", "completed_at"]
-    others = ["duration", "custom_status", "error", "parent", "version", "tags"]
-    frame = pd.DataFrame(rows, columns=["instance_id", "name", "status", *times, *others])
-    # Where all are missing pandas would not know that these are times.
-    return frame.astype(dict.fromkeys(times, "datetime64[us]"))
-
-
-def definitions_frame(definitions: Sequence[Definition]) -> pd.DataFrame:
-    """Return definitions as a DataFrame, one row each, in their order.
-
-    Returns:
-        The columns are `kind, name, number, version` (content hash)`, notebook, cell, created_at`
-        (UTC) and `source`.
-    """
-    import pandas as pd
-
-    rows = [
-        (
-            one.kind.value,
-            one.name,
-            one.number,
-            one.version[:8],
-            one.notebook,
-            one.cell or None,
-            one.created_at,
-            one.source,
-        )
-        for one in definitions
-    ]
-    columns = ["kind", "name", "number", "version", "notebook", "cell", "created_at", "source"]
-    return pd.DataFrame(rows, columns=columns)

@@ -18,9 +18,8 @@ from .live_objects import globals_of
 
 if TYPE_CHECKING:
     from ipydurable.runtime.activity_context import ActivityContext
-    from ipydurable.runtime.core.status import RuntimeStatus
 
-    from .arguments import Duration, Time
+    from .arguments import Duration, Statuses, Time
     from .handles import NotebookInstance
 
 __all__ = ["DECLARED", "ActivityFunction", "DurableFunction", "OrchestratorFunction"]
@@ -197,7 +196,7 @@ class OrchestratorFunction(DurableFunction):
         start_at: Time | None = None,
         tags: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
-        replace: str | RuntimeStatus | Iterable[str | RuntimeStatus] = (),
+        replace: Statuses = (),
         **kwargs: Any,
     ) -> NotebookInstance:
         """Start an instance; returns at once, while it runs in the background.

@@ -9,26 +9,26 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ipydurable.runtime.client import DurableClient
-from ipydurable.runtime.core.context import NO_INPUT
+from ipydurable.runtime.core.context import pack_arguments
+from ipydurable.runtime.core.entity_ids import EntityInstanceId, entity_id_of
 from ipydurable.runtime.core.errors import DefinitionError, DurableError
-from ipydurable.runtime.core.serialization import CallArguments
-from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import Kind
-from ipydurable.runtime.ports import InstanceQuery
 
-from .arguments import parse_status
-from .display import Line, TimelineView, current_shell, instances_frame, is_notebook, show
+from .arguments import Duration, Statuses, Time, parse_replaceable, parse_seconds, parse_time
+from .display import Line, TimelineView, current_shell, is_notebook, show
+from .entity_functions import EntityFunction
+from .entity_handles import EntityHandle
 from .functions import DECLARED, DurableFunction, OrchestratorFunction
 from .handles import NotebookInstance
+from .store_view import StoreView
 
 if TYPE_CHECKING:
-    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
     from ipydurable.runtime.requests import Defined
@@ -38,11 +38,7 @@ __all__ = [
     "DurableSession",
     "connect",
     "current_session",
-    "history",
     "host_client",
-    "instance",
-    "instances",
-    "sql",
 ]
 
 _TIMELINES_PER_CELL = 3
@@ -53,7 +49,7 @@ SESSIONS: weakref.WeakKeyDictionary[InteractiveShell, DurableSession] = weakref.
 _entered: list[weakref.ref[DurableSession]] = []
 
 
-class DurableSession:
+class DurableSession(StoreView):
     """Talks to one store for one notebook or script.
 
     The connection is made in the background as soon as the session exists; whoever needs it
@@ -133,8 +129,10 @@ class DurableSession:
         kwargs: Mapping[str, Any] | None = None,
         *,
         instance_id: str | None = None,
-        start_at: datetime | None = None,
+        start_at: Time | None = None,
         tags: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        replace: Statuses = (),
     ) -> NotebookInstance:
         """Start an instance, and show its timeline in a notebook; see `OrchestratorFunction.start`.
 
@@ -145,52 +143,54 @@ class DurableSession:
             instance_id: Its id; by default the name and a random suffix.
             start_at: When to start; by default now.
             tags: Labels.
+            timeout: How long after its start it fails unless it has ended.
+            replace: What an existing instance of that id may be to be replaced.
         """
-        self._send_pending(orchestrator)
-        name = orchestrator if isinstance(orchestrator, str) else orchestrator.name
-        given: Any = args[0] if args else NO_INPUT
-        if kwargs or len(args) > 1:
-            given = CallArguments(args, dict(kwargs or {}))
+        self.send_needed(None if isinstance(orchestrator, str) else orchestrator)
         started = self.client.start(
-            name, given, instance_id=instance_id, tags=tags, start_at=start_at
+            _name_of(orchestrator),
+            pack_arguments(args, kwargs or {}),
+            instance_id=instance_id,
+            tags=tags,
+            start_at=None if start_at is None else parse_time(start_at, "from now"),
+            timeout=None if timeout is None else timedelta(seconds=parse_seconds(timeout)),
+            replace=parse_replaceable(replace),
         )
         handle = NotebookInstance(self.client, started, self._views.add)
         self._show(handle)
         return handle
+
+    def start_many(
+        self,
+        orchestrator: OrchestratorFunction | str,
+        inputs: Iterable[Any],
+        *,
+        tags: Mapping[str, str] | None = None,
+    ) -> list[NotebookInstance]:
+        """Start an instance for each input; see `OrchestratorFunction.start_many`."""
+        self.send_needed(None if isinstance(orchestrator, str) else orchestrator)
+        started = self.client.start_many(_name_of(orchestrator), inputs, tags=tags)
+        return [NotebookInstance(self.client, one, self._views.add) for one in started]
 
     def instance(self, instance_id: str) -> NotebookInstance:
         """Return the handle of an instance; raises UnknownInstanceError."""
         self.client.get(instance_id)
         return NotebookInstance(self.client, instance_id, self._views.add)
 
-    def instances(
-        self,
-        *,
-        status: str | RuntimeStatus | Iterable[str | RuntimeStatus] = (),
-        name: str = "",
-        prefix: str = "",
-        tags: Mapping[str, str] | None = None,
-        limit: int = 0,
-    ) -> pd.DataFrame:
-        """Return the instances as a DataFrame, newest first; see `ipydurable.instances`."""
-        wanted = [status] if isinstance(status, str) else status
-        query = InstanceQuery(
-            status=tuple(parse_status(one) for one in wanted),
-            name=name,
-            prefix=prefix,
-            tags=dict(tags or {}),
-            limit=limit,
-        )
-        return instances_frame(self.client.query(query), self.client.decode)
+    def entity(
+        self, entity: str | EntityInstanceId, function: EntityFunction | None = None
+    ) -> EntityHandle:
+        """Return the handle of an entity; it need not exist yet.
 
-    def history(self, instance_id: str) -> pd.DataFrame:
-        """Return an instance's history as a DataFrame; raises UnknownInstanceError."""
-        return self.instance(instance_id).history()
+        Args:
+            entity: Its id, such as `"Account@alice"`.
+            function: Its definition; by default the one of that name that is known here.
 
-    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Return the answer to a read-only SQL query; see `ipydurable.sql`."""
-        frame: pd.DataFrame = self.client.sql(text, parameters).to_pandas()
-        return frame
+        Raises:
+            ValueError: The text is no entity id.
+        """
+        entity_id = entity_id_of(entity)
+        return EntityHandle(self, entity_id, function or self._entity_function(entity_id))
 
     def take_over(self, other: DurableSession) -> None:
         """Know the definitions of another session too; they are sent when they are needed."""
@@ -238,28 +238,42 @@ class DurableSession:
             self._sent[_key(function)] = function
         return answers
 
-    def _send_pending(self, orchestrator: OrchestratorFunction | str) -> None:
-        """Send what is to be started and what it uses, and all else this store has not got yet.
+    def send_needed(self, function: DurableFunction | None) -> None:
+        """Send what is to be used and what it uses, and all else this store has not got yet.
 
         Orchestrators may name others in a string, so what was defined is sent without being seen
         to be used. It must not replace anything that is used, though: names may clash.
+
+        Args:
+            function: What is to be used; None where only its name is known.
         """
         with self._lock:
-            wanted = {} if isinstance(orchestrator, str) else _reached(orchestrator)
+            wanted = {} if function is None else _reached(function)
             known = {**DECLARED, **wanted}
-            for key, function in self._functions.items():
-                if key not in known or known[key].serial < function.serial:
-                    known[key] = function
+            for key, other in self._functions.items():
+                if key not in known or known[key].serial < other.serial:
+                    known[key] = other
             known.update(wanted)
             pending = [
-                function
-                for key, function in known.items()
-                if (sent := self._sent.get(key)) is not function
-                and (key in wanted or sent is None or sent.serial < function.serial)
-                and (key in wanted or _is_durable(function))
+                one
+                for key, one in known.items()
+                if (sent := self._sent.get(key)) is not one
+                and (key in wanted or sent is None or sent.serial < one.serial)
+                and (key in wanted or _is_durable(one))
             ]
             if pending:
                 self._send(pending)
+
+    def _entity_function(self, entity_id: EntityInstanceId) -> EntityFunction | None:
+        """Return the newest definition of an entity that is known here."""
+        with self._lock:
+            known = [*DECLARED.values(), *self._functions.values()]
+        found = [
+            one
+            for one in known
+            if isinstance(one, EntityFunction) and one.name.lower() == entity_id.name
+        ]
+        return max(found, key=lambda one: one.serial, default=None)
 
     def _show(self, handle: NotebookInstance) -> None:
         """Show the timeline of a started instance, unless this cell shows a few already."""
@@ -342,77 +356,22 @@ def host_client(
     return connect_now
 
 
-def instance(instance_id: str) -> NotebookInstance:
-    """Return the handle of an instance, in any notebook and after any restart.
-
-    Raises:
-        UnknownInstanceError: There is no such instance; lists ids like it.
-    """
-    return current_session().instance(instance_id)
-
-
-def instances(
-    *,
-    status: str | RuntimeStatus | Iterable[str | RuntimeStatus] = (),
-    name: str = "",
-    prefix: str = "",
-    tags: Mapping[str, str] | None = None,
-    limit: int = 0,
-) -> pd.DataFrame:
-    """Return the instances as a DataFrame, newest first.
-
-    Args:
-        status: Only these, e.g. `"failed"`; several as a list.
-        name: Only of this orchestrator.
-        prefix: Only ids that begin so.
-        tags: Only those that carry these labels.
-        limit: How many at most; 0 for all.
-
-    Returns:
-        One row per instance; times are UTC, `duration` is in seconds.
-
-    Raises:
-        ValueError: There is no such status.
-    """
-    return current_session().instances(
-        status=status, name=name, prefix=prefix, tags=tags, limit=limit
-    )
-
-
-def history(instance_id: str) -> pd.DataFrame:
-    """Return an instance's history as a DataFrame, one row per event.
-
-    Raises:
-        UnknownInstanceError: There is no such instance; lists ids like it.
-    """
-    return current_session().history(instance_id)
-
-
-def sql(text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Return the answer to a read-only SQL query over the store as a DataFrame.
-
-    Args:
-        text: One SELECT over `history`, `activities`, `instances`, `definitions`.
-        parameters: Values for `$name` in the query.
-
-    Raises:
-        QueryError: The query is no good; in the database's own words.
-    """
-    return current_session().sql(text, parameters)
-
-
 def _key(function: DurableFunction) -> tuple[Kind, str]:
     return function.kind, function.name
 
 
-def _reached(orchestrator: OrchestratorFunction) -> dict[tuple[Kind, str], DurableFunction]:
-    """Return an orchestrator and what it uses, directly or through others, by kind and name."""
+def _name_of(function: DurableFunction | str) -> str:
+    return function if isinstance(function, str) else function.name
+
+
+def _reached(function: DurableFunction) -> dict[tuple[Kind, str], DurableFunction]:
+    """Return a function and what it uses, directly or through others, by kind and name."""
     reached: dict[tuple[Kind, str], DurableFunction] = {}
-    waiting: list[DurableFunction] = [orchestrator]
+    waiting = [function]
     while waiting:
-        function = waiting.pop()
-        if reached.setdefault(_key(function), function) is function:
-            waiting += [one for one in function.uses if _key(one) not in reached]
+        one = waiting.pop()
+        if reached.setdefault(_key(one), one) is one:
+            waiting += [used for used in one.uses if _key(used) not in reached]
     return reached
 
 

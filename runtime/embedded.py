@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 
 from .clock import SystemClock
+from .core.errors import HostGoneError
 from .engine import Engine, EngineOptions
 from .journal import ThreadedJournal
 from .ports import ActivityExecutor, Clock, Store
 from .service import Service
 
 __all__ = ["EmbeddedEngine"]
+
+_log = logging.getLogger(__name__)
 
 
 class EmbeddedEngine:
@@ -41,10 +45,15 @@ class EmbeddedEngine:
             store, ThreadedJournal, clock or SystemClock(), executors, options=options
         )
         self.service = Service(self.engine, version)
-        self._thread = threading.Thread(
-            target=self.engine.run, name="ipydurable-engine", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="ipydurable-engine", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.engine.run()
+        except Exception as error:  # noqa: BLE001  (whoever asks must hear of it)
+            _log.exception("the engine has ended")
+            self.service.fail(HostGoneError(self._store.path, f"its engine ended: {error!r}"))
 
     def close(self) -> None:
         """Stop the engine; what runs goes on when a store is opened next time."""

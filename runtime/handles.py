@@ -11,6 +11,7 @@ from .core.errors import OrchestrationFailedError, OrchestrationTerminatedError
 from .core.failure import FailureDetails
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
+from .frames import to_frame
 from .requests import OpenTask
 
 if TYPE_CHECKING:
@@ -111,8 +112,7 @@ class InstanceHandle:
             "SELECT * FROM history WHERE instance_id = $instance_id ORDER BY seq",
             {"instance_id": self.record.instance_id},
         )
-        frame: pd.DataFrame = table.to_pandas()
-        return frame
+        return to_frame(table)
 
     @property
     def waiting_for(self) -> list[OpenTask]:

@@ -72,6 +72,8 @@ class Service:
             FindDefinition: self._find_definition,
             HostStatusRequest: self._status,
         }
+        self._open: set[Future[Any]] = set()
+        self._broken: DurableError | None = None
         self.clients = 0
 
     def handle(self, request: Request) -> Future[Any]:
@@ -80,12 +82,23 @@ class Service:
         if read is not None:
             return self._readers.submit(read, request)
         future: Future[Any] = Future()
-        if isinstance(request, StopHost):
+        if self._broken is not None:
+            future.set_exception(self._broken)
+        elif isinstance(request, StopHost):
             future.set_result(None)
             self._on_stop()
         else:
+            self._open.add(future)
+            future.add_done_callback(self._open.discard)
             self._engine.post(self._changes.handle, request, future)
         return future
+
+    def fail(self, error: DurableError) -> None:
+        """Answer everything with `error` from now on: the engine has ended."""
+        self._broken = error
+        for future in list(self._open):
+            if not future.done():
+                future.set_exception(error)
 
     def subscribe(
         self, instance_id: str, tell: Callable[[InstanceUpdate], None]

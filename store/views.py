@@ -55,118 +55,110 @@ LEFT JOIN payloads p ON p.digest = j.digest
 WHERE j.stream = 'history'
 """
 
-# An execution that was rewound after it had ended goes on.
-_EVENTS = f"""
-events AS (
-  SELECT j.iid, x.execution_id, j.seq, j.ts, j.kind, j.name, j.task_id, j.extra
+# What was open when its execution ended stays open for ever.
+_IS_OVER = "NOT r.is_live OR execution_id <> r.record->>'$.execution_id'"
+
+# The events of each activity, in order; a rewind counts for every task that it takes up again.
+_TASK_EVENTS = f"""
+task_events AS (
+  SELECT j.iid, x.execution_id, j.seq, j.ts, j.kind, j.name, j.payload, j.extra, j.digest,
+    unnest(CASE j.kind WHEN 'ExecutionRewound' THEN (j.extra->'$.task_ids')::INTEGER[]
+      ELSE [j.task_id] END) AS task_id,
+    CASE j.kind WHEN 'TaskScheduled' THEN 1 WHEN 'ExecutionRewound' THEN NULL
+      WHEN 'AttemptLost' THEN (j.extra->>'$.attempt')::INTEGER
+      WHEN 'AttemptStarted' THEN (j.extra->>'$.attempt')::INTEGER
+      ELSE coalesce((j.extra->>'$.attempt.number')::INTEGER, 1) END AS attempt
   FROM {_WITH_EXECUTION}
-  WHERE j.stream = 'history'),
-ended AS (
-  SELECT iid, execution_id FROM events
-  WHERE kind IN ('ExecutionCompleted', 'ExecutionRewound')
-  GROUP BY ALL HAVING max_by(kind, seq) = 'ExecutionCompleted'),
-rewound AS (
-  SELECT iid, execution_id, seq, ts, unnest((extra->'$.task_ids')::INTEGER[]) AS task_id
-  FROM events WHERE kind = 'ExecutionRewound')
+  WHERE j.stream = 'history' AND j.kind IN (
+    'TaskScheduled', 'AttemptStarted', 'AttemptLost', 'TaskCompleted', 'TaskFailed',
+    'ExecutionRewound'))
 """
 
-# An attempt opens when its task is scheduled, when the one before is lost, or when a rewind takes
-# back the failure of the one before.
+# An attempt opens when its activity is scheduled, when the one before is lost, or when a rewind
+# takes back the failure of the one before. The next event of the activity is its end.
 _ATTEMPTS = f"""
 CREATE VIEW attempts AS
-WITH {_EVENTS},
-tasks AS (SELECT iid, execution_id, task_id, name, ts FROM events WHERE kind = 'TaskScheduled'),
-closed AS (
-  SELECT iid, execution_id, task_id,
-    CASE kind WHEN 'AttemptLost' THEN (extra->>'$.attempt')::INTEGER
-      ELSE coalesce((extra->>'$.attempt.number')::INTEGER, 1) END AS attempt,
-    CASE kind WHEN 'AttemptLost' THEN 'lost' WHEN 'TaskFailed' THEN 'failed'
-      ELSE 'completed' END AS status,
-    coalesce(extra->>'$.worker', extra->>'$.attempt.worker') AS worker,
-    (extra->>'$.attempt.started_at')::TIMESTAMP AS started_at,
-    ts AS finished_at, coalesce(extra->>'$.reason', extra->>'$.failure.message') AS reason, seq
-  FROM events WHERE kind IN ('AttemptLost', 'TaskFailed', 'TaskCompleted')
-  QUALIFY row_number() OVER (
-    PARTITION BY iid, execution_id, task_id, attempt ORDER BY seq DESC) = 1),
+WITH {_TASK_EVENTS},
 opened AS (
-  SELECT iid, execution_id, task_id, 1 AS attempt, ts FROM tasks
-  UNION ALL
-  SELECT iid, execution_id, task_id, attempt + 1, finished_at FROM closed WHERE status = 'lost'
-  UNION ALL
-  SELECT iid, execution_id, task_id, (extra->>'$.attempt')::INTEGER, ts
-  FROM events WHERE kind = 'AttemptStarted'
-  UNION ALL
-  SELECT c.iid, c.execution_id, c.task_id, c.attempt + 1, w.ts
-  FROM closed c JOIN rewound w USING (iid, execution_id, task_id)
-  WHERE c.status = 'failed' AND w.seq > c.seq),
-known AS (
-  SELECT iid, execution_id, task_id, attempt, min(ts) AS scheduled_at FROM opened GROUP BY ALL)
+  SELECT iid, execution_id, task_id, ts, kind, attempt,
+    first_value(name) OVER one AS name, lag(attempt) OVER one AS before,
+    lead(kind) OVER one AS end_kind, lead(attempt) OVER one AS end_attempt,
+    lead(ts) OVER one AS end_ts, lead(extra) OVER one AS end_extra
+  FROM task_events
+  WINDOW one AS (PARTITION BY iid, execution_id, task_id ORDER BY seq)
+  QUALIFY kind NOT IN ('TaskCompleted', 'TaskFailed') AND name IS NOT NULL
+    AND coalesce(end_kind, '') <> 'AttemptStarted')
 SELECT
-  r.instance_id, t.task_id, attempt,
-  CASE WHEN c.status IS NOT NULL THEN c.status
-    WHEN e.iid IS NOT NULL THEN 'abandoned' ELSE 'running' END AS status,
-  c.worker, c.started_at, c.finished_at, c.reason,
-  t.name, k.scheduled_at, execution_id, iid
-FROM known k
-FULL JOIN closed c USING (iid, execution_id, task_id, attempt)
-JOIN tasks t USING (iid, execution_id, task_id)
+  r.instance_id, task_id,
+  coalesce(end_attempt, CASE o.kind WHEN 'AttemptLost' THEN attempt + 1
+    WHEN 'ExecutionRewound' THEN before + 1 ELSE attempt END) AS attempt,
+  CASE end_kind WHEN 'TaskCompleted' THEN 'completed' WHEN 'TaskFailed' THEN 'failed'
+    WHEN 'AttemptLost' THEN 'lost'
+    ELSE CASE WHEN {_IS_OVER} THEN 'abandoned' ELSE 'running' END END AS status,
+  coalesce(end_extra->>'$.worker', end_extra->>'$.attempt.worker') AS worker,
+  (end_extra->>'$.attempt.started_at')::TIMESTAMP AS started_at, end_ts AS finished_at,
+  coalesce(end_extra->>'$.reason', end_extra->>'$.failure.message') AS reason,
+  o.name, ts AS scheduled_at, execution_id, iid
+FROM opened o
 JOIN instance_records r USING (iid)
-LEFT JOIN ended e USING (iid, execution_id)
 """
 
-# A rewound activity may have several outcomes: the last one counts, unless it was taken back.
+# Its last event says how an activity stands: one that was rewound may have several outcomes.
 _ACTIVITIES = f"""
 CREATE VIEW activities AS
-WITH {_EVENTS},
-outcomes AS (
-  SELECT h.iid, h.execution_id, h.task_id, h.event_type, h.timestamp, h.payload, h.error_type,
-    h.error, (h.details->>'$.attempt.started_at')::TIMESTAMP AS started_at,
-    h.details->>'$.attempt.worker' AS worker
-  FROM history h
-  ANTI JOIN rewound w ON w.iid = h.iid AND w.execution_id = h.execution_id
-    AND w.task_id = h.task_id AND w.seq > h.seq
-  WHERE h.event_type IN ('TaskCompleted', 'TaskFailed')
-  QUALIFY row_number() OVER (
-    PARTITION BY h.iid, h.execution_id, h.task_id ORDER BY h.seq DESC) = 1),
-tried AS (
-  SELECT iid, execution_id, task_id, max(attempt) AS attempts FROM attempts GROUP BY ALL)
+WITH {_TASK_EVENTS},
+scheduled AS (
+  SELECT iid, execution_id, task_id, seq, ts, kind, name, payload, extra, digest,
+    max(attempt) OVER one AS attempts, last_value(kind) OVER one AS end_kind,
+    last_value(ts) OVER one AS end_ts, last_value(extra) OVER one AS end_extra,
+    last_value(payload) OVER one AS end_payload, last_value(digest) OVER one AS end_digest
+  FROM task_events
+  WINDOW one AS (
+    PARTITION BY iid, execution_id, task_id ORDER BY seq
+    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+  QUALIFY kind = 'TaskScheduled'),
+judged AS (
+  SELECT *, end_kind IN ('TaskCompleted', 'TaskFailed') AS has_ended,
+    CASE WHEN has_ended THEN end_ts END AS finished_at,
+    CASE WHEN has_ended THEN (end_extra->>'$.attempt.started_at')::TIMESTAMP END AS started_at
+  FROM scheduled)
 SELECT
-  s.instance_id, s.task_id, s.name,
-  CASE WHEN o.event_type = 'TaskCompleted' THEN 'completed'
-    WHEN o.event_type = 'TaskFailed' THEN 'failed'
-    WHEN e.iid IS NOT NULL THEN 'abandoned'
-    ELSE 'running' END AS status,
-  s.timestamp AS scheduled_at, o.started_at, o.timestamp AS finished_at,
-  date_diff('microsecond', s.timestamp, o.started_at) / 1e6 AS queued_s,
-  date_diff('microsecond', coalesce(o.started_at, s.timestamp), o.timestamp) / 1e6 AS duration,
-  a.attempts, o.worker, s.details->>'$.version' AS version,
-  s.payload AS input,
-  CASE WHEN o.event_type = 'TaskCompleted' THEN o.payload END AS output,
-  o.error, o.error_type,
-  (s.details->>'$.origin')::INTEGER AS retry_of,
+  r.instance_id, s.task_id, s.name,
+  CASE s.end_kind WHEN 'TaskCompleted' THEN 'completed' WHEN 'TaskFailed' THEN 'failed'
+    ELSE CASE WHEN {_IS_OVER} THEN 'abandoned' ELSE 'running' END END AS status,
+  s.ts AS scheduled_at, s.started_at, s.finished_at,
+  date_diff('microsecond', s.ts, s.started_at) / 1e6 AS queued_s,
+  date_diff('microsecond', coalesce(s.started_at, s.ts), s.finished_at) / 1e6 AS duration,
+  s.attempts + (s.end_kind IN ('AttemptLost', 'ExecutionRewound'))::INTEGER AS attempts,
+  CASE WHEN s.has_ended THEN s.end_extra->>'$.attempt.worker' END AS worker,
+  s.extra->>'$.version' AS version,
+  coalesce(s.payload, i.text) AS input,
+  CASE s.end_kind WHEN 'TaskCompleted' THEN coalesce(s.end_payload, o.text) END AS output,
+  CASE s.end_kind WHEN 'TaskFailed' THEN s.end_extra->>'$.failure.message' END AS error,
+  CASE s.end_kind WHEN 'TaskFailed' THEN s.end_extra->>'$.failure.error_type' END AS error_type,
+  (s.extra->>'$.origin')::INTEGER AS retry_of,
   s.execution_id, s.seq, s.iid
-FROM history s
-JOIN tried a USING (iid, execution_id, task_id)
-LEFT JOIN outcomes o USING (iid, execution_id, task_id)
-LEFT JOIN ended e ON e.iid = s.iid AND e.execution_id = s.execution_id
-WHERE s.event_type = 'TaskScheduled'
+FROM judged s
+JOIN instance_records r USING (iid)
+LEFT JOIN payloads i ON i.digest = s.digest
+LEFT JOIN payloads o ON s.end_kind = 'TaskCompleted' AND o.digest = s.end_digest
 """
 
 _TIMERS = f"""
 CREATE VIEW timers AS
-WITH {_EVENTS},
-fired AS (SELECT iid, execution_id, task_id, ts FROM events WHERE kind = 'TimerFired')
+WITH created AS (
+  SELECT j.iid, x.execution_id, j.seq, j.ts, j.kind, j.task_id, j.extra,
+    lead(j.ts) OVER (PARTITION BY j.iid, x.execution_id, j.task_id ORDER BY j.seq) AS fired_at
+  FROM {_WITH_EXECUTION}
+  WHERE j.stream = 'history' AND j.kind IN ('TimerCreated', 'TimerFired')
+  QUALIFY j.kind = 'TimerCreated')
 SELECT
-  r.instance_id, c.task_id, c.ts AS created_at, (c.extra->>'$.fire_at')::TIMESTAMP AS fire_at,
-  f.ts AS fired_at,
-  CASE WHEN f.iid IS NOT NULL THEN 'fired'
-    WHEN e.iid IS NOT NULL THEN 'abandoned' ELSE 'pending' END AS status,
-  (c.extra->>'$.origin')::INTEGER AS retry_of, c.execution_id, c.seq, c.iid
-FROM events c
+  r.instance_id, task_id, ts AS created_at, (extra->>'$.fire_at')::TIMESTAMP AS fire_at, fired_at,
+  CASE WHEN fired_at IS NOT NULL THEN 'fired' WHEN {_IS_OVER} THEN 'abandoned'
+    ELSE 'pending' END AS status,
+  (extra->>'$.origin')::INTEGER AS retry_of, execution_id, seq, iid
+FROM created
 JOIN instance_records r USING (iid)
-LEFT JOIN fired f USING (iid, execution_id, task_id)
-LEFT JOIN ended e ON e.iid = c.iid AND e.execution_id = c.execution_id
-WHERE c.kind = 'TimerCreated'
 """
 
 _ENTITIES = """

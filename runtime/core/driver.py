@@ -7,6 +7,7 @@ suspends on is refused at once, with the remedy.
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
@@ -17,6 +18,8 @@ from .tasks import Task
 __all__ = ["Driver", "ReplaySignal", "is_drivable", "user_line"]
 
 Code = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
+
+_NO_LOOP = re.compile("no (running|current) event loop")
 
 # Code that swallows GeneratorExit. Letting go of it would have the collector try again, later.
 _unending: list[Code] = []
@@ -162,7 +165,7 @@ def _describe_foreign(yielded: object, line: str) -> tuple[str, str, str]:
 
 
 def _as_failure(error: BaseException) -> Exception:
-    if isinstance(error, RuntimeError) and "no running event loop" in str(error):
+    if isinstance(error, RuntimeError) and _NO_LOOP.search(str(error)):
         refusal = ForeignAwaitableError(*_describe_foreign(_Future(), _line_of(error)))
         refusal.__traceback__ = error.__traceback__
         return refusal

@@ -51,6 +51,8 @@ from .tasks import (
 
 __all__ = ["OrchestrationExecutor"]
 
+# A coroutine or generator that raises one of the first two ends in a RuntimeError.
+_NOT_MIXED: Final = (StopIteration, StopAsyncIteration, TaskFailedError)
 _HIDDEN: Final = (
     "runtime/core/driver.py",
     "runtime/core/tasks.py",
@@ -413,7 +415,7 @@ def _failed_error(
 ) -> TaskFailedError:
     """Return a TaskFailedError that is also of the original class, where that is known."""
     original = resolve_exception_class(failure.error_type, namespace)
-    if original is None or issubclass(original, TaskFailedError):
+    if original is None or issubclass(original, _NOT_MIXED):
         return TaskFailedError(name, task_id, failure)
     try:
         both: type[TaskFailedError] = type(

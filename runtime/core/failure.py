@@ -52,7 +52,7 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         lines += traceback.format_exception_only(type(error), error)
         return cls(
             error_type=qualified_type_name(type(error)),
-            message=str(error),
+            message=_text_of(error),
             stack_trace="".join(lines),
             cause=cls._cause_of(error, hide, depth - 1) if depth else None,
             non_retriable=bool(getattr(error, "non_retriable", False)),
@@ -88,6 +88,13 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  (the user's class: whatever its __str__ raises)
+        return "<its text cannot be shown>"
 
 
 def qualified_type_name(cls: type) -> str:

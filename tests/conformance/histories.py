@@ -1,4 +1,4 @@
-"""Histories as they compare: what happened in which order, without times, workers and random ids."""
+"""Histories as they compare: what happened in which order, without times and random ids."""
 
 from __future__ import annotations
 

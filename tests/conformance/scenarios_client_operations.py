@@ -48,7 +48,7 @@ def a_reuse_policy_says_which_statuses_are_replaced(world: World) -> Any:
 @scenario(gives=["Pending", "start", 8, True])
 def a_start_may_be_delayed(world: World) -> Any:
     """With `start_at` an instance is pending until then."""
-    begins = world.now() + 5 * TICK
+    begins = world.now() + 12 * TICK
     run = world.start(three_doubles, 1, start_at=begins)
     status, (waiting,) = run.status.value, run.waiting_for
     result = run.result()
@@ -80,7 +80,7 @@ def many_are_started_all_or_none(world: World) -> Any:
 @scenario(gives=["Pending", "Running"])
 def a_client_waits_for_the_start(world: World) -> Any:
     """`wait_for_start` answers once the instance has left PENDING."""
-    run = world.start(listen, start_at=world.now() + 3 * TICK)
+    run = world.start(listen, start_at=world.now() + 12 * TICK)
     before = run.status.value
     world.until(lambda: run.status is not RuntimeStatus.PENDING, "the start")
     return [before, world.client.wait_for_start(run.instance_id, 5.0).status.value]
@@ -558,7 +558,16 @@ def a_subscriber_gets_everything_in_order(world: World) -> Any:
 
 @scenario(
     gives=[
-        ["instance_id", "execution_id", "seq", "timestamp", "event_type", "name", "task_id", "payload"],
+        [
+            "instance_id",
+            "execution_id",
+            "seq",
+            "timestamp",
+            "event_type",
+            "name",
+            "task_id",
+            "payload",
+        ],
         ["ExecutionStarted", *["TaskScheduled", "TaskCompleted"] * 3, "ExecutionCompleted"],
     ],
     ways=SQL,

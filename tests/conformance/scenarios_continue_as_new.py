@@ -180,7 +180,7 @@ async def abandons_a_timer(ctx: Any, is_first: bool) -> Any:
 
 @scenario(gives=True)
 def open_timers_are_abandoned(world: World) -> Any:
-    """A timer of the execution before does not fire in the next, though the action id is the same."""
+    """A timer of the execution before does not fire in the next, whose ids are the same."""
     return world.run(abandons_a_timer, True)
 
 
@@ -251,8 +251,8 @@ async def endless(ctx: Any, n: int = 0) -> None:
 
 @scenario(gives=["OrchestrationFailedError", True])
 def a_deadline_counts_over_all_executions(world: World) -> Any:
-    """An eternal orchestration with a timeout ends when that is over, however often it continued."""
-    run = world.start(endless, timeout=5 * TICK)
+    """An eternal orchestration with a timeout ends when that is over, often as it continued."""
+    run = world.start(endless, timeout=10 * TICK)
     name = raised(run.result)[0]
     return [name, run.record.generation >= 1]
 

@@ -1,5 +1,7 @@
 """The public samples of Azure Durable Functions for Python, with only their decorators changed."""
 
+# ruff: noqa: PERF401, SIM113  (as the samples were written)
+
 from __future__ import annotations
 
 import json

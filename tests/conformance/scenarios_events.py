@@ -163,7 +163,7 @@ def a_late_event_is_for_the_next_wait(world: World) -> Any:
 @scenario(gives=["Pending", "kept"])
 def an_instance_that_has_not_started_keeps_events(world: World) -> Any:
     """Events for a pending instance are queued until it starts."""
-    run = world.start(listen, start_at=world.now() + 3 * TICK)
+    run = world.start(listen, start_at=world.now() + 12 * TICK)
     run.raise_event("go", "kept")
     return [run.status.value, run.result()]
 

@@ -1,5 +1,7 @@
 """Replay safety: code that does not do again what its history says, or never comes to a wait."""
 
+# ruff: noqa: ASYNC230, ASYNC240  (what these orchestrators do is what nobody should do)
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,7 @@
 """What the context tells an orchestrator, and what the orchestrator tells the world."""
 
+# ruff: noqa: ASYNC230  (what these orchestrators do is what nobody should do)
+
 from __future__ import annotations
 
 import logging
@@ -86,7 +88,7 @@ async def works_when_not_replaying(ctx: Any, path: str) -> None:
 
 @scenario(gives=["0", "1", "2", "3"])
 def is_replaying_tells_what_happened_already(world: World) -> Any:
-    """Code under `if not ctx.is_replaying` runs once for each step, however often it is replayed."""
+    """Code under `if not ctx.is_replaying` runs once a step, however often it is replayed."""
     world.run(works_when_not_replaying, world.file("log"))
     return world.lines("log")
 
@@ -105,7 +107,7 @@ class FileHandler(logging.Handler):
 
 @orchestrator
 async def logs_its_steps(ctx: Any, path: str) -> None:
-    logger = logging.Logger("steps")
+    logger = logging.Logger("steps")  # noqa: LOG001  (handlers of its own, at every replay)
     logger.addHandler(FileHandler(path))
     log = ctx.create_replay_safe_logger(logger)
     for n in range(3):
@@ -138,7 +140,8 @@ def uuids_random_numbers_and_times_are_the_same_at_every_replay(world: World) ->
         run.raise_event("next")
     is_same, drawn = run.result()
     uuids, numbers, times = zip(*drawn, strict=True)
-    return [is_same, len({uuid.UUID(one) for one in uuids}), len(set(numbers)), list(times) == sorted(times)]
+    is_in_order = list(times) == sorted(times)
+    return [is_same, len({uuid.UUID(one) for one in uuids}), len(set(numbers)), is_in_order]
 
 
 @orchestrator

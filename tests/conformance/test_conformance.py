@@ -133,7 +133,7 @@ def _is_about_ids(part: object) -> bool:
 
 
 def test_there_is_a_scenario_for_all_of_the_model() -> None:
-    """At least 120 scenarios, each with a name of its own and a sentence that says what it shows."""
+    """At least 120 scenarios, each with a name of its own and a sentence on what it shows."""
     names = [scenario.name for scenario in SCENARIOS]
     assert len(names) == len(set(names)) >= 120
     assert [scenario.name for scenario in SCENARIOS if not scenario.script.__doc__] == []

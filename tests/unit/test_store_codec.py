@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import closing
 from datetime import datetime
 from typing import Any, get_args
 
@@ -15,9 +17,15 @@ from ipydurable.runtime.core.errors import DecodingError, DurableInternalError
 from ipydurable.runtime.core.events import (
     ActivityProgressed,
     AttemptRecord,
+    EntityEvent,
     EventRaised,
     ExecutionStarted,
     HistoryEvent,
+    LockOwner,
+    LockRequested,
+    OperationCaller,
+    OperationDone,
+    OperationRequested,
     ParentInstance,
     TaskCompleted,
     TaskFailed,
@@ -25,17 +33,18 @@ from ipydurable.runtime.core.events import (
 )
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.payload import Blob, Payload
-from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.core.records import EntityRecord, InstanceRecord, Record
 from ipydurable.runtime.definitions import (
     ActivityOptions,
     Chunk,
     CodePackage,
     Definition,
     DefinitionAdded,
+    Kind,
 )
-from ipydurable.runtime.ports import JournalRow, Stream
+from ipydurable.runtime.ports import InstanceQuery, JournalRow, Stream
 from ipydurable.store import codec, open_store
-from ipydurable.store.codec import pack, unpack
+from ipydurable.store.codec import digests_of, pack, unpack
 from ipydurable.store.payloads import LargeValue
 from ipydurable.store.projections import decode_refs, pack_record, unpack_record
 
@@ -54,6 +63,9 @@ FAILURES = st.recursive(
     st.builds(FailureDetails, error_type=TEXTS, message=TEXTS, non_retriable=st.booleans()),
     lambda causes: st.builds(FailureDetails, error_type=TEXTS, message=TEXTS, cause=causes),
     max_leaves=2,
+)
+OWNERS = st.builds(
+    LockOwner, instance_id=TEXTS, execution_id=TEXTS, lock_id=st.integers(0, 2**31 - 1)
 )
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     datetime: TIMES,
@@ -74,6 +86,10 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     ),
     ParentInstance | None: st.none()
     | st.builds(ParentInstance, instance_id=TEXTS, execution_id=TEXTS, task_id=st.integers(0, 99)),
+    OperationCaller | None: st.none()
+    | st.builds(OperationCaller, instance_id=TEXTS, execution_id=TEXTS, task_id=st.integers(0, 99)),
+    LockOwner: OWNERS,
+    LockOwner | None: st.none() | OWNERS,
 }
 
 
@@ -110,7 +126,8 @@ DEFINITIONS = st.builds(
         created_at=st.none() | TIMES,
     ),
 )
-EVENTS = st.one_of([of_fields(cls) for cls in get_args(HistoryEvent)]) | DEFINITIONS
+KINDS = get_args(HistoryEvent | EntityEvent)
+EVENTS = st.one_of([of_fields(cls) for cls in KINDS]) | DEFINITIONS
 
 
 def contents(large: dict[str, LargeValue]) -> dict[str, str | bytes]:
@@ -130,6 +147,7 @@ def test_a_row_is_the_same_after_packing_and_unpacking(
     large: dict[str, LargeValue] = {}
     columns = pack(row, large)
     assert unpack(columns, contents(large)) == row
+    assert set(digests_of(columns)) == large.keys()
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -146,8 +164,8 @@ def test_duckdb_gives_rows_back_exactly(events: list[Any], tmp_path: Any) -> Non
     store.close()
 
 
-@given(record=of_fields(InstanceRecord))
-def test_a_record_is_the_same_after_packing_and_unpacking(record: InstanceRecord) -> None:
+@given(record=of_fields(InstanceRecord) | of_fields(EntityRecord))
+def test_a_record_is_the_same_after_packing_and_unpacking(record: Record) -> None:
     """Whatever a record holds, its columns give it back exactly and leave it as it was."""
     large: dict[str, LargeValue] = {}
     before = msgspec.msgpack.encode(record)
@@ -156,7 +174,7 @@ def test_a_record_is_the_same_after_packing_and_unpacking(record: InstanceRecord
     assert msgspec.msgpack.encode(record) == before
 
 
-@pytest.mark.parametrize("cls", get_args(HistoryEvent))
+@pytest.mark.parametrize("cls", KINDS)
 def test_every_kind_of_event_has_columns_of_its_own_name(cls: type[Any]) -> None:
     """The kind is readable in SQL, and no event is left without a layout."""
     required = {
@@ -170,6 +188,8 @@ def test_every_kind_of_event_has_columns_of_its_own_name(cls: type[Any]) -> None
         required["status"] = "Completed"
     if "entity_ids" in required:
         required["entity_ids"] = ("@counter@a",)
+    if "owner" in required:
+        required["owner"] = {"instance_id": "x", "execution_id": "x", "lock_id": 1}
     event = msgspec.convert(required, cls, strict=False)
     columns = pack(JournalRow(1, 1, 1, Stream.HISTORY, event), {})
     assert columns[5] == cls.__name__
@@ -226,6 +246,27 @@ def test_an_unknown_kind_is_named() -> None:
         unpack(tuple(columns), {})  # type: ignore[arg-type]
 
 
+def test_a_small_state_is_readable_in_the_row() -> None:
+    """An operation's result is its payload; the state it left is in `extra`, if it is small."""
+    event = OperationDone(
+        timestamp=NOW, operation="deposit", result="5", sets_state=True, state='{"balance":5}'
+    )
+    columns = pack(JournalRow(1, 1, 1, Stream.HISTORY, event), {})
+    assert columns[6:10] == ("deposit", None, 0, "5")
+    assert msgspec.json.decode(columns[10] or "") == {"sets_state": True, "state": '{"balance":5}'}
+
+
+def test_a_text_that_looks_like_a_reference_is_none() -> None:
+    """A label named as our own field names no large value."""
+    event = ExecutionStarted(
+        timestamp=NOW, instance_id="a", execution_id="e", name="o", tags={"state_ref": "x"}
+    )
+    row = JournalRow(1, 1, 1, Stream.HISTORY, event)
+    columns = pack(row, {})
+    assert list(digests_of(columns)) == []
+    assert unpack(columns, {}) == row
+
+
 def test_an_event_with_two_values_has_no_layout() -> None:
     """A new kind of event that the columns cannot hold is noticed when it is written."""
     two = [("first", Payload | None, None), ("second", Payload | None, None)]
@@ -247,3 +288,65 @@ def test_a_missing_large_value_is_named() -> None:
     *_, text, refs = pack_record(record, {})
     with pytest.raises(DecodingError, match=r"The input of 'a' .* is missing"):
         unpack_record(text, decode_refs(refs), {})
+    done = OperationDone(timestamp=NOW, operation="o", sets_state=True, state="x" * 70_000)
+    columns = pack(JournalRow(4, 1, 1, Stream.HISTORY, done), {})
+    with pytest.raises(DecodingError, match=r"Row 4 .* is missing"):
+        unpack(columns, {})
+
+
+BAD = "caf\udce9 \u00e9"
+STORED = "caf\\udce9 \u00e9"
+BAD_JSON = f'["{BAD}"]'
+
+
+@pytest.mark.parametrize("size", [1, 70_000])
+def test_text_that_utf_8_cannot_hold_is_stored_as_its_escape(tmp_path: Any, size: int) -> None:
+    """A lone surrogate anywhere does not stop a commit; in JSON it even stays the same value."""
+    payload = BAD_JSON + " " * size
+    failure = FailureDetails(error_type="E", message=BAD, stack_trace=BAD)
+    definition = Definition(
+        kind=Kind.ACTIVITY,
+        name=BAD,
+        version="v",
+        package=CodePackage(
+            entry=BAD, values={"b": Blob(codec="dill", data=b"\xff\0", summary=BAD), "t": payload}
+        ),
+        created_at=NOW,
+    )
+    events: list[Any] = [
+        ExecutionStarted(
+            timestamp=NOW,
+            instance_id=BAD,
+            execution_id="e",
+            name=BAD,
+            input=payload,
+            tags={BAD: BAD},
+        ),
+        EventRaised(timestamp=NOW, name=BAD, input=payload, sender=BAD),
+        EventRaised(timestamp=NOW, name="b", input=Blob(codec="dill", data=b"x", summary=BAD)),
+        TaskFailed(timestamp=NOW, task_id=1, failure=failure),
+        ActivityProgressed(timestamp=NOW, task_id=1, attempt=1, done=math.inf, note=BAD),
+        DefinitionAdded(timestamp=NOW, definition=definition),
+        OperationRequested(timestamp=NOW, entity_id=BAD, operation=BAD, input=payload),
+        OperationDone(timestamp=NOW, operation=BAD, sets_state=True, state=payload),
+    ]
+    rows = [JournalRow(n, 5, n, Stream.HISTORY, event) for n, event in enumerate(events, 1)]
+    record = InstanceRecord(
+        iid=5, instance_id=BAD, name=BAD, created_at=NOW, updated_at=NOW, input=payload
+    )
+    with closing(open_store(tmp_path / "s.duckdb")) as store:
+        store.recover()
+        store.append(rows, [record])
+        store.project()
+        found = [row.event for row in store.history(5)]
+        shown = msgspec.json.encode([found, store.query(InstanceQuery(name=BAD))]).decode()
+        assert store.find(BAD) is None
+        assert store.find(STORED) is not None
+        assert store.sql("SELECT tags->>$1 AS tag FROM instances", [STORED]).to_pylist() == [
+            {"tag": STORED}
+        ]
+    assert len(found) == len(events)
+    assert found[5].definition.package.values["b"].data == b"\xff\0"  # type: ignore[union-attr]
+    assert json.loads(found[1].input) == [BAD]  # type: ignore[union-attr,arg-type]
+    assert "\\\\udce9" in shown
+    assert msgspec.json.decode(shown.replace("\\\\udce9", "?"))
