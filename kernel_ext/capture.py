@@ -212,7 +212,7 @@ class _Capture:
         """Note that a name is used."""
         name, live = wanted.name, wanted.live
         if name == self._entry and plain(live) is self._obj:
-            self._calls_itself = self._calls_itself or self._kind is Kind.ORCHESTRATOR
+            self._calls_itself = self._calls_itself or self._kind is not Kind.ACTIVITY
             return
         if self._kind is Kind.ACTIVITY and getattr(live, "__durable_kind__", "") == Kind.ACTIVITY:
             live = plain(live)

@@ -60,6 +60,8 @@ def run_host(
     lock = HostLock(paths.lock)
     if not lock.acquire():
         return 0
+    # That of a host that was killed would send clients to where nobody listens.
+    paths.connection.unlink(missing_ok=True)
     try:
         store = open_store(paths.store)
     except DurableError as error:

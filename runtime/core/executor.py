@@ -145,8 +145,14 @@ class OrchestrationExecutor:
         if handler is None or self._ledger.is_closed:
             return
         self._ledger.now = event.timestamp
-        handler(self, event)
-        self._run()
+        try:
+            handler(self, event)
+            self._run()
+            self._finish_if_over()
+        except ReplaySignal:
+            if self._ledger.difference is not None:
+                raise self._ledger.difference from None
+            raise
 
     def take_decisions(self) -> list[Event]:
         """Return the decision events and notes since the last call, in order."""
@@ -224,12 +230,10 @@ class OrchestrationExecutor:
                 driver.resume(task)
                 if self._ledger.difference is not None:
                     raise self._ledger.difference
-        except ReplaySignal:
-            if self._ledger.difference is not None:
-                raise self._ledger.difference from None
-            raise
         finally:
             _current.reset(token)
+
+    def _finish_if_over(self) -> None:
         main = self._main
         if main is not None and self.completion is None and not self._ledger.is_closed:
             if main.is_complete:

@@ -8,7 +8,17 @@ from typing import Any
 from ipydurable import activity, orchestrator
 from tests.conformance.durations import LONG
 
-__all__ = ["append", "double", "fail", "flaky", "identity", "listen", "sleep_long", "three_doubles"]
+__all__ = [
+    "append",
+    "double",
+    "fail",
+    "flaky",
+    "identity",
+    "listen",
+    "parent_of_two",
+    "sleep_long",
+    "three_doubles",
+]
 
 
 @activity
@@ -63,3 +73,9 @@ async def listen(ctx: Any, name: str = "go") -> Any:
 async def sleep_long(ctx: Any) -> str:
     await ctx.create_timer(LONG)
     return "awake"
+
+
+@orchestrator
+async def parent_of_two(ctx: Any, prefix: str) -> None:
+    for n in range(2):
+        await ctx.call_sub_orchestrator(three_doubles, n, instance_id=f"{prefix}child{n}")

@@ -16,7 +16,7 @@ from ipydurable.runtime.core.events import (
 from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.ports import InstanceQuery, InstanceUpdate
 
-__all__ = ["Histories", "Line", "histories_of"]
+__all__ = ["Histories", "Line", "events_of", "histories_of"]
 
 Line = tuple[object, ...]
 Histories = dict[str, list[list[Line]]]
@@ -45,7 +45,7 @@ def histories_of(client: DurableClient, prefix: str) -> Histories:
         if record.status.is_terminal:
             lines = [
                 _line(event, names, prefix)
-                for event in _events(client, record.instance_id)
+                for event in events_of(client, record.instance_id)
                 if not isinstance(event, _BY_CHANCE)
             ]
             found.setdefault(names[record.instance_id], []).append(lines)
@@ -69,8 +69,13 @@ def _name(record: InstanceRecord, prefix: str, names: dict[str, str]) -> str:
     return f"{names[record.parent_instance_id]}/{record.parent_task_id}"
 
 
-def _events(client: DurableClient, instance_id: str) -> list[Event]:
-    """Return the events of a finished instance's last execution."""
+def events_of(client: DurableClient, instance_id: str) -> list[Event]:
+    """Return the events of an instance's last execution, in order.
+
+    Args:
+        client: Reaches the instance.
+        instance_id: Which.
+    """
     updates: list[InstanceUpdate] = []
     has_come = threading.Event()
 

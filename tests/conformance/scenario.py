@@ -9,10 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from ipydurable.functions import DurableFunction
 from ipydurable.runtime.core.context import NO_INPUT
+from ipydurable.runtime.core.events import Event
 from ipydurable.runtime.core.serialization import CallArguments
 from ipydurable.runtime.handles import InstanceHandle
 from tests.conformance.backends import WAYS, Backend, TimedClient
 from tests.conformance.durations import TICK
+from tests.conformance.histories import events_of
 
 __all__ = ["EVICTED", "SCENARIOS", "SQL", "VIRTUAL", "Scenario", "World", "raised", "scenario"]
 
@@ -157,6 +159,10 @@ class World:
             ),
             f"{run.instance_id} waits for {kind} {name}",
         )
+
+    def events(self, run: InstanceHandle) -> list[Event]:
+        """Return the history of an instance's last execution."""
+        return events_of(self.client, run.instance_id)
 
     def file(self, name: str) -> str:
         """Return the path of a file of this scenario's own."""

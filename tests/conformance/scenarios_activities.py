@@ -270,11 +270,7 @@ def open_tasks_are_abandoned_at_the_end(world: World) -> Any:
     """An instance completes when its code returns; what was open is listed as abandoned."""
     run = world.start(leave_open)
     result = run.result()
-    events: list[Any] = []
-    end = world.client.subscribe(run.instance_id, events.append)
-    world.until(lambda: events, "the history")
-    end()
-    return [result, list(events[0].events[-1][1].abandoned)]
+    return [result, list(world.events(run)[-1].abandoned)]
 
 
 @activity
@@ -414,8 +410,4 @@ def a_call_carries_tags(world: World) -> Any:
     """Labels given at a call are kept with its task."""
     run = world.start(tagged_call)
     result = run.result()
-    updates: list[Any] = []
-    end = world.client.subscribe(run.instance_id, updates.append)
-    world.until(lambda: updates, "the history")
-    end()
-    return [result, updates[0].events[1][1].tags]
+    return [result, world.events(run)[1].tags]

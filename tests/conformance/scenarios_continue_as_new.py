@@ -33,11 +33,7 @@ def the_history_is_that_of_the_last_execution(world: World) -> Any:
     """Each execution begins with an empty history; the input shown is the last one's."""
     run = world.start(counts_to, 1)
     run.result()
-    updates: list[Any] = []
-    end = world.client.subscribe(run.instance_id, updates.append)
-    world.until(lambda: updates, "the history")
-    end()
-    kinds = [type(event).__name__ for _, event in updates[0].events]
+    kinds = [type(event).__name__ for event in world.events(run)]
     return [run.input, kinds.count("TaskCompleted")]
 
 

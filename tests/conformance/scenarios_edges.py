@@ -211,11 +211,7 @@ def a_coroutine_that_lost_a_race_goes_on(world: World) -> Any:
 
 
 def _count(world: World, run: Any, kind: str) -> int:
-    updates: list[Any] = []
-    end = world.client.subscribe(run.instance_id, updates.append)
-    world.until(lambda: updates, "the history")
-    end()
-    return sum(type(event).__name__ == kind for _, event in updates[0].events)
+    return sum(type(event).__name__ == kind for event in world.events(run))
 
 
 @orchestrator

@@ -54,13 +54,9 @@ def each_attempt_is_an_action_of_its_own(world: World) -> Any:
     """In the history each attempt and each delay has a new action id and names the first."""
     run = world.start(calls_flaky, world.file("log"), 2, 5)
     run.result()
-    updates: list[Any] = []
-    end = world.client.subscribe(run.instance_id, updates.append)
-    world.until(lambda: updates, "the history")
-    end()
     return [
         [type(event).__name__, event.task_id, event.origin]
-        for _, event in updates[0].events
+        for event in world.events(run)
         if hasattr(event, "origin")
     ]
 

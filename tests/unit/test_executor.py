@@ -671,6 +671,44 @@ class TestNonDeterminism:
 
         assert changed(self.calls_a, after, started()).code == "activity 'b'"
 
+    def test_it_is_found_wherever_the_code_draws_the_action(self) -> None:
+        """In a plain function, in a retry, and in the unlocking at the end too."""
+        policy = RetryPolicy(first_retry_interval=timedelta(0), max_number_of_attempts=2)
+
+        def plain(ctx: OrchestrationContext) -> None:
+            ctx.call_activity("a")
+
+        def other_plain(ctx: OrchestrationContext) -> None:
+            ctx.call_activity("b")
+
+        assert changed(plain, other_plain, started()).code == "activity 'b'"
+
+        async def retried(ctx: OrchestrationContext) -> Any:
+            await ctx.call_activity("a", retry_policy=policy)
+
+        async def waiting(ctx: OrchestrationContext) -> Any:
+            first = ctx.call_activity("a", retry_policy=policy)
+            await ctx.when_any([first, ctx.wait_for_external_event("e")])
+
+        async def once(ctx: OrchestrationContext) -> Any:
+            with contextlib.suppress(ValueError):
+                await ctx.call_activity("a")
+            ctx.create_timer(timedelta(days=1))
+            await ctx.wait_for_external_event("e")
+
+        failing = failed(1, ValueError("x"))
+        assert "timer" in changed(retried, once, started(), failing).code
+        assert "activity 'a'" in changed(once, waiting, started(), failing).code
+
+        def locking(ctx: OrchestrationContext) -> Any:
+            ctx.lock_entities("Account@a")
+
+        async def unlocking(ctx: OrchestrationContext) -> Any:
+            ctx.lock_entities("Account@a")
+            await ctx.create_timer(timedelta(days=1))
+
+        assert changed(unlocking, locking, started()).code == "unlock of @account@a"
+
     def test_code_that_returns_earlier_is_found(self) -> None:
         async def after(ctx: OrchestrationContext) -> Any:
             return None

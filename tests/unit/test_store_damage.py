@@ -20,7 +20,7 @@ from ipydurable.runtime.core.errors import (
     StoreLockedError,
     StoreUnwritableError,
 )
-from ipydurable.runtime.core.events import EventRaised
+from ipydurable.runtime.core.events import EventRaised, TaskCompleted
 from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.ports import JournalRow, Stream
 from ipydurable.store import open_store, repair
@@ -297,7 +297,7 @@ def test_a_failed_checkpoint_is_got_over(store: DuckDBStore, by: str) -> None:
 
 def test_rows_duckdb_cannot_take_leave_the_store_usable(store: DuckDBStore) -> None:
     """An error that is not the disk's is called our bug, and its rows are not stored later."""
-    bad = EventRaised(timestamp=NOW, name="\ud800")
+    bad = TaskCompleted(timestamp=NOW, task_id=2**40)
     with pytest.raises(DurableInternalError, match="does not take these rows"):
         store.append([*commit(1)[:1], JournalRow(4, 1, 4, Stream.HISTORY, bad)], [])
     store.append(commit(1), [])

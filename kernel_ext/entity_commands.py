@@ -1,0 +1,104 @@
+"""The subcommands of `%durable` about entities."""
+
+# IPython's magic arguments are untyped:
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+from typing import Any
+
+from ipydurable.runtime.core.context import NO_INPUT
+
+from .arguments import ArgumentError, parse_json, take_options
+from .command import Arguments, Desk, Subcommand, take_word
+from .display import Line
+from .entity_handles import EntityHandle
+
+__all__ = ["ENTITY_COMMANDS"]
+
+_LISTED = 20
+
+
+def _entities(desk: Desk, rest: str) -> Any:
+    parser = Arguments("entities")
+    parser.add_argument("--name", default="")
+    parser.add_argument("--prefix", default="")
+    parser.add_argument("--locked", action="store_true")
+    parser.add_argument("--since", metavar="TIME")
+    parser.add_argument("--until", metavar="TIME")
+    parser.add_argument("--empty", action="store_true", dest="include_empty")
+    parser.add_argument("--limit", type=int, default=_LISTED)
+    parser.add_argument("--after", default="", metavar="ENTITY")
+    given = vars(parser.parse_argstring(rest))
+    return desk.session.entities(limit=max(0, given.pop("limit")), **given)
+
+
+def _entity(desk: Desk, rest: str) -> EntityHandle:
+    return _handle(desk, take_word(rest)[0])
+
+
+def _signal(desk: Desk, rest: str) -> Line:
+    rest, given = take_options(rest, ("--at",))
+    text, operation, value = _operation(rest, "signal")
+    signal_time = given["--at"][-1] if given else None
+    _handle(desk, text).signal(operation, value, signal_time=signal_time)
+    return Line("signal", operation, f"sent to {text}")
+
+
+def _call(desk: Desk, rest: str) -> Any:
+    text, operation, value = _operation(rest, "call")
+    return _handle(desk, text).call(operation, value).result()
+
+
+def _locks(desk: Desk, rest: str) -> Any:  # noqa: ARG001
+    return desk.session.locks()
+
+
+def _clean(desk: Desk, rest: str) -> Line:  # noqa: ARG001
+    count = desk.session.client.clean_entities()
+    return Line("deleted", str(count), f"empty {'entity' if count == 1 else 'entities'}")
+
+
+def _handle(desk: Desk, text: str) -> EntityHandle:
+    try:
+        return desk.session.entity(text)
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
+
+
+def _operation(rest: str, command: str) -> tuple[str, str, Any]:
+    """Return entity, operation and input of what was typed."""
+    entity, rest = take_word(rest)
+    operation, text = take_word(rest)
+    example = f"%durable {command} {entity} {operation} 5"
+    return entity, operation, parse_json(text, example) if text.strip() else NO_INPUT
+
+
+ENTITY_COMMANDS = {
+    "entities": Subcommand(
+        _entities,
+        "entities [--name N] [--prefix P] [--locked] [--since TIME] [--until TIME] [--empty] "
+        "[--limit N] [--after ENTITY]",
+        "the newest entities, as a DataFrame",
+        options=(
+            *("--name", "--prefix", "--locked", "--since", "--until", "--empty", "--limit"),
+            "--after",
+        ),
+    ),
+    "entity": Subcommand(
+        _entity, "entity NAME@KEY", "the state of an entity, and who holds it", 1, "entity"
+    ),
+    "signal": Subcommand(
+        _signal,
+        "signal NAME@KEY OPERATION [JSON] [--at TIME]",
+        "have it do an operation",
+        2,
+        "entity",
+        ("--at",),
+    ),
+    "call": Subcommand(
+        _call, "call NAME@KEY OPERATION [JSON]", "the same, and wait for the result", 2, "entity"
+    ),
+    "locks": Subcommand(_locks, "locks", "all locks with owner, age and queue, as a DataFrame"),
+    "clean": Subcommand(_clean, "clean", "delete entities without state that have nothing to do"),
+}
+"""What can be done with entities, by name."""

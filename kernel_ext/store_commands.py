@@ -1,0 +1,102 @@
+"""The subcommands of `%durable` about the store, its host and its definitions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ipydurable.runtime.core.errors import DurableError, QueryError
+from ipydurable.runtime.definitions import Kind
+
+from .arguments import near
+from .command import Desk, Subcommand, take_word
+from .display import Facts, Line
+from .frames import definitions_frame
+from .session import DurableSession
+
+__all__ = ["STATUS", "STORE_COMMANDS"]
+
+
+def _status(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
+    session = desk.session
+    status = session.client.host_status()
+    up = datetime.now(UTC).replace(tzinfo=None) - status.started_at
+    return Facts(
+        status.store,
+        [
+            ("host", f"process {status.pid}, up {_words(up)}, ipydurable {status.version}"),
+            ("instances", _counts(session) or f"{status.live} in flight"),
+            ("activities", f"{status.activities} queued or running"),
+            ("clients", str(status.clients)),
+            ("repaired", "\n".join(status.report)),
+            ("trouble", status.trouble),
+            ("log", status.log),
+        ],
+    )
+
+
+def _definitions(desk: Desk, rest: str) -> Any:  # noqa: ARG001
+    return definitions_frame(desk.session.client.definitions())
+
+
+def _versions(desk: Desk, rest: str) -> Any:
+    name, _ = take_word(rest)
+    client = desk.session.client
+    found = [one for kind in Kind for one in client.versions(kind, name)]
+    if not found:
+        known = {one.name for one in client.definitions()}
+        raise DurableError(
+            f"Nothing named {name!r} is defined in {desk.session.store}"
+            f"{near(name, known)}. %durable definitions lists what is."
+        )
+    return definitions_frame(found)
+
+
+def _sql(desk: Desk, rest: str) -> Any:
+    return desk.session.sql(rest)
+
+
+def _open(desk: Desk, rest: str) -> None:
+    path = take_word(rest)[0] if rest[:1] in "\"'" else rest.strip()
+    desk.open_store(path)
+
+
+def _stop(desk: Desk, rest: str) -> Line:  # noqa: ARG001
+    client = desk.session.client
+    status = client.host_status()
+    client.stop_host()
+    left = f"; {status.live} in flight go on when it is used again" if status.live else ""
+    return Line("host", f"process {status.pid}", f"of {status.store} ends{left}")
+
+
+def _counts(session: DurableSession) -> str:
+    """Return how many instances have which status; empty where the store cannot count."""
+    try:
+        found = session.sql("SELECT status, count(*) AS n FROM instances GROUP BY 1 ORDER BY 1")
+    except QueryError:
+        return ""
+    return ", ".join(f"{n} {status}" for status, n in found.itertuples(index=False)) or "none yet"
+
+
+def _words(time: timedelta) -> str:
+    seconds = int(time.total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+STATUS = Subcommand(_status, "status", "how store and host are; also without a subcommand")
+
+STORE_COMMANDS = {
+    "definitions": Subcommand(_definitions, "definitions", "what is defined in the store"),
+    "versions": Subcommand(
+        _versions, "versions NAME", "all versions of a definition", 1, "definition"
+    ),
+    "sql": Subcommand(
+        _sql, "sql QUERY", "query history, activities, instances, definitions", 1
+    ),
+    "open": Subcommand(_open, "open PATH", "use another store", 1),
+    "stop": Subcommand(_stop, "stop", "end the host; what runs goes on with the next one"),
+}
+"""What can be done with the store, by name."""
