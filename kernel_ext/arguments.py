@@ -5,6 +5,7 @@ Every problem is an `ArgumentError`, whose text can be shown as it is.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import re
@@ -139,6 +140,9 @@ def parse_json(text: str, example: str) -> Any:
     Raises:
         ArgumentError: It is no JSON; shows the place and the example.
     """
+    if text.startswith("--"):
+        option = text.split(maxsplit=1)[0]
+        raise ArgumentError(f"there is no option {option} here. For example: {example}")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -164,10 +168,7 @@ def parse_time(when: Time, direction: Literal["ago", "from now"]) -> datetime:
         ArgumentError: It is no time.
     """
     if isinstance(when, str):
-        try:
-            when = datetime.fromisoformat(when.strip())
-        except ValueError:
-            when = _length_of(when)
+        when = _read_time(when)
     if isinstance(when, timedelta):
         now = datetime.now(UTC).replace(tzinfo=None)
         try:
@@ -181,7 +182,9 @@ def parse_time(when: Time, direction: Literal["ago", "from now"]) -> datetime:
     return datetime.combine(when.date(), when.time())  # no subclass, such as a pandas Timestamp
 
 
-def _length_of(text: str) -> timedelta:
+def _read_time(text: str) -> datetime | timedelta:
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text.strip())
     try:
         return timedelta(seconds=parse_seconds(text))
     except (ArgumentError, OverflowError):
@@ -205,17 +208,20 @@ def parse_tags(texts: Iterable[str]) -> dict[str, str]:
     return tags
 
 
-def take_options(text: str, options: Collection[str]) -> tuple[str, dict[str, list[str]]]:
+def take_options(
+    text: str, options: Collection[str], *, is_before: bool = False
+) -> tuple[str, dict[str, list[str]]]:
     """Take `--option VALUE` from the beginning and the end of a line; its middle may be JSON.
 
     Args:
         text: The line.
         options: Their names, with dashes.
+        is_before: Whether to look at the beginning only.
 
     Returns:
         The rest as it is, and the values of each option that is there, in their order.
     """
-    option = rf"({'|'.join(map(re.escape, options))})[= ]\s*(\S+)"
+    option = rf"""({"|".join(map(re.escape, options))})[= ]\s*("[^"]*"|'[^']*'|\S+)"""
     first, last = re.compile(rf"{option}(?:\s+|$)"), re.compile(rf"(?:^|\s+){option}$")
     begin: list[tuple[str, str]] = []
     end: list[tuple[str, str]] = []
@@ -223,12 +229,12 @@ def take_options(text: str, options: Collection[str]) -> tuple[str, dict[str, li
     while (match := first.match(rest)) is not None:
         begin.append((match[1], match[2]))
         rest = rest[match.end() :].strip()
-    while not _is_json(rest) and (match := last.search(rest)) is not None:
+    while not is_before and not _is_json(rest) and (match := last.search(rest)) is not None:
         end.append((match[1], match[2]))
         rest = rest[: match.start()].strip()
     given: dict[str, list[str]] = {}
     for name, value in [*begin, *reversed(end)]:
-        given.setdefault(name, []).append(value)
+        given.setdefault(name, []).append(value.strip("\"'") if value[0] in "\"'" else value)
     return rest, given
 
 

@@ -1,19 +1,20 @@
 """What a subcommand of `%durable` is, and what each of them has to work with."""
 
-# IPython's magic arguments are untyped:
-# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+import shlex
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, NoReturn
 
-from IPython.core.error import UsageError
-from IPython.core.magic_arguments import MagicArgumentParser
-
+from .arguments import ArgumentError
 from .session import DurableSession
 
-__all__ = ["Arguments", "Desk", "Subcommand", "quoted", "take_word"]
+__all__ = ["Desk", "OptionParser", "Subcommand", "take_word"]
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 _FIRST_WORD = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(\S+))(?:\s+|$)""")
 
@@ -47,8 +48,8 @@ class Subcommand(NamedTuple):
         summary: What it does.
         needs: How many words must follow its name.
         completes: What the first of them is: `"instance"`, `"entity"`, `"orchestrator"`,
-            `"definition"`, or empty where nobody knows.
-        options: The options it takes.
+            `"definition"`, `"subcommand"`, or empty where nobody knows.
+        options: The options it takes, such as `"--id ID"`, and what they mean.
     """
 
     run: Callable[[Desk, str], Any]
@@ -56,22 +57,35 @@ class Subcommand(NamedTuple):
     summary: str
     needs: int = 0
     completes: str = ""
-    options: tuple[str, ...] = ()
+    options: Mapping[str, str] = _NONE
+
+    @property
+    def option_names(self) -> list[str]:
+        """The options without their values: `"--id"`."""
+        return [option.split()[0] for option in self.options]
 
 
-class Arguments(MagicArgumentParser):
-    """Parses what is typed after a subcommand that takes no JSON.
+class OptionParser(ArgumentParser):
+    """Parses what is typed after a subcommand that takes no JSON."""
 
-    Args:
-        name: The subcommand's name.
-    """
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
 
-    def __init__(self, name: str) -> None:
-        super().__init__(prog=f"%durable {name}", add_help=False, allow_abbrev=False)
+    def parse(self, text: str) -> dict[str, Any]:
+        """Return the values of all options by their names.
+
+        Raises:
+            ArgumentError: Something is missing or not known; says what.
+        """
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise ArgumentError(f"{text!r}: {str(error).lower()}") from None
+        return vars(self.parse_args(words))
 
     def error(self, message: str) -> NoReturn:
-        """Raise what is wrong as a line for people."""
-        raise UsageError(f"{message[:1].upper()}{message[1:]}. Usage: {self.format_usage()[7:]}")
+        """Raise what is wrong."""
+        raise ArgumentError(message)
 
 
 def take_word(text: str) -> tuple[str, str]:
@@ -80,8 +94,3 @@ def take_word(text: str) -> tuple[str, str]:
     if match is None:
         return "", text.strip()
     return next(part for part in match.groups() if part is not None), text[match.end() :].strip()
-
-
-def quoted(text: str) -> str:
-    """Return a word as it is typed: quoted where it has spaces."""
-    return f'"{text}"' if " " in text else text

@@ -17,11 +17,14 @@ from IPython.core.completer import (
 )
 
 from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import Kind
-from ipydurable.runtime.ports import InstanceQuery
+from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
-from .arguments import EXECUTORS
+from .arguments import EXECUTORS, REPLACEABLE
+from .command import Subcommand
+from .store_view import entity_prefix
 from .subcommands import SUBCOMMANDS
 
 if TYPE_CHECKING:
@@ -31,16 +34,23 @@ __all__ = ["Completion", "Recent"]
 
 _PATIENCE_S = 0.15
 _IDS = 100
-_MAGIC = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%{1,2}(durable|activity|orchestrator)\s+(.*)")
-_IN_CALL = re.compile(r"""\b(?:instance|history)\(\s*["']([^"']*)$""")
+_BEHIND_ENTITY = 2
+_MAGIC = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%{1,2}(durable|activity|orchestrator|entity)\s+(.*)")
+_IN_CALL = re.compile(r"""\b(instance|history|entity)\(\s*["']([^"']*)$""")
 _OPTIONS = {
     "activity": (
         *("--name", "--retries", "--retry-delay", "--backoff", "--timeout", "--on"),
         "--max-parallel",
     ),
     "orchestrator": ("--name",),
+    "entity": ("--name",),
 }
-_VALUES = {"--on": EXECUTORS, "--status": tuple(one.value for one in RuntimeStatus)}
+_STATUSES = tuple(one.value for one in RuntimeStatus)
+_VALUES = {
+    "--on": EXECUTORS,
+    "--status": _STATUSES,
+    "--replace": (*REPLACEABLE, *_STATUSES),
+}
 
 T = TypeVar("T")
 
@@ -70,7 +80,7 @@ class Recent(Generic[T]):
 
 
 class Completion:
-    """Completes what is typed after our magics, and ids in `instance("...")`.
+    """Completes what is typed after our magics, and ids in `instance("...")`, `entity("...")`.
 
     Args:
         session: Returns the session to ask.
@@ -79,6 +89,7 @@ class Completion:
     def __init__(self, session: Callable[[], DurableSession]) -> None:
         self._session = session
         self._ids: Recent[list[str]] = Recent([])
+        self._entities: Recent[list[str]] = Recent([])
         self._names: Recent[list[tuple[Kind, str]]] = Recent([])
 
     def candidates(self, text: str) -> tuple[str, list[str]] | None:
@@ -93,7 +104,8 @@ class Completion:
         """
         call = _IN_CALL.search(text)
         if call is not None:
-            return call[1], self._instance_ids(call[1])
+            ids = self._entity_ids if call[1] == "entity" else self._instance_ids
+            return call[2], [one for one in ids(call[2]) if one.startswith(call[2])]
         match = _MAGIC.match(text)
         if match is None:
             return None
@@ -130,18 +142,43 @@ class Completion:
             return ()
         if words[0] == "open":
             return None
+        kind = Kind.ENTITY if words[0] == "entities" else Kind.ORCHESTRATOR
         if words[-1] in _VALUES:
             return _VALUES[words[-1]]
         if words[-1] == "--name":
-            return self._definition_names(Kind.ORCHESTRATOR)
-        if len(words) > 1 or (typed.startswith("-") and command.options):
-            return command.options
-        if command.completes == "instance":
-            return self._instance_ids(typed)
-        if command.completes:
-            wanted = Kind.ORCHESTRATOR if command.completes == "orchestrator" else None
-            return self._definition_names(wanted)
-        return command.options
+            return self._definition_names(kind)
+        if words[-1] in ("--after", "--parent"):
+            return self._entity_ids(typed) if kind is Kind.ENTITY else self._instance_ids(typed)
+        if typed.startswith("-") and command.options:
+            return command.option_names
+        if len(words) == 1:
+            return self._first_word(command, typed)
+        if len(words) == _BEHIND_ENTITY and command.completes == "entity":
+            return self._operations(words[1]) or command.option_names
+        return command.option_names
+
+    def _first_word(self, command: Subcommand, typed: str) -> Iterable[str]:
+        match command.completes:
+            case "instance":
+                return self._instance_ids(typed)
+            case "entity":
+                return self._entity_ids(typed)
+            case "subcommand":
+                return SUBCOMMANDS
+            case "orchestrator":
+                return self._definition_names(Kind.ORCHESTRATOR)
+            case "definition":
+                return self._definition_names(None)
+            case _:
+                return command.option_names
+
+    def _operations(self, entity: str) -> tuple[str, ...]:
+        """Return the operations of an entity whose class is known here."""
+        try:
+            function = self._session().entity_function(EntityInstanceId.parse(entity))
+        except ValueError:
+            return ()
+        return () if function is None else function.operations
 
     def _instance_ids(self, prefix: str) -> list[str]:
         client = self._client()
@@ -150,6 +187,26 @@ class Completion:
         query = InstanceQuery(prefix=prefix, limit=_IDS)
         ids = self._ids.get(lambda: [one.instance_id for one in client.query(query)])
         return [one for one in ids if one.startswith(prefix)]
+
+    def _entity_ids(self, typed: str) -> list[str]:
+        """Return ids as they are typed: the name as it was begun, else as it is defined."""
+        client = self._client()
+        if client is None:
+            return []
+        query = EntityQuery(prefix=entity_prefix(typed) or "@", limit=_IDS)
+        found = self._entities.get(
+            lambda: [one.instance_id for one in client.query_entities(query)]
+        )
+        defined = {name.lower(): name for name in self._definition_names(Kind.ENTITY)}
+        at = "@" if typed.startswith("@") else ""
+        begun = typed.removeprefix("@").partition("@")[0]
+        ids = []
+        for one in map(EntityInstanceId.parse, found):
+            name = defined.get(one.name, one.name)
+            if one.name.startswith(begun.lower()) and not name.startswith(begun):
+                name = begun + one.name[len(begun) :]
+            ids.append(f"{at}{name}@{one.key}")
+        return ids
 
     def _definition_names(self, kind: Kind | None) -> list[str]:
         client = self._client()

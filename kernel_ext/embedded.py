@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ipydurable.runtime.client import DurableClient, InProcess
+from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.ports import ActivityExecutor
 
+from .arguments import Duration, Statuses, Time
+from .entity_handles import EntityHandle
 from .functions import OrchestratorFunction
 from .handles import NotebookInstance
 from .session import DurableSession
@@ -81,8 +83,10 @@ class Runtime:
         orchestrator: OrchestratorFunction | str,
         *args: Any,
         instance_id: str | None = None,
-        start_at: datetime | None = None,
+        start_at: Time | None = None,
         tags: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        replace: Statuses = (),
         **kwargs: Any,
     ) -> NotebookInstance:
         """Start an instance; as `orchestrator.start`, here.
@@ -91,15 +95,36 @@ class Runtime:
             orchestrator: What `@orchestrator` or `%%orchestrator` defined, or its name.
             *args: The input. Several, or keywords, become the parameters after the context.
             instance_id: Its id; by default the name and a random suffix.
-            start_at: When to start (naive means UTC); by default now.
+            start_at: When to start: a datetime (naive means UTC), or a timedelta or `"2h"` from
+                now; by default now.
             tags: Labels to find it by.
+            timeout: How long after its start it fails unless it has ended; by default never.
+            replace: What an existing instance of that id may be to be replaced: a status or
+                several, `"finished"` or `"any"`; by default it is an error.
             **kwargs: See `args`.
         """
         if isinstance(orchestrator, OrchestratorFunction):
             orchestrator.check_arguments(args, kwargs)
         return self._session.start(
-            orchestrator, args, kwargs, instance_id=instance_id, start_at=start_at, tags=tags
+            orchestrator,
+            args,
+            kwargs,
+            instance_id=instance_id,
+            start_at=start_at,
+            tags=tags,
+            timeout=timeout,
+            replace=replace,
         )
+
+    def start_many(
+        self,
+        orchestrator: OrchestratorFunction | str,
+        inputs: Iterable[Any],
+        *,
+        tags: Mapping[str, str] | None = None,
+    ) -> list[NotebookInstance]:
+        """Start an instance for each input, all or none; as `orchestrator.start_many`, here."""
+        return self._session.start_many(orchestrator, inputs, tags=tags)
 
     def instance(self, instance_id: str) -> NotebookInstance:
         """Return the handle of an instance; raises UnknownInstanceError."""
@@ -108,6 +133,22 @@ class Runtime:
     def instances(self, **filters: Any) -> pd.DataFrame:
         """Return the instances as a DataFrame; filters as of `ipydurable.instances`."""
         return self._session.instances(**filters)
+
+    def purge(self, instance_id: str = "", **filters: Any) -> int:
+        """Delete finished instances, and return how many; as `ipydurable.purge`."""
+        return self._session.purge(instance_id, **filters)
+
+    def entity(self, entity: str | EntityInstanceId) -> EntityHandle:
+        """Return the handle of an entity, such as `"Account@alice"`; it need not exist yet."""
+        return self._session.entity(entity)
+
+    def entities(self, **filters: Any) -> pd.DataFrame:
+        """Return the entities as a DataFrame; filters as of `ipydurable.entities`."""
+        return self._session.entities(**filters)
+
+    def locks(self) -> pd.DataFrame:
+        """Return all locks that are held or asked for, as a DataFrame."""
+        return self._session.locks()
 
     def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return the answer to a read-only SQL query; raises QueryError."""

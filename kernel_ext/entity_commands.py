@@ -1,7 +1,5 @@
 """The subcommands of `%durable` about entities."""
 
-# IPython's magic arguments are untyped:
-# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from ipydurable.runtime.core.context import NO_INPUT
 
 from .arguments import ArgumentError, parse_json, take_options
-from .command import Arguments, Desk, Subcommand, take_word
+from .command import Desk, OptionParser, Subcommand, take_word
 from .display import Line
 from .entity_handles import EntityHandle
 
@@ -19,16 +17,16 @@ _LISTED = 20
 
 
 def _entities(desk: Desk, rest: str) -> Any:
-    parser = Arguments("entities")
+    parser = OptionParser()
     parser.add_argument("--name", default="")
     parser.add_argument("--prefix", default="")
     parser.add_argument("--locked", action="store_true")
-    parser.add_argument("--since", metavar="TIME")
-    parser.add_argument("--until", metavar="TIME")
+    parser.add_argument("--since")
+    parser.add_argument("--until")
     parser.add_argument("--empty", action="store_true", dest="include_empty")
     parser.add_argument("--limit", type=int, default=_LISTED)
-    parser.add_argument("--after", default="", metavar="ENTITY")
-    given = vars(parser.parse_argstring(rest))
+    parser.add_argument("--after", default="")
+    given = parser.parse(rest)
     return desk.session.entities(limit=max(0, given.pop("limit")), **given)
 
 
@@ -76,13 +74,18 @@ def _operation(rest: str, command: str) -> tuple[str, str, Any]:
 ENTITY_COMMANDS = {
     "entities": Subcommand(
         _entities,
-        "entities [--name N] [--prefix P] [--locked] [--since TIME] [--until TIME] [--empty] "
-        "[--limit N] [--after ENTITY]",
+        "entities [OPTIONS]",
         "the newest entities, as a DataFrame",
-        options=(
-            *("--name", "--prefix", "--locked", "--since", "--until", "--empty", "--limit"),
-            "--after",
-        ),
+        options={
+            "--name NAME": "only of this definition",
+            "--prefix TEXT": "only ids that begin so: Account@a",
+            "--locked": "only those that a critical section holds",
+            "--since TIME": "only those modified since: 2h ago, or 2026-11-21T18:00 (UTC)",
+            "--until TIME": "only those modified before",
+            "--empty": "also those without state that have nothing to do",
+            "--limit N": f"how many at most; {_LISTED} unless told, 0 for all",
+            "--after ENTITY": "what follows this one in the list: the next page",
+        },
     ),
     "entity": Subcommand(
         _entity, "entity NAME@KEY", "the state of an entity, and who holds it", 1, "entity"
@@ -93,10 +96,10 @@ ENTITY_COMMANDS = {
         "have it do an operation",
         2,
         "entity",
-        ("--at",),
+        {"--at TIME": "when to deliver it: 10m from now, or 2026-11-21T18:00 (UTC)"},
     ),
     "call": Subcommand(
-        _call, "call NAME@KEY OPERATION [JSON]", "the same, and wait for the result", 2, "entity"
+        _call, "call NAME@KEY OPERATION [JSON]", "the same, and return its result", 2, "entity"
     ),
     "locks": Subcommand(_locks, "locks", "all locks with owner, age and queue, as a DataFrame"),
     "clean": Subcommand(_clean, "clean", "delete entities without state that have nothing to do"),

@@ -15,7 +15,7 @@ from .functions import DurableFunction
 
 __all__ = ["EntityFunction"]
 
-_KEY = inspect.Parameter("key", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str")
+_KEY = inspect.Parameter("key", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
 _CONTEXT_AND_INPUT = 2
 
 

@@ -139,9 +139,9 @@ def locks_frame(locks: Sequence[LockInfo]) -> pd.DataFrame:
 
 
 def waiting_text(tasks: Sequence[OpenTask]) -> str:
-    """Return what an instance waits for in a few words: `3 × activity fetch (running), timer`."""
+    """Return what an instance waits for in a few words: `3 x activity fetch (running), timer`."""
     counts = Counter(" ".join(part for part in _words_of(task) if part) for task in tasks)
-    shown = [f"{n} × {what}" if n > 1 else what for what, n in counts.most_common(_WAITS_SHOWN)]
+    shown = [f"{n} x {what}" if n > 1 else what for what, n in counts.most_common(_WAITS_SHOWN)]
     return ", ".join([*shown, "..."] if len(counts) > len(shown) else shown)
 
 

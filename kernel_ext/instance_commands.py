@@ -1,15 +1,18 @@
 """The subcommands of `%durable` about orchestration instances."""
 
-# IPython's magic arguments are untyped:
-# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
 
-from IPython.core.error import UsageError
-
-from .arguments import ArgumentError, parse_json, parse_seconds, parse_tags, take_options
-from .command import Arguments, Desk, Subcommand, take_word
+from .arguments import (
+    REPLACEABLE,
+    ArgumentError,
+    parse_json,
+    parse_seconds,
+    parse_tags,
+    take_options,
+)
+from .command import Desk, OptionParser, Subcommand, take_word
 from .display import Facts, Line, show
 from .frames import waiting_rows
 from .handles import NotebookInstance
@@ -18,21 +21,34 @@ __all__ = ["INSTANCE_COMMANDS"]
 
 _LISTED = 20
 _WAITS_LISTED = 20
-_START_OPTIONS = ("--id", "--at", "--timeout", "--tag", "--replace")
+_FILTERS = {
+    "--status STATUS": "only these; may be given several times, as --tag",
+    "--name NAME": "only of this orchestrator",
+    "--prefix TEXT": "only ids that begin so",
+    "--tag NAME=VALUE": "only those that carry this label",
+}
+_START_OPTIONS = {
+    "--id ID": "its id; else the name and a random suffix",
+    "--at TIME": "when to start: 10m from now, or 2026-11-21T18:00 (UTC)",
+    "--timeout T": "how long after its start it fails unless it has ended: 30s, 2h",
+    "--tag NAME=VALUE": "a label; may be given several times",
+    "--replace WHICH": "what an instance of that id may be to be replaced: a status, "
+    + " or ".join(REPLACEABLE),
+}
 
 
 def _list(desk: Desk, rest: str) -> Any:
-    parser = Arguments("list")
+    parser = OptionParser()
     parser.add_argument("--status", default=[], action="append")
     parser.add_argument("--name", default="")
     parser.add_argument("--prefix", default="")
-    parser.add_argument("--tag", default=[], action="append", metavar="NAME=VALUE")
-    parser.add_argument("--since", metavar="TIME")
-    parser.add_argument("--until", metavar="TIME")
-    parser.add_argument("--parent", default="", metavar="ID")
+    parser.add_argument("--tag", default=[], action="append")
+    parser.add_argument("--since")
+    parser.add_argument("--until")
+    parser.add_argument("--parent", default="")
     parser.add_argument("--limit", type=int, default=_LISTED)
-    parser.add_argument("--after", default="", metavar="ID")
-    given = vars(parser.parse_argstring(rest))
+    parser.add_argument("--after", default="")
+    given = parser.parse(rest)
     tags, limit = parse_tags(given.pop("tag")), max(0, given.pop("limit"))
     return desk.session.instances(tags=tags, limit=limit, **given)
 
@@ -50,45 +66,36 @@ def _history(desk: Desk, rest: str) -> Any:
 
 
 def _wait(desk: Desk, rest: str) -> Any:
-    rest, given = take_options(rest, ("--timeout",))
-    timeout = given.get("--timeout")
-    timeout_s = None if timeout is None else parse_seconds(timeout[-1])
-    return desk.session.instance(take_word(rest)[0]).result(timeout_s)
+    parser = OptionParser()
+    parser.add_argument("id")
+    parser.add_argument("--timeout")
+    given = parser.parse(rest)
+    timeout_s = None if given["timeout"] is None else parse_seconds(given["timeout"])
+    return desk.session.instance(given["id"]).result(timeout_s)
 
 
 def _start(desk: Desk, rest: str) -> NotebookInstance:
-    rest, before = _leading_options(rest)
+    command = INSTANCE_COMMANDS["start"]
+    options = command.option_names
+    rest, before = take_options(rest, options, is_before=True)
     name, text = take_word(rest)
     if not name:
-        raise UsageError(f"Usage: %durable {INSTANCE_COMMANDS['start'].usage}")
-    text, after = take_options(text, _START_OPTIONS)
-    given = {one: before.get(one, []) + after.get(one, []) for one in _START_OPTIONS}
+        raise ArgumentError(f"Usage: %durable {command.usage}")
+    text, behind = take_options(text, options)
+    given = {option: before.get(option, []) + behind.get(option, []) for option in options}
     args: tuple[Any, ...] = ()
     if text:
         args = (parse_json(text, f'%durable start {name} ["Basel", "Zürich"]'),)
-    one = {option: values[-1] for option, values in given.items() if values}
+    last = {option: values[-1] for option, values in given.items() if values}
     return desk.session.start(
         name,
         args,
-        instance_id=one.get("--id"),
-        start_at=one.get("--at"),
-        timeout=one.get("--timeout"),
+        instance_id=last.get("--id"),
+        start_at=last.get("--at"),
+        timeout=last.get("--timeout"),
         tags=parse_tags(given["--tag"]),
-        replace=one.get("--replace", ()),
+        replace=last.get("--replace", ()),
     )
-
-
-def _leading_options(text: str) -> tuple[str, dict[str, list[str]]]:
-    """Take the options before the name; what follows the name is looked at with care."""
-    given: dict[str, list[str]] = {}
-    while text.lstrip().startswith(_START_OPTIONS):
-        option, rest = take_word(text)
-        name, separator, value = option.partition("=")
-        if not separator:
-            value, rest = take_word(rest)
-        given.setdefault(name, []).append(value)
-        text = rest
-    return text, given
 
 
 def _raise(desk: Desk, rest: str) -> Line:
@@ -119,33 +126,30 @@ def _terminate(desk: Desk, rest: str) -> Line:
 
 
 def _restart(desk: Desk, rest: str) -> NotebookInstance:
-    parser = Arguments("restart")
-    parser.add_argument("id", metavar="ID")
+    parser = OptionParser()
+    parser.add_argument("id")
     parser.add_argument("--new-id", action="store_true")
-    given = parser.parse_argstring(rest)
-    return desk.session.instance(given.id).restart(new_id=given.new_id)
+    given = parser.parse(rest)
+    return desk.session.instance(given["id"]).restart(new_id=given["new_id"])
 
 
 def _rewind(desk: Desk, rest: str) -> Line:
     instance_id, reason = take_word(rest)
-    desk.session.client.rewind(instance_id, reason.removeprefix("--reason").strip(" =\"'"))
+    desk.session.client.rewind(instance_id, reason)
     return _now(desk, instance_id)
 
 
 def _purge(desk: Desk, rest: str) -> Line:
-    parser = Arguments("purge")
-    parser.add_argument("id", metavar="ID", nargs="?", default="")
+    parser = OptionParser()
+    parser.add_argument("id", nargs="?", default="")
     parser.add_argument("--status", default=[], action="append")
     parser.add_argument("--name", default="")
     parser.add_argument("--prefix", default="")
-    parser.add_argument("--tag", default=[], action="append", metavar="NAME=VALUE")
-    parser.add_argument("--before", metavar="TIME")
+    parser.add_argument("--tag", default=[], action="append")
+    parser.add_argument("--before")
     parser.add_argument("--recursive", action="store_true")
-    given = vars(parser.parse_argstring(rest))
-    try:
-        count = desk.session.purge(given.pop("id"), tags=parse_tags(given.pop("tag")), **given)
-    except ArgumentError as error:
-        raise UsageError(f"{error}. Usage: %durable {INSTANCE_COMMANDS['purge'].usage}") from None
+    given = parser.parse(rest)
+    count = desk.session.purge(given.pop("id"), tags=parse_tags(given.pop("tag")), **given)
     return Line("purged", str(count), "instance" if count == 1 else "instances")
 
 
@@ -157,32 +161,38 @@ def _now(desk: Desk, instance_id: str) -> Line:
 INSTANCE_COMMANDS = {
     "list": Subcommand(
         _list,
-        "list [--status S] [--name N] [--prefix P] [--tag K=V] [--since TIME] [--until TIME] "
-        "[--parent ID] [--limit N] [--after ID]",
-        "the newest instances and what they wait for, as a DataFrame",
-        options=(
-            *("--status", "--name", "--prefix", "--tag", "--since", "--until", "--parent"),
-            *("--limit", "--after"),
-        ),
+        "list [OPTIONS]",
+        "the newest instances, as a DataFrame",
+        options={
+            **_FILTERS,
+            "--since TIME": "only those created since: 2h ago, or 2026-11-21T18:00 (UTC)",
+            "--until TIME": "only those created before",
+            "--parent ID": "only its sub-orchestrations",
+            "--limit N": f"how many at most; {_LISTED} unless told, 0 for all",
+            "--after ID": "what follows this one in the list: the next page",
+        },
     ),
     "show": Subcommand(
         _show, "show ID", "the timeline of an instance, and what it waits for", 1, "instance"
     ),
     "history": Subcommand(_history, "history ID", "its history, as a DataFrame", 1, "instance"),
     "wait": Subcommand(
-        _wait, "wait ID [--timeout T]", "wait for its end and result", 1, "instance", ("--timeout",)
+        _wait,
+        "wait ID [--timeout T]",
+        "wait for its end, and return its result",
+        1,
+        "instance",
+        {"--timeout T": "how long to wait at most: 30s, 2h"},
     ),
     "start": Subcommand(
         _start,
-        "start NAME [JSON] [--id ID] [--at TIME] [--timeout T] [--tag K=V] [--replace S]",
+        "start NAME [JSON] [OPTIONS]",
         "start an orchestrator",
         1,
         "orchestrator",
         _START_OPTIONS,
     ),
-    "raise": Subcommand(
-        _raise, "raise ID EVENT [JSON]", "raise an external event", 2, "instance"
-    ),
+    "raise": Subcommand(_raise, "raise ID EVENT [JSON]", "raise an external event", 2, "instance"),
     "suspend": Subcommand(_suspend, "suspend ID [REASON]", "have an instance wait", 1, "instance"),
     "resume": Subcommand(_resume, "resume ID [REASON]", "have it go on", 1, "instance"),
     "terminate": Subcommand(_terminate, "terminate ID [REASON]", "end it now", 1, "instance"),
@@ -192,22 +202,22 @@ INSTANCE_COMMANDS = {
         "start a finished one again with its input",
         1,
         "instance",
-        ("--new-id",),
+        {"--new-id": "keep the finished one, and give the new one another id"},
     ),
     "rewind": Subcommand(
-        _rewind,
-        "rewind ID [REASON]",
-        "redo what failed in a failed one, keep the rest",
-        1,
-        "instance",
+        _rewind, "rewind ID [REASON]", "redo what failed, and keep the rest", 1, "instance"
     ),
     "purge": Subcommand(
         _purge,
-        "purge ID | --status S | --name N | --prefix P | --tag K=V | --before TIME [--recursive]",
+        "purge ID | OPTIONS",
         "delete finished instances",
         1,
         "instance",
-        ("--status", "--name", "--prefix", "--tag", "--before", "--recursive"),
+        {
+            **_FILTERS,
+            "--before TIME": "only those created before: 7d ago, or 2026-11-21T18:00 (UTC)",
+            "--recursive": "with their sub-orchestrations",
+        },
     ),
 }
 """What can be done with instances, by name."""

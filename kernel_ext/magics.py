@@ -1,4 +1,4 @@
-"""The magics: %%activity, %%orchestrator and %durable."""
+"""The magics: %%activity, %%orchestrator, %%entity and %durable."""
 
 # as IPython's decorators are:
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
@@ -17,12 +17,15 @@ from traitlets import Bool, Unicode, observe
 from ipydurable.runtime.client import DurableClient
 
 from .arguments import EXECUTORS, ArgumentError, activity_options
+from .command import Desk
 from .completion import Completion
 from .display import Line, defined_line, is_notebook, show, show_replaceable
+from .entity_functions import EntityFunction
+from .entity_report import entity_line
 from .execution import run_definition_cell
 from .functions import ActivityFunction, DurableFunction, OrchestratorFunction
 from .session import SESSIONS, DurableSession, host_client
-from .subcommands import Subcommands
+from .subcommands import run_subcommand
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -47,7 +50,7 @@ class DurableMagics(Magics):
         super().__init__(shell)
         self._shell = shell
         self.session = self._connect(self.store)
-        self._subcommands = Subcommands(lambda: self.session, self.open)
+        self._desk = Desk(lambda: self.session, self.open)
         self.completion = Completion(lambda: self.session)
 
     @magic_arguments()
@@ -103,32 +106,68 @@ class DurableMagics(Magics):
             found.variable, OrchestratorFunction(found.function, found.name, cell=found.cell)
         )
 
+    @magic_arguments()
+    @argument("--name", help="The entity's name; by default that of its class or function.")
+    @cell_magic
+    def entity(self, line: str, cell: str) -> None:
+        """Define an entity: it keeps state, and operations change it one at a time.
+
+        Of a class the public attributes are the state and the methods are the operations:
+
+            %%entity
+            class Account:
+                balance: int = 0
+
+                def deposit(self, amount):
+                    self.balance += amount
+                    return self.balance
+
+        A function asks for its operation, `def counter(ctx, input)`, and uses `ctx.operation`,
+        `ctx.get_state(default)` and `ctx.set_state(value)`.
+
+        `await Account("alice").deposit(5)` calls an operation and waits for its result,
+        `Account("alice").signal("deposit", 5)` does not wait, `Account("alice").state` reads.
+        """
+        name = parse_argstring(self.entity, line).name
+        found = run_definition_cell(self._shell, "entity", name, f"%%entity {line}", cell)
+        self._bind(found.variable, EntityFunction(found.function, found.name, cell=found.cell))
+
     @no_var_expand
     @line_cell_magic
     def durable(self, line: str, cell: str | None = None) -> Any:
         """Look at the store of this notebook, and steer what runs there.
 
-        %durable [status]              how store and host are
-        %durable list [--status S] [--name N] [--limit N]
-                                       the newest instances, as a DataFrame
-        %durable show ID               the timeline of an instance
-        %durable history ID            its history, as a DataFrame
-        %durable start NAME [JSON] [--id ID]
-                                       start an orchestrator
-        %durable raise ID EVENT [JSON] raise an external event
-        %durable suspend ID [REASON]   have an instance wait
-        %durable resume ID [REASON]    have it go on
-        %durable terminate ID [REASON] end it now
-        %durable definitions           what is defined in the store
-        %durable versions NAME         all versions of a definition
-        %durable sql QUERY             query history, activities, instances, definitions
-        %durable open PATH             use another store
-        %durable stop                  end the host; what runs goes on with the next one
-        %durable help                  this list
+        %durable [status]                      how store and host are
+        %durable list [OPTIONS]                the newest instances, as a DataFrame
+        %durable show ID                       the timeline of an instance, and what it waits for
+        %durable history ID                    its history, as a DataFrame
+        %durable wait ID [--timeout T]         wait for its end, and return its result
+        %durable start NAME [JSON] [OPTIONS]   start an orchestrator
+        %durable raise ID EVENT [JSON]         raise an external event
+        %durable suspend ID [REASON]           have an instance wait
+        %durable resume ID [REASON]            have it go on
+        %durable terminate ID [REASON]         end it now
+        %durable restart ID [--new-id]         start a finished one again with its input
+        %durable rewind ID [REASON]            redo what failed, and keep the rest
+        %durable purge ID | OPTIONS            delete finished instances
+        %durable entities [OPTIONS]            the newest entities, as a DataFrame
+        %durable entity NAME@KEY               the state of an entity, and who holds it
+        %durable signal NAME@KEY OPERATION [JSON] [--at TIME]
+                                               have it do an operation
+        %durable call NAME@KEY OPERATION [JSON]
+                                               the same, and return its result
+        %durable locks                         all locks with owner, age and queue, as a DataFrame
+        %durable clean                         delete entities without state that have nothing to do
+        %durable definitions                   what is defined in the store
+        %durable versions NAME                 all versions of a definition
+        %durable sql QUERY                     query history, activities, instances, definitions
+        %durable open PATH                     use another store
+        %durable stop                          end the host; what runs goes on with the next one
+        %durable help [SUBCOMMAND]             this list, or the options of one
 
         Lines below `%%durable ...` belong to its first line: long queries, long JSON.
         """
-        return self._subcommands.run(line if cell is None else f"{line}\n{cell}")
+        return run_subcommand(self._desk, line if cell is None else f"{line}\n{cell}")
 
     def open(self, store: str) -> None:
         """Use another store, once it is known to open; definitions are sent there when needed.
@@ -188,7 +227,10 @@ class DurableMagics(Magics):
         self._shell.user_ns[variable] = function
         before = self.session.sent(function.kind, function.name)
         defined = self.session.define(function)
-        show(defined_line(function, defined, before.number if before else 0))
+        if isinstance(function, EntityFunction):
+            show(entity_line(function, defined, self.session.client))
+        else:
+            show(defined_line(function, defined, before.number if before else 0))
 
 
 def load(shell: InteractiveShell) -> None:

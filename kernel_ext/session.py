@@ -190,7 +190,18 @@ class DurableSession(StoreView):
             ValueError: The text is no entity id.
         """
         entity_id = entity_id_of(entity)
-        return EntityHandle(self, entity_id, function or self._entity_function(entity_id))
+        return EntityHandle(self, entity_id, function or self.entity_function(entity_id))
+
+    def entity_function(self, entity_id: EntityInstanceId) -> EntityFunction | None:
+        """Return the newest definition of an entity that is known here; None if none is."""
+        with self._lock:
+            known = [*DECLARED.values(), *self._functions.values()]
+        found = [
+            one
+            for one in known
+            if isinstance(one, EntityFunction) and one.name.lower() == entity_id.name
+        ]
+        return max(found, key=lambda one: one.serial, default=None)
 
     def take_over(self, other: DurableSession) -> None:
         """Know the definitions of another session too; they are sent when they are needed."""
@@ -263,17 +274,6 @@ class DurableSession(StoreView):
             ]
             if pending:
                 self._send(pending)
-
-    def _entity_function(self, entity_id: EntityInstanceId) -> EntityFunction | None:
-        """Return the newest definition of an entity that is known here."""
-        with self._lock:
-            known = [*DECLARED.values(), *self._functions.values()]
-        found = [
-            one
-            for one in known
-            if isinstance(one, EntityFunction) and one.name.lower() == entity_id.name
-        ]
-        return max(found, key=lambda one: one.serial, default=None)
 
     def _show(self, handle: NotebookInstance) -> None:
         """Show the timeline of a started instance, unless this cell shows a few already."""

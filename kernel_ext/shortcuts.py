@@ -24,7 +24,7 @@ def instance(instance_id: str) -> NotebookInstance:
     return current_session().instance(instance_id)
 
 
-def instances(
+def instances(  # noqa: PLR0913  (filters, each given by its name)
     *,
     status: Statuses = (),
     name: str = "",

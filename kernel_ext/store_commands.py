@@ -93,9 +93,7 @@ STORE_COMMANDS = {
     "versions": Subcommand(
         _versions, "versions NAME", "all versions of a definition", 1, "definition"
     ),
-    "sql": Subcommand(
-        _sql, "sql QUERY", "query history, activities, instances, definitions", 1
-    ),
+    "sql": Subcommand(_sql, "sql QUERY", "query history, activities, instances, definitions", 1),
     "open": Subcommand(_open, "open PATH", "use another store", 1),
     "stop": Subcommand(_stop, "stop", "end the host; what runs goes on with the next one"),
 }

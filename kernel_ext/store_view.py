@@ -18,7 +18,7 @@ from .frames import entities_frame, instances_frame, locks_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["StoreView"]
+__all__ = ["StoreView", "entity_prefix"]
 
 _DESCRIBED = 1_000
 
@@ -31,7 +31,7 @@ class StoreView(ABC):
     def client(self) -> DurableClient:
         """The client; waits until it is connected."""
 
-    def instances(
+    def instances(  # noqa: PLR0913  (filters, each given by its name)
         self,
         *,
         status: Statuses = (),
@@ -105,7 +105,7 @@ class StoreView(ABC):
         """Return the entities as a DataFrame, newest first; see `ipydurable.entities`."""
         query = EntityQuery(
             name=name,
-            prefix=_entity_prefix(prefix),
+            prefix=entity_prefix(prefix),
             modified_from=None if since is None else parse_time(since, "ago"),
             modified_to=None if until is None else parse_time(until, "ago"),
             locked=locked,
@@ -136,7 +136,7 @@ class StoreView(ABC):
         return record.iid
 
 
-def _entity_prefix(prefix: str) -> str:
+def entity_prefix(prefix: str) -> str:
     """Return how an entity id in its stored form begins: `Account@al` means `@account@al`."""
     if not prefix:
         return ""

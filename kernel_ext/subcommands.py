@@ -17,8 +17,22 @@ __all__ = ["SUBCOMMANDS", "run_subcommand"]
 
 
 def _help(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
-    rows = [(f"%durable {one.usage}", one.summary) for one in SUBCOMMANDS.values()]
-    return Facts("%durable", rows)
+    name, _ = take_word(rest)
+    if not name:
+        rows = [(f"%durable {one.usage}", one.summary) for one in SUBCOMMANDS.values()]
+        return Facts("%durable", rows)
+    command = _find(name)
+    return Facts(f"%durable {command.usage}", [("", command.summary), *command.options.items()])
+
+
+def _find(name: str) -> Subcommand:
+    command = SUBCOMMANDS.get(name)
+    if command is None:
+        names = ", ".join(SUBCOMMANDS)
+        raise ArgumentError(
+            f"There is no %durable {name}{near(name, SUBCOMMANDS)}. There are: {names}."
+        )
+    return command
 
 
 SUBCOMMANDS = {
@@ -26,7 +40,9 @@ SUBCOMMANDS = {
     **INSTANCE_COMMANDS,
     **ENTITY_COMMANDS,
     **STORE_COMMANDS,
-    "help": Subcommand(_help, "help", "this list"),
+    "help": Subcommand(
+        _help, "help [SUBCOMMAND]", "this list, or the options of one", 0, "subcommand"
+    ),
 }
 """What `%durable` can do, by name, in the order in which it is shown."""
 
@@ -42,16 +58,14 @@ def run_subcommand(desk: Desk, text: str) -> Any:
         UsageError: There is no such subcommand, or its words are not what it takes.
         DurableError: It could not be done; says why.
     """
-    name, rest = take_word(text)
-    name = name or "status"
-    command = SUBCOMMANDS.get(name)
-    if command is None:
-        hint = near(name, SUBCOMMANDS)
-        names = ", ".join(SUBCOMMANDS)
-        raise UsageError(f"There is no %durable {name}{hint}. There are: {names}.")
-    if len(rest.split(None, command.needs)) < command.needs:
-        raise UsageError(f"Usage: %durable {command.usage}")
     try:
-        return command.run(desk, rest)
+        return _run(desk, *take_word(text))
     except ArgumentError as error:
         raise UsageError(str(error)) from None
+
+
+def _run(desk: Desk, name: str, rest: str) -> Any:
+    command = _find(name or "status")
+    if len(rest.split(None, command.needs)) < command.needs:
+        raise ArgumentError(f"Usage: %durable {command.usage}")
+    return command.run(desk, rest)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias, TypedDict, get_args
+from typing import Any, Final, TypeAlias, TypedDict, get_args
 
 import msgspec
 
@@ -29,8 +29,8 @@ from .text import storable, to_json, to_msgpack
 
 __all__ = ["JournalColumns", "digests_of", "pack", "unpack"]
 
-_EXTRA = 10
-_DIGEST = 11
+_EXTRA: Final = 10
+_DIGEST: Final = 11
 
 JournalColumns: TypeAlias = tuple[
     int,  # gseq
@@ -98,6 +98,10 @@ class _Layout:
         self.decode_msgpack = msgspec.msgpack.Decoder(extra).decode
 
 
+class _WithStateRef(msgspec.Struct):
+    state_ref: PayloadRef | None = None
+
+
 def _default(field: msgspec.structs.FieldInfo) -> Any:
     if field.default_factory is not msgspec.NODEFAULT:
         return field.default_factory()
@@ -109,9 +113,7 @@ _LAYOUTS: dict[type, _Layout] = {
 }
 _LAYOUT_OF_KIND = {layout.kind: layout for layout in _LAYOUTS.values()}
 _STREAMS = {stream.value: stream for stream in Stream}
-_decode_state_ref = msgspec.json.Decoder(
-    msgspec.defstruct("_WithStateRef", [(_STATE_REF, PayloadRef | None, None)])
-).decode
+_decode_state_ref = msgspec.json.Decoder(_WithStateRef).decode
 
 
 def pack(row: JournalRow, large: dict[str, LargeValue]) -> JournalColumns:
@@ -192,34 +194,40 @@ def unpack(columns: JournalColumns, large: Mapping[str, str | bytes]) -> Journal
     if layout is None:
         raise DecodingError(f"Row {gseq} of the journal", f"its kind {kind!r} is unknown here")
     if digest is not None:
-        content = large.get(digest)
-        if content is None:
-            raise DecodingError(f"Row {gseq} of the journal", f"payload {digest} is missing")
-        if isinstance(content, str):
-            text = content
-        else:
-            data = content
+        content = _content(gseq, digest, large)
+        text, data = (content, None) if isinstance(content, str) else (None, content)
     fields: dict[str, Any]
     if layout.payload is None and data is not None:
         fields = layout.decode_msgpack(data)
     else:
         fields = layout.decode_json(extra) if extra is not None else {}
-        if layout.payload is not None and text is not None:
-            fields[layout.payload] = text
-        elif layout.payload is not None and data is not None:
-            codec, summary = fields.pop("codec"), fields.pop("summary", "")
-            fields[layout.payload] = Blob(codec=codec, data=data, summary=summary)
+        if layout.payload is not None:
+            _put_payload(fields, layout.payload, text, data)
         if _STATE_REF in fields:
             state_ref = fields.pop(_STATE_REF)
-            fields[_STATE] = resolve(state_ref, large)
-            if fields[_STATE] is None:
-                raise _missing(gseq, state_ref.digest)
+            content = _content(gseq, state_ref.digest, large)
+            fields[_STATE] = resolve(state_ref, content)
     fields["timestamp"] = ts
     if layout.name is not None:
         fields[layout.name] = name
     if layout.has_task:
         fields["task_id"] = task_id
     return JournalRow(gseq, iid, seq, _STREAMS[stream], layout.cls(**fields), ref)
+
+
+def _content(gseq: int, digest: str, large: Mapping[str, str | bytes]) -> str | bytes:
+    content = large.get(digest)
+    if content is None:
+        raise DecodingError(f"Row {gseq} of the journal", f"payload {digest} is missing")
+    return content
+
+
+def _put_payload(fields: dict[str, Any], field: str, text: str | None, data: bytes | None) -> None:
+    if text is not None:
+        fields[field] = text
+    elif data is not None:
+        codec, summary = fields.pop("codec"), fields.pop("summary", "")
+        fields[field] = Blob(codec=codec, data=data, summary=summary)
 
 
 def _payload_columns(
@@ -263,10 +271,6 @@ def _definition_columns(
         large[stored.digest] = stored
         return stored.digest, None
     return None, whole
-
-
-def _missing(gseq: int, digest: str) -> DecodingError:
-    return DecodingError(f"Row {gseq} of the journal", f"payload {digest} is missing")
 
 
 def _all_finite(fields: dict[str, Any]) -> bool:

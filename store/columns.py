@@ -121,7 +121,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("fire_at", _TIME, "when it is to fire"),
         Column("fired_at", _TIME, "when it fired"),
         Column("status", _TEXT, "pending, fired, abandoned"),
-        Column("retry_of", _INTEGER, "action id of the first try of the task whose retry it delays"),
+        Column(
+            "retry_of", _INTEGER, "action id of the first try of the task whose retry it delays"
+        ),
         _EXECUTION_ID,
         _SEQ,
         _IID,

@@ -71,10 +71,9 @@ def refer(value: Payload, large: dict[str, LargeValue]) -> PayloadRef:
     return PayloadRef(digest=stored.digest, codec=value.codec, summary=value.summary)
 
 
-def resolve(ref: PayloadRef, large: Mapping[str, str | bytes]) -> Payload | None:
-    """Return the value that `refer` gave `ref` for, or None where `large` does not hold it."""
-    content = large.get(ref.digest)
-    if content is None or isinstance(content, str):
+def resolve(ref: PayloadRef, content: str | bytes) -> Payload:
+    """Return the value that `refer` gave `ref` for, of its content in the table."""
+    if isinstance(content, str):
         return content
     return Blob(codec=ref.codec, data=content, summary=ref.summary)
 

@@ -114,11 +114,11 @@ def unpack_record(
     """
     found: Record = _decode_record(record)
     for name, ref in refs.items():
-        value = resolve(ref, large)
-        if value is None:
+        content = large.get(ref.digest)
+        if content is None:
             what = f"The {name} of {found.instance_id!r}"
             raise DecodingError(what, f"payload {ref.digest} is missing")
-        setattr(found, name, value)
+        setattr(found, name, resolve(ref, content))
     return found
 
 

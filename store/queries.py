@@ -30,6 +30,7 @@ __all__ = [
     "run_select",
 ]
 
+
 def journal_rows(
     cursor: duckdb.DuckDBPyConnection, tail: str, parameters: Sequence[Any] = ()
 ) -> list[JournalRow]:
@@ -95,7 +96,11 @@ def conditions_of(query: InstanceQuery) -> tuple[str, list[Any]]:
     return _newest_first(
         "orchestration",
         (
-            (query.status, "status IN (SELECT unnest(?::VARCHAR[]))", [one.value for one in query.status]),
+            (
+                query.status,
+                "status IN (SELECT unnest(?::VARCHAR[]))",
+                [one.value for one in query.status],
+            ),
             (query.name, "name = ?", query.name),
             (query.prefix, "starts_with(instance_id, ?)", query.prefix),
             (query.created_from is not None, "created_at >= ?", query.created_from),
@@ -161,9 +166,7 @@ def run_select(cursor: duckdb.DuckDBPyConnection, text: str, parameters: Any = N
         raise QueryError(text, str(error)) from None
 
 
-def _newest_first(
-    kind: str, given: Iterable[tuple[Any, ...]], limit: int
-) -> tuple[str, list[Any]]:
+def _newest_first(kind: str, given: Iterable[tuple[Any, ...]], limit: int) -> tuple[str, list[Any]]:
     """Return the tail of a query for records and its parameters.
 
     Args:

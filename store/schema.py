@@ -36,8 +36,8 @@ JOURNAL_COLUMNS = (
 """Columns of `journal`, in order."""
 
 RECORD_COLUMNS = (
-    "iid, instance_id, kind, name, status, is_live, created_at, updated_at, started_at, completed_at, "
-    "parent_instance_id, tags, record, refs"
+    "iid, instance_id, kind, name, status, is_live, created_at, updated_at, started_at, "
+    "completed_at, parent_instance_id, tags, record, refs"
 )
 """Columns of `instance_records`, in order."""
 

@@ -1,8 +1,8 @@
-"""Text that any database can hold.
+r"""Text that any database can hold.
 
 Python strings may hold lone surrogates (file names that are not UTF-8 hold them, for example);
 UTF-8, and so DuckDB, cannot. One bad character in a message must not keep a whole commit from the
-disk, so it is stored as its escape, `\\udc80`. In JSON text that means the same character.
+disk, so it is stored as its escape, `\udc80`. In JSON text that means the same character.
 """
 
 from __future__ import annotations

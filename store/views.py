@@ -32,9 +32,11 @@ LEFT JOIN payloads c ON c.digest = r.refs->>'$.custom_status.digest'
 WHERE r.kind = 'orchestration'
 """
 
-# Entities have no executions: theirs is NULL.
-_WITH_EXECUTION = """
+# Entities have no executions: theirs is NULL. The records come first, and their id is in each
+# window below, so that a condition on it finds the few journal rows at once.
+_ROWS = """
 journal j
+JOIN instance_records r USING (iid)
 ASOF LEFT JOIN (
   SELECT iid, seq, extra->>'$.execution_id' AS execution_id
   FROM journal WHERE stream = 'history' AND kind = 'ExecutionStarted') x
@@ -49,26 +51,26 @@ SELECT
   j.extra->>'$.failure.error_type' AS error_type,
   j.extra->>'$.failure.message' AS error,
   j.extra AS details, j.gseq, j.iid
-FROM {_WITH_EXECUTION}
-JOIN instance_records r ON r.iid = j.iid
+FROM {_ROWS}
 LEFT JOIN payloads p ON p.digest = j.digest
 WHERE j.stream = 'history'
 """
 
 # What was open when its execution ended stays open for ever.
-_IS_OVER = "NOT r.is_live OR execution_id <> r.record->>'$.execution_id'"
+_IS_OVER = "NOT r.is_live OR x.execution_id <> r.record->>'$.execution_id'"
 
 # The events of each activity, in order; a rewind counts for every task that it takes up again.
 _TASK_EVENTS = f"""
 task_events AS (
-  SELECT j.iid, x.execution_id, j.seq, j.ts, j.kind, j.name, j.payload, j.extra, j.digest,
+  SELECT r.instance_id, j.iid, x.execution_id, j.seq, j.ts, j.kind, j.name, j.payload, j.extra,
+    j.digest, {_IS_OVER} AS is_over,
     unnest(CASE j.kind WHEN 'ExecutionRewound' THEN (j.extra->'$.task_ids')::INTEGER[]
       ELSE [j.task_id] END) AS task_id,
     CASE j.kind WHEN 'TaskScheduled' THEN 1 WHEN 'ExecutionRewound' THEN NULL
       WHEN 'AttemptLost' THEN (j.extra->>'$.attempt')::INTEGER
       WHEN 'AttemptStarted' THEN (j.extra->>'$.attempt')::INTEGER
       ELSE coalesce((j.extra->>'$.attempt.number')::INTEGER, 1) END AS attempt
-  FROM {_WITH_EXECUTION}
+  FROM {_ROWS}
   WHERE j.stream = 'history' AND j.kind IN (
     'TaskScheduled', 'AttemptStarted', 'AttemptLost', 'TaskCompleted', 'TaskFailed',
     'ExecutionRewound'))
@@ -80,27 +82,26 @@ _ATTEMPTS = f"""
 CREATE VIEW attempts AS
 WITH {_TASK_EVENTS},
 opened AS (
-  SELECT iid, execution_id, task_id, ts, kind, attempt,
-    first_value(name) OVER one AS name, lag(attempt) OVER one AS before,
+  SELECT instance_id, iid, execution_id, task_id, ts, kind, attempt, is_over,
+    first_value(name) OVER one AS task_name, lag(attempt) OVER one AS before,
     lead(kind) OVER one AS end_kind, lead(attempt) OVER one AS end_attempt,
     lead(ts) OVER one AS end_ts, lead(extra) OVER one AS end_extra
   FROM task_events
-  WINDOW one AS (PARTITION BY iid, execution_id, task_id ORDER BY seq)
-  QUALIFY kind NOT IN ('TaskCompleted', 'TaskFailed') AND name IS NOT NULL
+  WINDOW one AS (PARTITION BY instance_id, iid, execution_id, task_id ORDER BY seq)
+  QUALIFY kind NOT IN ('TaskCompleted', 'TaskFailed') AND task_name IS NOT NULL
     AND coalesce(end_kind, '') <> 'AttemptStarted')
 SELECT
-  r.instance_id, task_id,
-  coalesce(end_attempt, CASE o.kind WHEN 'AttemptLost' THEN attempt + 1
+  instance_id, task_id,
+  coalesce(end_attempt, CASE kind WHEN 'AttemptLost' THEN attempt + 1
     WHEN 'ExecutionRewound' THEN before + 1 ELSE attempt END) AS attempt,
   CASE end_kind WHEN 'TaskCompleted' THEN 'completed' WHEN 'TaskFailed' THEN 'failed'
     WHEN 'AttemptLost' THEN 'lost'
-    ELSE CASE WHEN {_IS_OVER} THEN 'abandoned' ELSE 'running' END END AS status,
+    ELSE CASE WHEN is_over THEN 'abandoned' ELSE 'running' END END AS status,
   coalesce(end_extra->>'$.worker', end_extra->>'$.attempt.worker') AS worker,
   (end_extra->>'$.attempt.started_at')::TIMESTAMP AS started_at, end_ts AS finished_at,
   coalesce(end_extra->>'$.reason', end_extra->>'$.failure.message') AS reason,
-  o.name, ts AS scheduled_at, execution_id, iid
-FROM opened o
-JOIN instance_records r USING (iid)
+  task_name AS name, ts AS scheduled_at, execution_id, iid
+FROM opened
 """
 
 # Its last event says how an activity stands: one that was rewound may have several outcomes.
@@ -108,13 +109,13 @@ _ACTIVITIES = f"""
 CREATE VIEW activities AS
 WITH {_TASK_EVENTS},
 scheduled AS (
-  SELECT iid, execution_id, task_id, seq, ts, kind, name, payload, extra, digest,
-    max(attempt) OVER one AS attempts, last_value(kind) OVER one AS end_kind,
+  SELECT instance_id, iid, execution_id, task_id, seq, ts, kind, name, payload, extra, digest,
+    is_over, max(attempt) OVER one AS attempts, last_value(kind) OVER one AS end_kind,
     last_value(ts) OVER one AS end_ts, last_value(extra) OVER one AS end_extra,
     last_value(payload) OVER one AS end_payload, last_value(digest) OVER one AS end_digest
   FROM task_events
   WINDOW one AS (
-    PARTITION BY iid, execution_id, task_id ORDER BY seq
+    PARTITION BY instance_id, iid, execution_id, task_id ORDER BY seq
     ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
   QUALIFY kind = 'TaskScheduled'),
 judged AS (
@@ -123,9 +124,9 @@ judged AS (
     CASE WHEN has_ended THEN (end_extra->>'$.attempt.started_at')::TIMESTAMP END AS started_at
   FROM scheduled)
 SELECT
-  r.instance_id, s.task_id, s.name,
+  s.instance_id, s.task_id, s.name,
   CASE s.end_kind WHEN 'TaskCompleted' THEN 'completed' WHEN 'TaskFailed' THEN 'failed'
-    ELSE CASE WHEN {_IS_OVER} THEN 'abandoned' ELSE 'running' END END AS status,
+    ELSE CASE WHEN s.is_over THEN 'abandoned' ELSE 'running' END END AS status,
   s.ts AS scheduled_at, s.started_at, s.finished_at,
   date_diff('microsecond', s.ts, s.started_at) / 1e6 AS queued_s,
   date_diff('microsecond', coalesce(s.started_at, s.ts), s.finished_at) / 1e6 AS duration,
@@ -139,7 +140,6 @@ SELECT
   (s.extra->>'$.origin')::INTEGER AS retry_of,
   s.execution_id, s.seq, s.iid
 FROM judged s
-JOIN instance_records r USING (iid)
 LEFT JOIN payloads i ON i.digest = s.digest
 LEFT JOIN payloads o ON s.end_kind = 'TaskCompleted' AND o.digest = s.end_digest
 """
@@ -147,18 +147,18 @@ LEFT JOIN payloads o ON s.end_kind = 'TaskCompleted' AND o.digest = s.end_digest
 _TIMERS = f"""
 CREATE VIEW timers AS
 WITH created AS (
-  SELECT j.iid, x.execution_id, j.seq, j.ts, j.kind, j.task_id, j.extra,
-    lead(j.ts) OVER (PARTITION BY j.iid, x.execution_id, j.task_id ORDER BY j.seq) AS fired_at
-  FROM {_WITH_EXECUTION}
+  SELECT r.instance_id, j.iid, x.execution_id, j.seq, j.ts, j.kind, j.task_id, j.extra,
+    {_IS_OVER} AS is_over, lead(j.ts) OVER (
+      PARTITION BY r.instance_id, j.iid, x.execution_id, j.task_id ORDER BY j.seq) AS fired_at
+  FROM {_ROWS}
   WHERE j.stream = 'history' AND j.kind IN ('TimerCreated', 'TimerFired')
   QUALIFY j.kind = 'TimerCreated')
 SELECT
-  r.instance_id, task_id, ts AS created_at, (extra->>'$.fire_at')::TIMESTAMP AS fire_at, fired_at,
-  CASE WHEN fired_at IS NOT NULL THEN 'fired' WHEN {_IS_OVER} THEN 'abandoned'
+  instance_id, task_id, ts AS created_at, (extra->>'$.fire_at')::TIMESTAMP AS fire_at, fired_at,
+  CASE WHEN fired_at IS NOT NULL THEN 'fired' WHEN is_over THEN 'abandoned'
     ELSE 'pending' END AS status,
   (extra->>'$.origin')::INTEGER AS retry_of, execution_id, seq, iid
 FROM created
-JOIN instance_records r USING (iid)
 """
 
 _ENTITIES = """

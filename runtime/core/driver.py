@@ -148,7 +148,7 @@ def _describe_foreign(yielded: object, line: str) -> tuple[str, str, str]:
             "An orchestrator waits only for durable tasks: ctx.create_timer to wait for a time.",
         )
     if isinstance(yielded, _Future):
-        name = "asyncio awaitable"
+        name = "awaitable of asyncio"
     if "Future" in type(yielded).__name__ or hasattr(yielded, "_asyncio_future_blocking"):
         remedy = (
             "asyncio's own awaitables are forgotten at a crash: use ctx.create_timer instead of "

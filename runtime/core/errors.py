@@ -222,7 +222,8 @@ class ForeignAwaitableError(OrchestrationError):
 
     def __str__(self) -> str:
         at = f" ({self.line})" if self.line else ""
-        return f"The orchestrator awaited a {self.type_name}{at}. {self.remedy}"
+        article = "an" if self.type_name[:1] in "aeiou" else "a"
+        return f"The orchestrator awaited {article} {self.type_name}{at}. {self.remedy}"
 
 
 class LockRuleError(OrchestrationError):
@@ -295,8 +296,7 @@ class EntityCallError(EntityError):
         return f"{self.operation} on {self.entity_id} failed: {self.failure}"
 
     def _render_traceback_(self) -> list[str]:
-        lines = self.failure.stack_trace.rstrip().splitlines()
-        return [f"EntityCallError: {self}", *(["", *lines] if lines else [])]
+        return [f"EntityCallError: {self}", "", *self.failure.explain()]
 
 
 class EntityOperationError(EntityError):
@@ -406,8 +406,7 @@ class OrchestrationFailedError(InstanceError):
         return f"{self.instance_id!r} failed: {self.failure}"
 
     def _render_traceback_(self) -> list[str]:
-        lines = self.failure.stack_trace.rstrip().splitlines()
-        return [f"OrchestrationFailedError: {self}", *(["", *lines] if lines else [])]
+        return [f"OrchestrationFailedError: {self}", "", *self.failure.explain()]
 
 
 class OrchestrationTerminatedError(InstanceError):

@@ -89,6 +89,17 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     def __str__(self) -> str:
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
+    def __repr__(self) -> str:
+        cause = f", caused by {self.cause.type_name}" if self.cause else ""
+        return f"<failure {self}{cause}>"
+
+    def explain(self) -> list[str]:
+        """Return the lines that tell what happened: the first cause with its lines comes last."""
+        lines = self.stack_trace.rstrip().splitlines() or [str(self)]
+        if self.cause is not None:
+            lines += ["", "caused by:", "", *self.cause.explain()]
+        return lines
+
 
 def _text_of(error: BaseException) -> str:
     try:
@@ -98,8 +109,9 @@ def _text_of(error: BaseException) -> str:
 
 
 def qualified_type_name(cls: type) -> str:
-    """Return `module.QualifiedName` of a class."""
-    return f"{cls.__module__}.{cls.__qualname__}"
+    """Return `module.QualifiedName` of a class; for our own, `ipydurable.QualifiedName`."""
+    module = "ipydurable" if cls.__module__.startswith("ipydurable.") else cls.__module__
+    return f"{module}.{cls.__qualname__}"
 
 
 def resolve_exception_class(

@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from ipydurable.completion import Completion, Recent
+from ipydurable.entity_functions import EntityFunction
 from ipydurable.functions import ActivityFunction, OrchestratorFunction
 from ipydurable.runtime.client import DurableClient, InProcess
 from ipydurable.runtime.codecs import NamespaceConverter
@@ -30,16 +31,29 @@ async def report(ctx, city):
     return city
 
 
+class Account:
+    """Stand for an entity."""
+
+    balance: int = 0
+
+    def deposit(self, amount):
+        """Stand for an operation."""
+        self.balance += amount
+
+
 @pytest.fixture(scope="module")
 def session() -> Iterator[DurableSession]:
-    """Return a session with two definitions and three instances."""
+    """Return a session with three definitions, three instances and two entities."""
     engine = EmbeddedEngine(MemoryStore(), {"threads": ThreadExecutor()})
     client = DurableClient(InProcess(engine.service), NamespaceConverter(globals()))
     session = DurableSession(lambda: client, ":memory:")
     session.define(ActivityFunction(fetch))
     session.define(OrchestratorFunction(report))
+    session.define(EntityFunction(Account))
     for name in ("r-1", "r-2", "other"):
         client.start("report", "x", instance_id=name)
+    for key in ("alice", "bob"):
+        client.call_entity(f"Account@{key}", "deposit", 5)
     yield session
     session.close()
     engine.close()
@@ -54,15 +68,15 @@ def completion(session: DurableSession) -> Completion:
 @pytest.mark.parametrize(
     ("line", "typed", "offered"),
     [
-        ("%durable s", "s", ["status", "show", "start", "suspend", "sql", "stop"]),
+        ("%durable s", "s", ["status", "show", "start", "suspend", "signal", "sql", "stop"]),
         ("  %durable he", "he", ["help"]),
         ("%%durable sq", "sq", ["sql"]),
         ("x = %durable lis", "lis", ["list"]),
         ("%durable show r", "r", ["r-2", "r-1"]),
         ("%durable terminate ", "", ["other", "r-2", "r-1"]),
         ("%durable start ", "", ["report"]),
-        ("%durable start report --", "--", ["--id"]),
-        ("%durable versions ", "", ["fetch", "report"]),
+        ("%durable start report --", "--", ["--id", "--at", "--timeout", "--tag", "--replace"]),
+        ("%durable versions ", "", ["Account", "fetch", "report"]),
         ("%durable list --st", "--st", ["--status"]),
         ("%durable list --status R", "R", ["Running"]),
         ("%durable list --name ", "", ["report"]),
@@ -70,7 +84,27 @@ def completion(session: DurableSession) -> Completion:
         ("%%activity --re", "--re", ["--retries", "--retry-delay"]),
         ("%%activity --on ", "", ["processes", "threads", "asyncio"]),
         ("%%orchestrator ", "", ["--name"]),
+        ("%%entity --n", "--n", ["--name"]),
         ('run = ipydurable.instance("r-', "r-", ["r-2", "r-1"]),
+        ('ipydurable.entity("Acc', "Acc", ["Account@bob", "Account@alice"]),
+        ("%durable entity ", "", ["Account@bob", "Account@alice"]),
+        ("%durable entity acc", "acc", ["account@bob", "account@alice"]),
+        ("%durable entity Account@a", "Account@a", ["Account@alice"]),
+        ("%durable entity @account@b", "@account@b", ["@account@bob"]),
+        ("%durable entity Other", "Other", []),
+        ("%durable signal Account@alice ", "", ["delete", "deposit"]),
+        ("%durable call ACCOUNT@alice dep", "dep", ["deposit"]),
+        ("%durable call nonsense ", "", []),
+        ("%durable signal Account@alice deposit 5 --", "--", ["--at"]),
+        ("%durable entities --name ", "", ["Account"]),
+        ("%durable entities --after Account@b", "Account@b", ["Account@bob"]),
+        ("%durable entities --lo", "--lo", ["--locked"]),
+        ("%durable purge --st", "--st", ["--status"]),
+        ("%durable purge oth", "oth", ["other"]),
+        ("%durable list --after oth", "oth", ["other"]),
+        ("%durable start report --replace f", "f", ["finished"]),
+        ("%durable restart r-1 ", "", ["--new-id"]),
+        ("%durable help ent", "ent", ["entities", "entity"]),
     ],
 )
 def test_what_is_offered(completion: Completion, line: str, typed: str, offered: list[str]):

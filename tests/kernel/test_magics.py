@@ -2,18 +2,12 @@
 
 import queue
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.oinspect import getdoc
-from IPython.terminal.interactiveshell import TerminalInteractiveShell
-from IPython.utils.capture import capture_output
-from jupyter_client.manager import KernelManager
-from traitlets.config import Config
 
 import ipydurable
 from ipydurable.functions import ActivityFunction, OrchestratorFunction
@@ -26,61 +20,9 @@ from ipydurable.runtime.core.errors import (
 )
 from ipydurable.session import SESSIONS, current_session
 from ipydurable.subcommands import SUBCOMMANDS
+from tests.kernel.shells import FETCH, REPORT, WAITS, Kernel, Shell, without_colors
 
 pytestmark = pytest.mark.processes
-
-FETCH = "%%activity\ndef fetch(city):\n    return len(city)"
-REPORT = """%%orchestrator
-async def report(ctx, cities):
-    return sum(await ctx.when_all([fetch(city) for city in cities]))"""
-WAITS = """%%orchestrator
-async def waits(ctx):
-    return await ctx.wait_for_external_event("go")"""
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class Shell:
-    """An IPython shell that is told cells, and says what came of them."""
-
-    def __init__(self, shell: InteractiveShell) -> None:
-        self.ip = shell
-        self.text = ""
-        self.error: BaseException | None = None
-
-    def run(self, cell: str) -> Any:
-        """Run a cell; returns its result, keeps its error and all it printed."""
-        with capture_output() as captured:
-            done = self.ip.run_cell(cell, store_history=True)
-        shown = [output.data["text/plain"] for output in captured.outputs]
-        self.text = _ANSI.sub("", captured.stdout + captured.stderr + "\n".join(shown))
-        self.error = done.error_in_exec or done.error_before_exec
-        return done.result
-
-    def must(self, cell: str) -> Any:
-        """Run a cell that may not fail."""
-        result = self.run(cell)
-        assert self.error is None, self.text
-        assert "UsageError" not in self.text, self.text
-        return result
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """Return a shell with the extension loaded, in a folder of its own."""
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "nocolor"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("shell"))
-        shell = Shell(TerminalInteractiveShell.instance(config=config))
-        shell.must("%load_ext ipydurable")
-        shell.must(FETCH)
-        shell.must(REPORT)
-        yield shell
-        shell.run("%durable stop")
-        shell.run("%unload_ext ipydurable")
-        shell.ip.restore_sys_module_state()
-        TerminalInteractiveShell.clear_instance()
 
 
 def test_a_cell_binds_a_durable_function(shell: Shell):
@@ -345,82 +287,7 @@ def test_unload_takes_everything_back(shell: Shell):
     assert shell.must("import ipydurable; ipydurable.instances(limit=1)").shape[0] == 1
 
 
-class Kernel:
-    """A real kernel and what it sends."""
-
-    def __init__(self, folder: Path) -> None:
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=str(folder))
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
-        self._shown: dict[str, dict[str, Any]] = {}
-
-    def run(self, code: str, meanwhile: Callable[[], None] | None = None) -> list[dict[str, Any]]:
-        """Run a cell; returns its outputs as a notebook would keep them, errors among them.
-
-        Args:
-            code: The cell.
-            meanwhile: Called once the kernel works on it.
-        """
-        outputs: list[dict[str, Any]] = []
-        sent = self.client.execute(code)
-        while True:
-            message = self._next()
-            kind, content = message["msg_type"], message["content"]
-            if message["parent_header"].get("msg_id") != sent:
-                continue
-            if kind in ("display_data", "execute_result", "error", "stream"):
-                outputs.append(content)
-                content["kind"] = kind
-            if kind == "execute_input" and meanwhile is not None:
-                meanwhile()
-            if kind == "status" and content["execution_state"] == "idle":
-                self.client.get_shell_msg(timeout=60)
-                return outputs
-
-    def until(self, output: dict[str, Any], text: str) -> str:
-        """Wait until a display says `text`, as it may after its cell; returns all it says then."""
-        while text not in output["data"]["text/plain"]:
-            self._next()
-        return output["data"]["text/plain"]
-
-    def restart(self) -> None:
-        """Restart the kernel."""
-        self.manager.restart_kernel(now=True)
-        self.client.wait_for_ready(timeout=60)
-
-    def close(self) -> None:
-        """End it."""
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-    def _next(self) -> dict[str, Any]:
-        """Return the next message; keeps what is shown up to date, as a notebook does."""
-        message = self.client.get_iopub_msg(timeout=60)
-        content = message["content"]
-        name = content.get("transient", {}).get("display_id")
-        if message["msg_type"] == "display_data" and name:
-            self._shown[name] = content
-        elif message["msg_type"] == "update_display_data" and name in self._shown:
-            self._shown[name]["data"] = content["data"]
-        return message
-
-
 VIEW = "application/vnd.jupyter.widget-view+json"
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """Return a kernel with the extension loaded and two orchestrators defined."""
-    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
-    try:
-        for cell in ("%load_ext ipydurable", FETCH, REPORT, WAITS):
-            assert [one["kind"] for one in kernel.run(cell)] == ["display_data"]
-        yield kernel
-        kernel.run("%durable stop")
-    finally:
-        kernel.close()
 
 
 def test_start_shows_a_live_timeline_that_ends_static(kernel: Kernel):
@@ -530,4 +397,4 @@ def _interrupt_soon(kernel: Kernel) -> None:
 
 
 def _plain(error: dict[str, Any]) -> str:
-    return _ANSI.sub("", "\n".join(error["traceback"]))
+    return without_colors("\n".join(error["traceback"]))

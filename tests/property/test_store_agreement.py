@@ -21,18 +21,27 @@ from ipydurable.runtime.core.events import (
     ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
+    LockAcquired,
+    LockOwner,
+    LockReleased,
+    LockRequested,
+    LockWithdrawn,
+    OperationDone,
+    OperationRequested,
     TaskCompleted,
     TaskScheduled,
 )
 from ipydurable.runtime.core.payload import Blob, Payload
-from ipydurable.runtime.core.records import InstanceRecord, fold
+from ipydurable.runtime.core.records import EntityRecord, InstanceRecord, Record, fold_record
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.ports import InstanceQuery, JournalRow, Stream
+from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Stream
 from ipydurable.store import open_store
 from ipydurable.store.duckdb_store import DuckDBStore
 
 START = datetime(2026, 1, 1)
 NAMES = ["a", "b", "ä/1"]
+ENTITY_IDS = ["@acc@A", "@acc@b", "@other@A"]
+OWNER = LockOwner(instance_id="a", execution_id="e", lock_id=1)
 PAYLOADS: dict[str, Payload | None] = {  # drawn by name: large values are slow to print
     "none": None,
     "null": "null",
@@ -55,7 +64,7 @@ class StoreAgreement(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="ipyd-store-"))
         self.files = 0
         self.rows: list[JournalRow] = []
-        self.records: dict[int, InstanceRecord] = {}
+        self.records: dict[int, Record] = {}
         self.consumed: set[int] = set()
         self.gseq = 0
         self.last_iid = 0
@@ -79,7 +88,7 @@ class StoreAgreement(RuleBasedStateMachine):
         )
         self._append([(self.last_iid, seq, event, 0)])
 
-    @precondition(lambda self: self.records)
+    @precondition(lambda self: self.instances())
     @rule(data=st.data(), payload=PAYLOAD_NAMES, status=STATUSES)
     def go_on(self, data: st.DataObject, payload: str, status: RuntimeStatus) -> None:
         """Append events to some histories in one commit."""
@@ -95,7 +104,7 @@ class StoreAgreement(RuleBasedStateMachine):
         ]
         chosen = data.draw(
             st.lists(
-                st.tuples(st.sampled_from(sorted(self.records)), st.integers(0, len(events) - 1)),
+                st.tuples(st.sampled_from(self.instances()), st.integers(0, len(events) - 1)),
                 max_size=5,
             )
         )
@@ -106,22 +115,74 @@ class StoreAgreement(RuleBasedStateMachine):
             rows.append((iid, seqs[iid], events[number], 0))
         self._append(rows)
 
-    @precondition(lambda self: self.records)
+    @precondition(lambda self: self.instances())
     @rule(data=st.data(), payload=PAYLOAD_NAMES)
     def receive(self, data: st.DataObject, payload: str) -> None:
         """Put a message into an inbox."""
-        iid = data.draw(st.sampled_from(sorted(self.records)))
+        iid = data.draw(st.sampled_from(self.instances()))
         event = EventRaised(timestamp=self._now(), name="go", input=PAYLOADS[payload])
         self._append([(iid, 0, event, 0)])
 
     @rule(data=st.data())
     def consume(self, data: st.DataObject) -> None:
-        """Move a message from an inbox into its history."""
-        waiting = [row for row in self.rows if row.seq == 0 and row.gseq not in self.consumed]
+        """Move a message from an instance's inbox into its history."""
+        waiting = [row for row in self._waiting() if row.iid in self.instances()]
         if waiting:
-            row = waiting[data.draw(st.integers(0, len(waiting) - 1))]
+            row = data.draw(st.sampled_from(waiting))
             seq = self.records[row.iid].last_seq + 1
             self._append([(row.iid, seq, row.event, row.gseq)])  # type: ignore[list-item]
+
+    @rule(entity_id=st.sampled_from(ENTITY_IDS), payload=PAYLOAD_NAMES, is_lock=st.booleans())
+    def ask(self, entity_id: str, payload: str, is_lock: bool) -> None:
+        """Send an entity a message; the first creates it."""
+        now = self._now()
+        known = [one.iid for one in self.records.values() if one.instance_id == entity_id]
+        if not known:
+            self.last_iid += 1
+        event: Event = (
+            LockRequested(timestamp=now, entity_id=entity_id, owner=OWNER, rest=("@x@y",))
+            if is_lock
+            else OperationRequested(
+                timestamp=now, entity_id=entity_id, operation="op", input=PAYLOADS[payload]
+            )
+        )
+        self._append([(known[0] if known else self.last_iid, 0, event, 0)])
+
+    @rule(data=st.data(), payload=PAYLOAD_NAMES, sets=st.booleans(), withdraw=st.booleans())
+    def answer(self, data: st.DataObject, payload: str, sets: bool, withdraw: bool) -> None:
+        """Have an entity consume a message."""
+        waiting = [row for row in self._waiting() if row.iid not in self.instances()]
+        if not waiting:
+            return
+        row = data.draw(st.sampled_from(waiting))
+        now = self._now()
+        event: Event
+        if isinstance(row.event, OperationRequested):
+            event = OperationDone(
+                timestamp=now,
+                operation="op",
+                result=PAYLOADS[payload],
+                sets_state=sets,
+                state=PAYLOADS[payload] if sets else None,
+            )
+        elif withdraw:
+            event = LockWithdrawn(timestamp=now, owner=OWNER)
+        else:
+            event = LockAcquired(timestamp=now, owner=OWNER)
+        self._append([(row.iid, self.records[row.iid].last_seq + 1, event, row.gseq)])
+
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        """Free a locked entity."""
+        locked = [
+            iid
+            for iid, one in self.records.items()
+            if isinstance(one, EntityRecord) and one.locked_by is not None
+        ]
+        if locked:
+            iid = data.draw(st.sampled_from(locked))
+            event = LockReleased(timestamp=self._now(), owner=OWNER)
+            self._append([(iid, self.records[iid].last_seq + 1, event, 0)])
 
     @rule()
     def project(self) -> None:
@@ -178,7 +239,8 @@ class StoreAgreement(RuleBasedStateMachine):
         expected = [
             record
             for _, record in sorted(self.records.items(), reverse=True)
-            if (not status or record.status in status)
+            if isinstance(record, InstanceRecord)
+            and (not status or record.status in status)
             and (not name or record.name == name)
             and record.instance_id.startswith(prefix)
             and tags.items() <= record.tags.items()
@@ -186,15 +248,35 @@ class StoreAgreement(RuleBasedStateMachine):
         ]
         assert self.store.query(query) == (expected[:limit] if limit else expected)
 
+    @rule(
+        name=st.sampled_from(["", "ACC"]),
+        locked=st.booleans(),
+        include_empty=st.booleans(),
+        limit=st.sampled_from([0, 1]),
+    )
+    def query_entities(self, name: str, locked: bool, include_empty: bool, limit: int) -> None:
+        """List entities by conditions."""
+        query = EntityQuery(name=name, locked=locked, include_empty=include_empty, limit=limit)
+        expected = [
+            record
+            for _, record in sorted(self.records.items(), reverse=True)
+            if isinstance(record, EntityRecord)
+            and (not name or record.name == "acc")
+            and (not locked or record.locked_by is not None)
+            and (include_empty or record.state is not None or record.is_live)
+        ]
+        assert self.store.query_entities(query) == (expected[:limit] if limit else expected)
+
     @rule(first_seq=st.integers(1, 3))
     def histories(self, first_seq: int) -> None:
         """Read all histories, in bulk and one by one."""
         wanted = [copy.copy(record) for record in self.records.values()]
         for record in wanted:
-            record.first_seq = first_seq
-        expected = [self._history(record.iid, first_seq) for record in wanted]
+            if isinstance(record, InstanceRecord):
+                record.first_seq = first_seq
+        expected = [self._history(record.iid, record.first_seq) for record in wanted]
         assert list(self.store.histories(wanted)) == expected
-        assert [self.store.history(record.iid, first_seq) for record in wanted] == expected
+        assert [self.store.history(one.iid, one.first_seq) for one in wanted] == expected
 
     @rule()
     def sql(self) -> None:
@@ -203,7 +285,9 @@ class StoreAgreement(RuleBasedStateMachine):
         assert found == [
             {"iid": iid, "status": record.status.value}
             for iid, record in sorted(self.records.items())
+            if isinstance(record, InstanceRecord)
         ]
+        assert self.store.sql("FROM entities").num_rows == len(self.records) - len(found)
         count = self.store.sql("SELECT count(*) AS n FROM history").to_pylist()
         assert count == [{"n": sum(row.seq > 0 for row in self.rows)}]
 
@@ -211,7 +295,7 @@ class StoreAgreement(RuleBasedStateMachine):
     def newest_are_found(self) -> None:
         """An instance id means the instance numbered highest."""
         newest = {record.instance_id: record for _, record in sorted(self.records.items())}
-        assert self.store.find_many([*NAMES, "none"]) == newest
+        assert self.store.find_many([*NAMES, *ENTITY_IDS, "none"]) == newest
 
     def teardown(self) -> None:
         """Remove the files."""
@@ -222,7 +306,7 @@ class StoreAgreement(RuleBasedStateMachine):
         self.store = open_store(path)
         found = self.store.recover()
         assert (found.last_gseq, found.last_iid) == (self.gseq, self.last_iid)
-        live = [one for _, one in sorted(self.records.items()) if not one.status.is_terminal]
+        live = [one for _, one in sorted(self.records.items()) if one.is_live]
         assert found.live == live
         assert found.report == []
 
@@ -233,13 +317,21 @@ class StoreAgreement(RuleBasedStateMachine):
             self.gseq += 1
             stream = Stream.HISTORY if seq else Stream.INBOX
             rows.append(JournalRow(self.gseq, iid, seq, stream, event, ref))
-            record = fold(self.records.get(iid), iid, seq, event)
+            record = fold_record(self.records.get(iid), iid, seq, event)
             assert record is not None
             self.records[iid] = record
             changed.add(iid)
             self.consumed.add(ref)
         self.rows += rows
         self.store.append(rows, [self.records[iid] for iid in changed])
+
+    def instances(self) -> list[int]:
+        """Return the numbers of the orchestrations."""
+        found = self.records.items()
+        return sorted(iid for iid, record in found if isinstance(record, InstanceRecord))
+
+    def _waiting(self) -> list[JournalRow]:
+        return [row for row in self.rows if row.seq == 0 and row.gseq not in self.consumed]
 
     def _history(self, iid: int, first_seq: int) -> list[JournalRow]:
         return [

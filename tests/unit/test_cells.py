@@ -1,16 +1,21 @@
 """What is read off the source of a cell and off the lines of the magics."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
+import pandas as pd
 import pytest
 
 from ipydurable.arguments import (
     ArgumentError,
     activity_options,
     parse_json,
+    parse_replaceable,
     parse_seconds,
     parse_status,
-    take_option,
+    parse_statuses,
+    parse_tags,
+    parse_time,
+    take_options,
 )
 from ipydurable.cells import find_definition
 from ipydurable.runtime.core.errors import DefinitionError
@@ -61,6 +66,27 @@ def test_a_function_defined_twice_is_no_helper_of_itself():
     found = find_definition("def f(): ...\ndef f(): ...\n", "activity")
 
     assert found == ("f", "f", ())
+
+
+@pytest.mark.parametrize(
+    ("source", "defined"),
+    [
+        ("def helper(): ...\nclass Account: ...\n", ("Account", "Account", ("helper",))),
+        ("class Item: ...\ndef cart(ctx, input): ...\n", ("cart", "cart", ("Item",))),
+        ("class Account: ...\nclass _Entry: ...\n", ("Account", "Account", ("_Entry",))),
+    ],
+)
+def test_an_entity_is_a_class_or_a_function(source: str, defined: tuple[object, ...]):
+    """The last class or function of the cell is the entity."""
+    assert find_definition(source, "entity") == defined
+
+
+def test_a_cell_without_an_entity_is_refused():
+    """The example is one of an entity."""
+    with pytest.raises(DefinitionError, match="one class or function") as caught:
+        find_definition("class _Account: ...\n", "entity")
+
+    assert "class Account: ..." in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -163,19 +189,86 @@ def test_json_that_ends_too_early(text: str):
 
 
 @pytest.mark.parametrize(
-    ("text", "rest", "value"),
+    ("text", "rest", "given"),
     [
-        ("report [1]", "report [1]", None),
-        ("report [1] --id a-1", "report [1]", "a-1"),
-        ("--id a-1 report [1]", "report [1]", "a-1"),
-        ("report --id=a", "report", "a"),
-        ('report ["--id x"]', 'report ["--id x"]', None),
-        ("--id a", "", "a"),
+        ("report [1]", "report [1]", {}),
+        ("report [1] --id a-1", "report [1]", {"--id": ["a-1"]}),
+        ("--id a-1 report [1]", "report [1]", {"--id": ["a-1"]}),
+        ("report --id=a", "report", {"--id": ["a"]}),
+        ('report ["--id x"]', 'report ["--id x"]', {}),
+        ('"use --id x"', '"use --id x"', {}),
+        ("--id a", "", {"--id": ["a"]}),
+        ("[1] --tag a=1 --id x --tag b=2", "[1]", {"--id": ["x"], "--tag": ["a=1", "b=2"]}),
+        ("--tag 'a=1 2' [1]", "[1]", {"--tag": ["a=1 2"]}),
+        ("[1] --identity x", "[1] --identity x", {}),
     ],
 )
-def test_an_option_around_json(text: str, rest: str, value: str | None):
-    """An option is taken from either end; what looks like one inside JSON is left there."""
-    assert take_option(text, "id") == (rest, value)
+def test_options_around_json(text: str, rest: str, given: dict[str, list[str]]):
+    """Options are taken from either end; what looks like one inside JSON is left there."""
+    assert take_options(text, ("--id", "--tag")) == (rest, given)
+
+
+def test_options_before_a_name_only():
+    """What follows the name is left to a second look, which knows where JSON begins."""
+    found = take_options("--id a report --id b", ("--id",), is_before=True)
+
+    assert found == ("report --id b", {"--id": ["a"]})
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "2026-11-21T18:00",
+        "2026-11-21T19:00+01:00",
+        "2026-11-21 18:00:00",
+        datetime(2026, 11, 21, 18),
+        datetime(2026, 11, 21, 19, tzinfo=timezone(timedelta(hours=1))),
+        pd.Timestamp("2026-11-21T18:00", tz="UTC"),
+    ],
+)
+def test_points_in_time(when: object):
+    """A point in time is naive UTC, in whatever form it was given."""
+    found = parse_time(when, "ago")
+
+    assert found == datetime(2026, 11, 21, 18)
+    assert type(found) is datetime
+
+
+@pytest.mark.parametrize("length", ["90m", timedelta(minutes=90)])
+def test_lengths_of_time_lead_from_now(length: object):
+    """A length of time is counted back, or ahead, from now."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+
+    assert abs(parse_time(length, "ago") - now + timedelta(minutes=90)) < timedelta(minutes=1)
+    assert abs(parse_time(length, "from now") - now - timedelta(minutes=90)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("when", ["soon", "99999999999d", 5, timedelta(days=999_999)])
+def test_times_that_are_no_points_in_time(when: object):
+    """What is no time, or beyond the calendar, is refused."""
+    with pytest.raises(ArgumentError, match=r"time|calendar"):
+        parse_time(when, "ago")
+
+
+def test_tags():
+    """A label is a name and a value, which may hold anything."""
+    assert parse_tags(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    for text in ("a", "=1"):
+        with pytest.raises(ArgumentError, match="name=value"):
+            parse_tags([text])
+
+
+def test_what_may_be_replaced():
+    """Statuses are named one by one, or as all final ones, or as all there are."""
+    assert set(parse_replaceable("any")) == set(RuntimeStatus)
+    assert all(one.is_terminal for one in parse_replaceable("finished"))
+    assert parse_replaceable(["failed", RuntimeStatus.RUNNING]) == (
+        RuntimeStatus.FAILED,
+        RuntimeStatus.RUNNING,
+    )
+    assert parse_replaceable(()) == ()
+    with pytest.raises(ArgumentError, match="no status 'always'"):
+        parse_replaceable("always")
 
 
 def test_statuses_by_name():
@@ -183,3 +276,4 @@ def test_statuses_by_name():
     assert parse_status("running") is RuntimeStatus.RUNNING
     with pytest.raises(ArgumentError, match="did you mean 'failed'"):
         parse_status("faild")
+    assert parse_statuses("Failed") == parse_statuses(["failed"]) == (RuntimeStatus.FAILED,)

@@ -22,7 +22,6 @@ from ipydurable.runtime.core.events import (
     ExecutionStarted,
     HistoryEvent,
     LockOwner,
-    LockRequested,
     OperationCaller,
     OperationDone,
     OperationRequested,

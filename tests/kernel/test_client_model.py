@@ -1,0 +1,249 @@
+"""Starting with options, listing, paging, restarting and purging: the client model in Python."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import ipydurable
+from ipydurable import activity, entity, orchestrator
+from ipydurable.arguments import ArgumentError
+from ipydurable.embedded import Runtime
+from ipydurable.handles import NotebookInstance
+from ipydurable.runtime.client import DurableClient, InProcess
+from ipydurable.runtime.codecs import NamespaceConverter
+from ipydurable.runtime.core.errors import (
+    InstanceExistsError,
+    InstanceStateError,
+    OrchestrationFailedError,
+    UnknownInstanceError,
+)
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.embedded import EmbeddedEngine
+from ipydurable.runtime.executors import ThreadExecutor
+from ipydurable.runtime.testing import MemoryStore, VirtualClock
+from ipydurable.session import DurableSession
+
+_runs: list[str] = []
+
+
+@activity(on="threads")
+def broken_at_first(name):
+    """Fail the first time."""
+    _runs.append(name)
+    if _runs.count(name) == 1:
+        raise ValueError("not yet")
+    return name
+
+
+@orchestrator
+async def echo(ctx, value=None, timeout=0):
+    """Return what it is given."""
+    return value if not timeout else [value, timeout]
+
+
+@orchestrator
+async def waits(ctx):
+    """Wait for somebody."""
+    return await ctx.wait_for_external_event("go")
+
+
+@orchestrator
+async def parent(ctx):
+    """Have a child."""
+    return await ctx.call_sub_orchestrator(echo, 1)
+
+
+@orchestrator
+async def fragile(ctx, name):
+    """Fail once."""
+    return await broken_at_first(name)
+
+
+@entity
+class Counter:
+    """Counts."""
+
+    count: int = 0
+
+    def add(self):
+        """Add one."""
+        self.count += 1
+        return self.count
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Return the engine's clock, which begins at the present."""
+    return VirtualClock(datetime.now(UTC).replace(tzinfo=None))
+
+
+@pytest.fixture
+def session(clock: VirtualClock) -> Iterator[DurableSession]:
+    """Return a session on an engine in this process, which is current."""
+    engine = EmbeddedEngine(MemoryStore(), {"threads": ThreadExecutor()}, clock=clock)
+    client = DurableClient(InProcess(engine.service), NamespaceConverter(globals()))
+    with DurableSession(lambda: client, ":memory:") as session:
+        yield session
+    engine.close()
+
+
+class TestStart:
+    def test_later(self, session: DurableSession, clock: VirtualClock):
+        """An instance that starts later waits until then, and the list says so."""
+        run = echo.start(5, start_at="2h", instance_id="later")
+
+        assert run.status is RuntimeStatus.PENDING
+        waiting = ipydurable.instances()["waiting_for"][0]
+        assert waiting.startswith("start echo until 20")
+        assert waiting.endswith("UTC")
+        clock.advance(timedelta(hours=3))
+        assert run.result(30) == 5
+
+    def test_a_timeout_of_the_whole(self, session: DurableSession, clock: VirtualClock):
+        """An instance that has not ended in time fails."""
+        run = waits.start(timeout="1h")
+        session.client.wait_for_start(run.instance_id, 30)
+        clock.advance(timedelta(hours=2))
+
+        with pytest.raises(OrchestrationFailedError, match="within"):
+            run.result(30)
+
+    def test_options_are_no_parameters(self, session: DurableSession):
+        """A parameter that has the name of an option is given by its position."""
+        assert echo.start(1, 2).result(30) == [1, 2]
+        assert echo.start(1, timeout=60).result(30) == 1
+
+    def test_replacing(self, session: DurableSession):
+        """An existing instance makes room only if its status was named."""
+        waits.start(instance_id="one")
+        with pytest.raises(InstanceExistsError):
+            echo.start(1, instance_id="one", replace="finished")
+        assert echo.start(2, instance_id="one", replace="any").result(30) == 2
+        assert echo.start(3, instance_id="one", replace=["completed"]).result(30) == 3
+        assert list(ipydurable.instances()["instance_id"]) == ["one"]
+
+    @pytest.mark.parametrize(
+        "options", [{"start_at": "soon"}, {"timeout": "soon"}, {"replace": "always"}]
+    )
+    def test_options_that_make_no_sense(self, session: DurableSession, options):
+        """A wrong option is told, and nothing is started."""
+        with pytest.raises(ArgumentError, match=r"soon|always"):
+            echo.start(1, **options)
+        assert ipydurable.instances().empty
+
+    def test_many_at_once(self, session: DurableSession):
+        """One commit starts an instance per input; the handles come in their order."""
+        runs = echo.start_many(range(5), tags={"batch": "a"})
+
+        assert [run.result(30) for run in runs] == list(range(5))
+        assert all(isinstance(run, NotebookInstance) for run in runs)
+        assert ipydurable.instances(tags={"batch": "a"}).shape[0] == 5
+        assert echo.start_many([]) == []
+
+
+class TestLists:
+    def test_time_and_pages(self, session: DurableSession, clock: VirtualClock):
+        """Filters by time are half-open; a page goes on after the last id of the one before."""
+        for name in ("a", "b", "c", "d"):
+            echo.start(1, instance_id=name)
+            clock.advance(timedelta(days=1))
+        middle = session.client.get("c").created_at
+
+        assert list(ipydurable.instances(since=middle)["instance_id"]) == ["d", "c"]
+        assert list(ipydurable.instances(until=middle)["instance_id"]) == ["b", "a"]
+        first = ipydurable.instances(limit=3)["instance_id"]
+        second = ipydurable.instances(limit=3, after=first.iloc[-1])["instance_id"]
+        assert [*first, *second] == ["d", "c", "b", "a"]
+        assert ipydurable.instances(until="1d").empty
+        with pytest.raises(UnknownInstanceError):
+            ipydurable.instances(after="nobody")
+
+    def test_what_instances_wait_for(self, session: DurableSession):
+        """Lists and handles answer what an instance waits for; finished ones wait for nothing."""
+        echo.start(1, instance_id="done").wait(30)
+        run = waits.start(instance_id="waits")
+        session.client.wait_for_start("waits", 30)
+
+        assert list(ipydurable.instances()["waiting_for"]) == ["external event go", ""]
+        assert [(one.kind, one.name) for one in run.waiting_for] == [("external event", "go")]
+
+    def test_children(self, session: DurableSession):
+        """The children of an instance are listed by their parent."""
+        run = parent.start(instance_id="p")
+        run.wait(30)
+
+        assert list(ipydurable.instances(parent="p")["parent"]) == ["p"]
+        assert list(ipydurable.instances(parent="p")["name"]) == ["echo"]
+
+
+class TestAgain:
+    def test_restart(self, session: DurableSession):
+        """A finished instance is started again with its input, in its place or beside it."""
+        run = echo.start(7, instance_id="r")
+        run.wait(30)
+        other = run.restart(new_id=True)
+
+        assert isinstance(other, NotebookInstance)
+        assert other.instance_id.startswith("echo-")
+        assert other.result(30) == 7
+        assert run.restart().result(30) == 7
+        assert ipydurable.instances().shape[0] == 2
+
+    def test_rewind(self, session: DurableSession):
+        """What failed is done again."""
+        run = fragile.start("x", instance_id="f")
+        with pytest.raises(OrchestrationFailedError):
+            run.result(30)
+        run.rewind("mended")
+
+        assert run.result(30) == "x"
+
+    def test_purge_one(self, session: DurableSession):
+        """A finished instance is deleted, with its children if so asked."""
+        parent.start(instance_id="p").wait(30)
+        waits.start(instance_id="w")
+
+        with pytest.raises(InstanceStateError, match="finished"):
+            ipydurable.purge("w")
+        assert ipydurable.purge("p", recursive=True) == 2
+        assert list(ipydurable.instances()["instance_id"]) == ["w"]
+
+    def test_purge_by_filter(self, session: DurableSession, clock: VirtualClock):
+        """All finished ones that match are deleted, the running ones stay."""
+        waits.start(instance_id="w")
+        for name in ("a-1", "a-2", "b-1"):
+            echo.start(1, instance_id=name, tags={"k": name[0]}).wait(30)
+        assert ipydurable.purge(before="1h") == 0
+        assert ipydurable.purge(status="failed") == 0
+        assert ipydurable.purge(prefix="a-1") == 1
+        assert ipydurable.purge(tags={"k": "a"}, status=["completed"]) == 1
+        assert ipydurable.purge(name="waits") == 0
+        assert list(ipydurable.instances()["instance_id"]) == ["b-1", "w"]
+
+    @pytest.mark.parametrize(("args", "filters"), [((), {}), (("a",), {"name": "echo"})])
+    def test_purge_wants_one_thing(self, session: DurableSession, args, filters):
+        """Nothing at all would delete everything; an id and a filter contradict each other."""
+        echo.start(1, instance_id="a").wait(30)
+
+        with pytest.raises(ArgumentError, match="what to purge"):
+            ipydurable.purge(*args, **filters)
+        assert ipydurable.instances().shape[0] == 1
+
+
+def test_the_embedded_runtime_can_do_the_same(tmp_path: Path):
+    """A Runtime has all of it as methods, on a DuckDB store."""
+    with Runtime(tmp_path / "orders.duckdb", executors={"threads": ThreadExecutor()}) as runtime:
+        runs = runtime.start_many(echo, [1, 2])
+        assert [run.result(30) for run in runs] == [1, 2]
+        assert runtime.start(echo, 3, instance_id="x", timeout="1h").result(30) == 3
+        assert runtime.start(echo, 4, instance_id="x", replace="any").result(30) == 4
+        assert Counter("c").add().result(30) == 1
+        assert runtime.entity("Counter@c").state == {"count": 1}
+        assert list(runtime.entities(name="counter")["key"]) == ["c"]
+        assert runtime.locks().empty
+        assert runtime.purge(name="echo") == 3
+        assert runtime.instances().empty
+    with Runtime(tmp_path / "orders.duckdb", executors={}) as runtime:
+        assert runtime.entity("Counter@c").add().result(30) == 2
