@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from ipydurable.runtime.testing import MemoryStore, VirtualClock
+from ipydurable.runtime.testing import (
+    MemoryStore,
+    ReplayReport,
+    VirtualClock,
+    dump_history,
+    load_history,
+    replay,
+)
 
-__all__ = ["MemoryStore", "VirtualClock"]
+__all__ = [
+    "MemoryStore",
+    "ReplayReport",
+    "VirtualClock",
+    "dump_history",
+    "load_history",
+    "replay",
+]

@@ -20,7 +20,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    def mapped(arrow_type: pa.DataType) -> object:
+    def mapped(arrow_type: pa.DataType) -> pd.api.extensions.ExtensionDtype | None:
         return pd.Int64Dtype() if pa.types.is_integer(arrow_type) else None
 
     frame: pd.DataFrame = table.to_pandas(types_mapper=mapped)

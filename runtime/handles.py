@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .client import DurableClient
 from .core.errors import OrchestrationFailedError, OrchestrationTerminatedError
+from .core.events import HistoryEvent
 from .core.failure import FailureDetails
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .frames import to_frame
+from .ports import InstanceUpdate
+from .replaying import dump_history
 from .requests import OpenTask
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["InstanceHandle"]
+
+_SNAPSHOT_TIMEOUT_S = 60.0
 
 
 class InstanceHandle:
@@ -113,6 +120,24 @@ class InstanceHandle:
             {"instance_id": self.record.instance_id},
         )
         return to_frame(table)
+
+    def events(self) -> list[HistoryEvent]:
+        """Return the present execution's history events; `ipydurable.testing` takes them."""
+        told: Future[InstanceUpdate] = Future()
+
+        def tell(update: InstanceUpdate) -> None:
+            if not told.done():
+                told.set_result(update)
+
+        end = self._client.subscribe(self.instance_id, tell)
+        try:
+            return [event for _, event in told.result(timeout=_SNAPSHOT_TIMEOUT_S).events]
+        finally:
+            end()
+
+    def export_history(self, path: str | Path) -> None:
+        """Write the history of the present execution to a file for `ipydurable.testing.replay`."""
+        dump_history(self.events(), path)
 
     @property
     def waiting_for(self) -> list[OpenTask]:

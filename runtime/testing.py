@@ -17,11 +17,19 @@ from .core.errors import QueryError
 from .core.records import EntityRecord, InstanceRecord, Record
 from .definitions import Definition, DefinitionAdded
 from .ports import EntityQuery, InstanceQuery, JournalRow, Recovery, Stream
+from .replaying import ReplayReport, dump_history, load_history, replay
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MemoryStore", "VirtualClock"]
+__all__ = [
+    "MemoryStore",
+    "ReplayReport",
+    "VirtualClock",
+    "dump_history",
+    "load_history",
+    "replay",
+]
 
 
 class VirtualClock:

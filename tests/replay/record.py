@@ -1,0 +1,72 @@
+"""Records golden histories: `python -m tests.replay.record NAME...`. Never run it to mend a test.
+
+A history that is there is never overwritten: a new engine version gets new files.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ipydurable.runtime.replaying import dump_history
+from ipydurable.runtime.requests import Rewind
+from tests.replay.programs import PROGRAMS, activities
+from tests.support.world import World
+
+HISTORIES = Path(__file__).with_name("histories")
+
+INPUTS = {"chain": 1, "generator": 3, "fan": 3, "eternal": 0}
+ENGINE = 1
+
+
+class Account:
+    """The entity that the bank program uses."""
+
+    balance: int = 0
+
+    def deposit(self, amount: int) -> int:
+        self.balance += amount
+        return self.balance
+
+
+def run(name: str) -> World:
+    """Run a program with everything that it waits for."""
+    world = World()
+    for activity in activities.values():
+        world.define(activity)
+    for program in PROGRAMS.values():
+        world.orchestrator(program)
+    world.entity(Account)
+    world.start(name, INPUTS.get(name))
+    world.work()
+    if name == "failing":
+        world.ask(Rewind(instance_id="one", reason="for the record"))
+        world.work()
+    if name == "race":
+        world.raise_event("approval", "yes")
+    for _ in range(3):
+        world.raise_event("add", 1)
+        world.advance(timedelta(minutes=10))
+    return world
+
+
+def main(names: list[str]) -> None:
+    """Write the history of each program named, of all where none is."""
+    HISTORIES.mkdir(exist_ok=True)
+    for name in names or list(PROGRAMS):
+        path = HISTORIES / f"{name}-engine{ENGINE}.jsonl"
+        if path.exists():
+            sys.exit(f"{path} is there; golden histories are never rewritten")
+        dump_history(last_execution(run(name)), path)
+
+
+def last_execution(world: World) -> list[Any]:
+    """Return the history events of the present execution of a world's first instance."""
+    rows = world.store.history(world.record().iid, world.record().first_seq)
+    return [row.event for row in rows if row.seq]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
