@@ -386,11 +386,11 @@ class Changes:
     def _clean_entities(self, request: CleanEntities, future: Future[Any]) -> None:  # noqa: ARG002
         found = self._engine.store.query_entities(EntityQuery(include_empty=True))
         entities = self._engine.entities
-        iids = [one.iid for one in found if one.state is None and entities.is_idle(one)]
-        entities.forget(iids)
+        iids = entities.give_up_empty(found)
 
         def purge() -> None:
             self._engine.store.purge(iids)
+            self._engine.post(entities.deleted, iids)
             future.set_result(len(iids))
 
         self._engine.after_commit(lambda: self._engine.journal.run_exclusively(purge))

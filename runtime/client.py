@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .core.context import NO_INPUT
-from .core.entity_ids import entity_id_of
+from .core.entity_ids import check_operation_name, entity_id_of
 from .core.errors import EntityCallError, WaitTimeoutError
 from .core.events import OperationDone
 from .core.ids import check_event_name, check_instance_id
@@ -348,7 +348,7 @@ class DurableClient:
         return self.transport.request(
             CallEntity(
                 entity_id=str(entity_id_of(entity)),
-                operation=operation,
+                operation=check_operation_name(operation),
                 input=self.encode(input, f"input of {operation}"),
                 request_id=secrets.token_hex(8),
             )
@@ -379,7 +379,7 @@ class DurableClient:
         self._ask(
             SignalEntity(
                 entity_id=str(entity_id_of(entity)),
-                operation=operation,
+                operation=check_operation_name(operation),
                 input=self.encode(input, f"input of {operation}"),
                 scheduled_at=_utc(signal_time),
                 request_id=secrets.token_hex(8),

@@ -6,6 +6,7 @@ Belongs to the engine and runs in its thread only; the operations themselves run
 from __future__ import annotations
 
 import copy
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -17,10 +18,7 @@ from .core.entity_ids import EntityInstanceId
 from .core.errors import DefinitionError
 from .core.events import (
     EntityLockGranted,
-    EntityOperationCompleted,
-    EntityOperationFailed,
     Event,
-    HistoryEvent,
     LockAcquired,
     LockOwner,
     LockReleased,
@@ -32,6 +30,7 @@ from .core.events import (
 from .core.records import EntityRecord, fold_entity
 from .definitions import Kind
 from .entity_runner import EntityJob, EntityRunner, failed_batch
+from .messages import answer_of
 from .ports import JournalRow, Stream
 from .requests import LockInfo
 from .timers import SIGNAL, Due
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 __all__ = ["Entities", "Entity"]
+
+_log = logging.getLogger(__name__)
 
 _MAX_BATCH = 200
 _MAX_IDLE = 2_000
@@ -116,6 +117,7 @@ class Entities:
         self._by_id: dict[str, Entity] = {}
         self._by_iid: dict[int, Entity] = {}
         self._idle: OrderedDict[int, Entity] = OrderedDict()
+        self._given_up: set[int] = set()
 
     @property
     def live(self) -> int:
@@ -270,6 +272,7 @@ class Entities:
                 failure=one.failure,
                 started_at=one.started_at,
                 sender=event.sender,
+                caller=event.caller,
                 version=version,
                 sets_state=changed and is_last,
                 state=result.state if changed and is_last else None,
@@ -289,15 +292,7 @@ class Entities:
         caller = event.caller
         if caller is None:
             return
-        answer: HistoryEvent
-        if done.failure is None:
-            answer = EntityOperationCompleted(
-                timestamp=self._engine.now, task_id=caller.task_id, result=done.result
-            )
-        else:
-            answer = EntityOperationFailed(
-                timestamp=self._engine.now, task_id=caller.task_id, failure=done.failure
-            )
+        answer = answer_of(done, caller.task_id, self._engine.now)
         self._engine.orchestrations.send(caller.instance_id, answer, caller.execution_id)
 
     def _pass_on(self, entity: Entity, result: OperationResult) -> None:
@@ -315,10 +310,14 @@ class Entities:
             )
         for start in result.starts:
             if self._engine.orchestrations.find(start.instance_id) is not None:
+                _log.warning("%s starts %r, which exists", sender, start.instance_id)
                 continue
-            self._engine.orchestrations.start(
-                start.name, start.instance_id, start.input, {"started_by": sender}
-            )
+            try:
+                self._engine.orchestrations.start(
+                    start.name, start.instance_id, start.input, {"started_by": sender}
+                )
+            except DefinitionError as error:
+                _log.warning("%s cannot start %r: %s", sender, start.instance_id, error)
 
     def locks(self) -> list[LockInfo]:
         """Return all locks that are held or asked for."""
@@ -343,18 +342,37 @@ class Entities:
                 )
         return found
 
-    def forget(self, iids: Iterable[int]) -> None:
-        """Let go of entities that are deleted."""
-        for iid in iids:
-            entity = self._by_iid.pop(iid, None)
-            self._idle.pop(iid, None)
-            if entity is not None:
-                del self._by_id[entity.record.instance_id]
+    def give_up_empty(self, records: Iterable[EntityRecord]) -> list[int]:
+        """Let go of those entities that have no state and nothing to do.
 
-    def is_idle(self, record: EntityRecord) -> bool:
-        """Whether an entity has nothing to do."""
-        entity = self._by_iid.get(record.iid)
-        return entity.is_idle if entity is not None else not record.is_live
+        What reaches them from now on makes new entities, so that their rows can be deleted.
+
+        Args:
+            records: Entities as the store knows them; those in memory may have gone on.
+
+        Returns:
+            The numbers of the entities given up.
+        """
+        given_up = []
+        for record in records:
+            entity = self._by_iid.get(record.iid)
+            if entity is None:
+                is_empty = record.state is None and not record.is_live
+            else:
+                is_empty = entity.is_idle and entity.record.state is None
+            if not is_empty:
+                continue
+            given_up.append(record.iid)
+            self._given_up.add(record.iid)
+            self._idle.pop(record.iid, None)
+            if entity is not None:
+                del self._by_iid[record.iid]
+                del self._by_id[record.instance_id]
+        return given_up
+
+    def deleted(self, iids: Iterable[int]) -> None:
+        """Take note that entities that were given up are deleted."""
+        self._given_up.difference_update(iids)
 
     # Memory.
 
@@ -381,7 +399,9 @@ class Entities:
         if entity is not None:
             return copy.copy(entity.record)
         found = self._engine.store.find(entity_id)
-        return found if isinstance(found, EntityRecord) else None
+        if not isinstance(found, EntityRecord) or found.iid in self._given_up:
+            return None
+        return found
 
     def evict(self) -> None:
         """Have the longest idle entities leave memory, as far as their rows are durable."""

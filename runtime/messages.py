@@ -7,11 +7,14 @@ from datetime import datetime
 from .core.errors import TurnBlockedError
 from .core.events import (
     EntityOperationCalled,
+    EntityOperationCompleted,
+    EntityOperationFailed,
     EntityOperationSignaled,
     ExecutionCompleted,
     ExecutionStarted,
     LockOwner,
     OperationCaller,
+    OperationDone,
     OperationRequested,
     ParentInstance,
     SubOrchestrationInstanceCompleted,
@@ -26,6 +29,7 @@ from .instances import Instance
 from .watchdog import TurnBlocked
 
 __all__ = [
+    "answer_of",
     "blocked_error",
     "child_refused",
     "child_started",
@@ -128,6 +132,15 @@ def owner_of(record: InstanceRecord, lock_id: int) -> LockOwner:
     return LockOwner(
         instance_id=record.instance_id, execution_id=record.execution_id, lock_id=lock_id
     )
+
+
+def answer_of(
+    done: OperationDone, task_id: int, now: datetime
+) -> EntityOperationCompleted | EntityOperationFailed:
+    """Return what the caller of an operation is told."""
+    if done.failure is None:
+        return EntityOperationCompleted(timestamp=now, task_id=task_id, result=done.result)
+    return EntityOperationFailed(timestamp=now, task_id=task_id, failure=done.failure)
 
 
 def operation_of(

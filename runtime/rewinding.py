@@ -14,12 +14,15 @@ from .core.events import (
     ExecutionCompleted,
     ExecutionRewound,
     HistoryEvent,
+    OperationCaller,
+    OperationDone,
     SubOrchestrationInstanceCreated,
 )
 from .core.executor import OrchestrationExecutor
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .instances import Instance
+from .messages import answer_of
 from .ports import Stream
 from .timers import Due
 
@@ -100,6 +103,8 @@ class Rewinder:
             engine.timers.add(
                 Due(timer.fire_at, instance.iid, instance.record.execution_id, task_id)
             )
+        for task_id, call in list(instance.calls.items()):
+            self._answer_again(instance, task_id, call.entity_id)
         for task_id in redone:
             child_id = instance.children.get(task_id)
             child = self._orchestrations.find(child_id) if child_id is not None else None
@@ -107,6 +112,19 @@ class Rewinder:
                 self.rewind(child, reason)
             elif child_id is not None:
                 self._recreate_child(instance, task_id, child)
+
+    def _answer_again(self, instance: Instance, task_id: int, entity_id: str) -> None:
+        """Deliver the answer of an entity that came when nobody was there to take it."""
+        entity = self._engine.entities.find(entity_id)
+        wanted = OperationCaller(
+            instance_id=instance.record.instance_id,
+            execution_id=instance.record.execution_id,
+            task_id=task_id,
+        )
+        for row in self._engine.store.history(entity.iid) if entity is not None else ():
+            if isinstance(row.event, OperationDone) and row.event.caller == wanted:
+                answer = answer_of(row.event, task_id, self._engine.now)
+                self._orchestrations.send(wanted.instance_id, answer, wanted.execution_id)
 
     def _recreate_child(
         self, parent: Instance, task_id: int, existing: InstanceRecord | None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .entity_ids import EntityInstanceId, entity_id_of
+from .entity_ids import EntityInstanceId, check_operation_name, entity_id_of
 from .ids import check_event_name, check_instance_id, derived_uuid
 from .locks import LockTask
 from .retry import RetryPolicy
@@ -37,6 +37,7 @@ __all__ = [
     "current_context",
     "name_of",
     "pack_arguments",
+    "utc_time",
 ]
 
 T = TypeVar("T")
@@ -268,6 +269,7 @@ class OrchestrationContext:
             LockRuleError: A critical section does not allow it.
             EncodingError: The input cannot be stored.
         """
+        check_operation_name(operation)
         return self._executor.actions.call_entity(entity_id_of(entity), operation, input)
 
     def signal_entity(
@@ -290,6 +292,7 @@ class OrchestrationContext:
             LockRuleError: The entity is locked by this critical section.
             EncodingError: The input cannot be stored.
         """
+        check_operation_name(operation)
         at = None if signal_time is None else self._when(signal_time)
         self._executor.actions.signal_entity(entity_id_of(entity), operation, input, at)
 
@@ -417,19 +420,7 @@ class OrchestrationContext:
         return self._executor.spawn(code)
 
     def _when(self, when: datetime | timedelta) -> datetime:
-        if isinstance(when, timedelta):
-            if when < timedelta(0):
-                raise ValueError(f"a timer cannot wait {when}: the time must not be negative")
-            try:
-                return self.current_utc_datetime + when
-            except OverflowError:
-                raise ValueError(f"a timer of {when} would fire after the year 9999") from None
-        if isinstance(when, datetime):
-            return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
-        raise TypeError(
-            f"a time is a datetime or a timedelta, not a {type(when).__name__}: "
-            "write timedelta(seconds=5), for example"
-        )
+        return utc_time(when, self.current_utc_datetime)
 
 
 class EntityProxy:
@@ -460,6 +451,32 @@ class EntityProxy:
 
     def __repr__(self) -> str:
         return f"<entity {self.entity_id}>"
+
+
+def utc_time(when: datetime | timedelta, now: datetime) -> datetime:
+    """Return a time as naive UTC.
+
+    Args:
+        when: A time (naive means UTC), or how long from now.
+        now: The present (naive UTC).
+
+    Raises:
+        TypeError: Neither a datetime nor a timedelta.
+        ValueError: A negative timedelta, or a time beyond the year 9999.
+    """
+    if isinstance(when, timedelta):
+        if when < timedelta(0):
+            raise ValueError(f"a timer cannot wait {when}: the time must not be negative")
+        try:
+            return now + when
+        except OverflowError:
+            raise ValueError(f"a timer of {when} would fire after the year 9999") from None
+    if isinstance(when, datetime):
+        return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+    raise TypeError(
+        f"a time is a datetime or a timedelta, not a {type(when).__name__}: "
+        "write timedelta(seconds=5), for example"
+    )
 
 
 def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextvars
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
-from .context import NO_INPUT, DurableReference, name_of
-from .entity_ids import EntityInstanceId, entity_id_of
+from .context import NO_INPUT, DurableReference, name_of, utc_time
+from .entity_ids import EntityInstanceId, check_operation_name, entity_id_of
 from .entity_state import ClassState
 from .errors import EntityOperationError
 from .failure import FailureDetails
+from .ids import check_instance_id
 from .payload import Converter, Payload
 from .special_values import CallArguments
 
@@ -105,7 +106,9 @@ class EntityContext:
         state: Payload | None,
         converter: Converter,
         new_id: Callable[[], str],
+        now: datetime,
     ) -> None:
+        self._now = now
         self.entity_id = entity_id
         self.operation = operation
         self._state = state
@@ -155,7 +158,7 @@ class EntityContext:
         operation: str,
         input: Any = NO_INPUT,
         *,
-        signal_time: datetime | None = None,
+        signal_time: datetime | timedelta | None = None,
     ) -> None:
         """Have another entity do an operation, once this one has succeeded.
 
@@ -163,14 +166,17 @@ class EntityContext:
             entity: An `EntityInstanceId`, its text, or a handle.
             operation: The operation's name.
             input: Its argument; leave out for none.
-            signal_time: When to deliver it (naive means UTC); by default at once.
+            signal_time: When to deliver it (naive means UTC), or how long from now; by default
+                at once.
         """
+        check_operation_name(operation)
+        at = None if signal_time is None else utc_time(signal_time, self._now)
         self._signals.append(
             SentSignal(
                 entity_id=str(entity_id_of(entity)),
                 operation=operation,
                 input=self._encode(input, f"input of {operation}"),
-                scheduled_at=signal_time,
+                scheduled_at=at,
             )
         )
 
@@ -181,9 +187,13 @@ class EntityContext:
         *,
         instance_id: str | None = None,
     ) -> str:
-        """Start an orchestration, once this operation has succeeded; returns its id."""
+        """Start an orchestration, once this operation has succeeded; returns its id.
+
+        It is dropped, with a line in the host's log, where there is no such orchestrator or the
+        id is taken.
+        """
         name = name_of(orchestrator, "orchestrator")
-        chosen = instance_id or f"{name}-{self._new_id()}"
+        chosen = check_instance_id(instance_id or f"{name}-{self._new_id()}")
         payload = self._encode(input, f"input of {name}")
         self._starts.append(StartedOrchestration(name=name, instance_id=chosen, input=payload))
         return chosen
@@ -222,10 +232,10 @@ class EntityCode:
             function = self.definition
             result = function(*([context] if _takes(function) == 1 else [context, _or_none(value)]))
         else:
-            entity = self._class.load(context.get_state())
             if _is_built_in_delete(self.definition, context.operation):
                 context.set_state(None)
                 return None
+            entity = self._class.load(context.get_state())
             method = _method(entity, context)
             result = _call(method, context, value)
         if inspect.isawaitable(result):
@@ -257,8 +267,10 @@ async def execute_batch(
     """
     results = []
     for operation in operations:
-        context = EntityContext(entity_id, operation.name, state, code.converter, new_id)
         started_at = now()
+        context = EntityContext(
+            entity_id, operation.name, state, code.converter, new_id, started_at
+        )
         token = _current.set(context)
         try:
             value = NO_INPUT
@@ -309,7 +321,7 @@ def _call(method: Callable[..., Any], context: EntityContext, value: Any) -> Any
         parameters = parameters[1:]
     if isinstance(value, CallArguments):
         return method(*args, *value.args, **value.kwargs)
-    if value is not NO_INPUT:
+    if value is not NO_INPUT and (parameters or value is not None):
         return method(*args, value)
     return method(*args, None) if _needs_one(parameters) else method(*args)
 
@@ -338,4 +350,6 @@ def _or_none(value: Any) -> Any:
 
 
 def _is_built_in_delete(definition: Any, operation: str) -> bool:
-    return operation.lower() == "delete" and not hasattr(definition, "delete")
+    return operation.lower() == "delete" and not any(
+        name.lower() == "delete" for name in dir(definition)
+    )

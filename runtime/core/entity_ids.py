@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["EntityInstanceId", "entity_id_of"]
+__all__ = ["EntityInstanceId", "check_operation_name", "entity_id_of"]
 
 
 class EntityInstanceId(msgspec.Struct, frozen=True, order=True):
@@ -44,6 +44,19 @@ class EntityInstanceId(msgspec.Struct, frozen=True, order=True):
         if not separator:
             raise ValueError(f"{text!r} is no entity id; write name@key, for example Account@alice")
         return cls(name, key)
+
+
+def check_operation_name(operation: str) -> str:
+    """Return the name of an operation if it may be one.
+
+    Raises:
+        ValueError: It is no string of at least one character.
+    """
+    if not isinstance(operation, str) or not operation:
+        raise ValueError(
+            f"an operation's name is a string of at least one character, not {operation!r}"
+        )
+    return operation
 
 
 def entity_id_of(reference: Any) -> EntityInstanceId:

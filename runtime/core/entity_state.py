@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,7 +41,7 @@ class ClassState:
         Raises:
             EntityStateError: A value does not fit the class; the state is left alone.
         """
-        entity = self._cls()
+        entity = self._fresh()
         if state is None:
             return entity
         if not isinstance(state, dict):
@@ -61,13 +62,22 @@ class ClassState:
 
     def defaults(self) -> dict[str, Any]:
         """Return the attributes of a fresh object: reading an entity does not create it."""
-        return self.attributes(self._cls())
+        return self.attributes(self._fresh())
 
     def attributes(self, entity: Any) -> dict[str, Any]:
         """Return the state of an object: its public attributes, and what was kept aside."""
         values = {name: getattr(entity, name) for name in sorted(self._known(entity))}
         kept = vars(entity).get(KEPT_ASIDE)
         return {**values, KEPT_ASIDE: kept} if kept else values
+
+    def _fresh(self) -> Any:
+        """Return a new object with defaults of its own: those of a class body would be shared."""
+        entity = self._cls()
+        for cls in reversed(type(entity).__mro__[:-1]):
+            for name, value in vars(cls).items():
+                if not name.startswith("_") and _is_plain(value) and name not in vars(entity):
+                    setattr(entity, name, copy.deepcopy(value))
+        return entity
 
     def _known(self, entity: Any) -> set[str]:
         """Names of the attributes an object has or its class declares with a value."""

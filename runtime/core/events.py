@@ -395,6 +395,7 @@ class OperationDone(Event, frozen=True, kw_only=True):
         failure: Why it failed; state and messages are as if it had not run.
         started_at: When it began.
         sender: Who asked.
+        caller: The orchestration that waited for the answer, if one did.
         version: Content hash of the entity's code that ran.
         sets_state: Whether `state` is the entity's state from now on.
         state: The state after the last operation of a batch, where that changed it; None deletes.
@@ -406,6 +407,7 @@ class OperationDone(Event, frozen=True, kw_only=True):
     failure: FailureDetails | None = None
     started_at: datetime | None = None
     sender: str = ""
+    caller: OperationCaller | None = None
     version: str = ""
     sets_state: bool = False
     state: Payload | None = None
