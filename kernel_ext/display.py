@@ -191,6 +191,32 @@ class Static:
         return self._html
 
 
+class Reattach:
+    """A line below a live timeline that says how to find the instance again."""
+
+    def __init__(self, instance_id: str) -> None:
+        self._code = f"ipydurable.instance({instance_id!r})"
+
+    def __repr__(self) -> str:
+        return f"after a restart: {self._code}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div style="{_FONT};{_MUTED}">after a restart: '
+            f"<code>{escape(self._code)}</code></div>"
+        )
+
+
+class Nothing:
+    """What an output is replaced by that is not needed any more."""
+
+    def __repr__(self) -> str:
+        return ""
+
+    def _repr_html_(self) -> str:
+        return ""
+
+
 class TimelineView:
     """The timeline of one instance: live in a notebook, and its static form once it has ended.
 
@@ -214,6 +240,7 @@ class TimelineView:
         self._is_shared = False
         self._has_first = threading.Event()
         self._outputs: list[Any] = []
+        self._notes: list[Any] = []
         self._unsubscribe: Callable[[], None] | None = None
 
     @property
@@ -240,6 +267,8 @@ class TimelineView:
                 static = Static(self._widget.model)
                 for output in self._outputs:
                     output.update(static)
+                for note in self._notes:
+                    note.update(Nothing())
             if not self._is_shared:
                 self._widget.close()
             self.settled.set_result(None)
@@ -264,6 +293,8 @@ class TimelineView:
                 show(Static(widget.model))
             else:
                 self._outputs.append(show_replaceable(widget))
+                # Lab shows an error where a live widget was once its kernel is gone; this stays.
+                self._notes.append(show_replaceable(Reattach(self._instance_id)))
 
     def _follow(self) -> Timeline:
         if self._widget is None:

@@ -49,6 +49,7 @@ class DurableMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self._shell = shell
+        self._left: list[DurableSession] = []
         self.session = self._connect(self.store)
         self._desk = Desk(lambda: self.session, self.open)
         self.completion = Completion(lambda: self.session)
@@ -199,8 +200,9 @@ class DurableMagics(Magics):
             show(Line("durable store", store))
 
     def close(self) -> None:
-        """End the session; what runs goes on."""
-        self.session.close()
+        """End all sessions; what runs goes on."""
+        for session in (self.session, *self._left):
+            session.close()
 
     @observe("store")
     def _on_store(self, change: Any) -> None:
@@ -220,7 +222,8 @@ class DurableMagics(Magics):
         old, self.session = self.session, session
         SESSIONS[self._shell] = session
         session.take_over(old)
-        old.close()
+        # Handles to instances of that store go on working until the extension is unloaded.
+        self._left.append(old)
 
     def _bind(self, variable: str, function: DurableFunction) -> None:
         """Bind a durable function to its variable, send it, and say what became of it."""

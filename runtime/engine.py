@@ -19,7 +19,7 @@ import msgspec
 
 from .attempts import attempt_outcome, lost_with_host
 from .codeloader import CodeLoader
-from .core.events import AttemptLost, Event, TimerFired
+from .core.events import AttemptLost, AttemptStarted, Event, TimerFired
 from .core.records import EntityRecord, Record, fold
 from .core.status import RuntimeStatus
 from .definitions import DefinitionAdded
@@ -300,6 +300,10 @@ class Engine:
             instance.running[key.task_id] = RunningAttempt(
                 task_id=key.task_id, number=key.number, started_at=at, worker=worker
             )
+            event = AttemptStarted(
+                timestamp=self.now, task_id=key.task_id, attempt=key.number, worker=worker
+            )
+            self.write(instance, event)
             self.subscriptions.touch(instance.iid)
 
     def _on_attempt_done(self, key: AttemptKey, outcome: AttemptOutcome) -> None:
@@ -342,7 +346,9 @@ class Engine:
 
     def _restart_open(self, instance: Instance) -> None:
         for task_id, activity in list(instance.activities.items()):
-            self.write(instance, lost_with_host(activity, task_id, self.now))
+            # What never began was not lost: it only waits for its turn again.
+            if activity.has_begun:
+                self.write(instance, lost_with_host(activity, task_id, self.now))
             self.run_after_commit(instance, task_id)
         self.orchestrations.resume_inbox(instance)
 

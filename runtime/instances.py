@@ -9,6 +9,7 @@ from typing import Any
 
 from .core.events import (
     AttemptLost,
+    AttemptStarted,
     EntityLockGranted,
     EntityLockRequested,
     EntityOperationCalled,
@@ -47,15 +48,17 @@ class OpenActivity:
         attempt: Number of the present attempt, from 1.
         lost_workers: Workers that died under its attempts.
         is_submitted: Whether an executor has the present attempt.
+        has_begun: Whether the present attempt is known to have begun.
     """
 
-    __slots__ = ("attempt", "is_submitted", "lost_workers", "scheduled")
+    __slots__ = ("attempt", "has_begun", "is_submitted", "lost_workers", "scheduled")
 
     def __init__(self, scheduled: TaskScheduled) -> None:
         self.scheduled = scheduled
         self.attempt = 1
         self.lost_workers: tuple[str, ...] = ()
         self.is_submitted = False
+        self.has_begun = False
 
 
 class WantedLocks:
@@ -199,11 +202,17 @@ def _activity_failed(instance: Instance, event: TaskFailed) -> None:
         instance.failed[event.task_id] = activity
 
 
+def _attempt_started(instance: Instance, event: AttemptStarted) -> None:
+    activity = instance.activities.get(event.task_id)
+    if activity is not None:
+        activity.has_begun = True
+
+
 def _attempt_lost(instance: Instance, event: AttemptLost) -> None:
     activity = instance.activities.get(event.task_id)
     if activity is not None:
         activity.attempt = event.attempt + 1
-        activity.is_submitted = False
+        activity.is_submitted = activity.has_begun = False
         if event.worker:
             activity.lost_workers += (event.worker,)
     instance.running.pop(event.task_id, None)
@@ -266,7 +275,7 @@ def _rewound(instance: Instance, event: ExecutionRewound) -> None:
     for task_id in event.task_ids:
         failed = instance.failed.pop(task_id, None)
         if isinstance(failed, OpenActivity):
-            failed.is_submitted = False
+            failed.is_submitted = failed.has_begun = False
             instance.activities[task_id] = failed
         elif failed is not None:
             instance.children[task_id] = failed
@@ -274,6 +283,7 @@ def _rewound(instance: Instance, event: ExecutionRewound) -> None:
 
 _NOTES: dict[type[Event], Callable[[Instance, Any], None]] = {
     AttemptLost: _attempt_lost,
+    AttemptStarted: _attempt_started,
     EntityLockGranted: _locks_granted,
     EntityLockRequested: _locks_requested,
     EntityOperationCalled: _entity_called,

@@ -351,6 +351,7 @@ class InstanceUpdate(msgspec.Struct, kw_only=True):
         record: The instance's record as of the last event.
         events: New history events with their sequence numbers, in order. All are durable.
         running: All attempts that run now.
+        awaited_events: Names of the external events the code waits for.
         now: The host's time, naive UTC.
     """
 
@@ -358,3 +359,4 @@ class InstanceUpdate(msgspec.Struct, kw_only=True):
     events: list[tuple[int, HistoryEvent]]
     running: list[RunningAttempt]
     now: datetime
+    awaited_events: tuple[str, ...] = ()

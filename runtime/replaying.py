@@ -3,7 +3,7 @@
 Example:
     >>> from ipydurable.testing import load_history, replay
     >>> replay(load_history("orders-42.json"), report)  # doctest: +SKIP
-    ReplayReport(status=None, open_tasks=(3,), awaited_events=('approval',), warnings=())
+    ReplayReport(status=None, open_tasks=(3,), awaited_events=('Approval',), warnings=())
 
 `run.export_history("orders-42.json")` records one.
 """

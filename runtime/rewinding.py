@@ -88,7 +88,7 @@ class Rewinder:
         """Have everything that is open after a rewind happen again."""
         engine = self._engine
         for task_id, activity in list(instance.activities.items()):
-            if task_id not in redone:
+            if task_id not in redone and activity.has_begun:
                 engine.write(
                     instance,
                     AttemptLost(

@@ -137,7 +137,10 @@ class Service:
         subscription = Subscription(record, follower.update)
         engine.subscriptions.add(subscription)
         instance = engine.orchestrations.by_iid.get(record.iid)
+        if instance is not None:
+            engine.orchestrations.know_awaited_events(instance)
         running = list(instance.running.values()) if instance else []
+        awaited = instance.awaited_events if instance else ()
 
         def snapshot() -> None:
             rows = engine.store.history(record.iid, record.first_seq or 1)
@@ -149,6 +152,7 @@ class Service:
                     record=known,
                     events=events,  # type: ignore[arg-type]
                     running=running,
+                    awaited_events=awaited,
                     now=engine.clock.now(),
                 )
             )

@@ -98,6 +98,7 @@ class Subscriptions:
                     record=follower.record,
                     events=events,
                     running=list(instance.running.values()) if instance else [],
+                    awaited_events=instance.awaited_events if instance else (),
                     now=engine.now,
                 )
             )

@@ -51,6 +51,9 @@ _open_here: set[str] = set()
 _open_here_lock = threading.Lock()
 
 
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+
 class Database:
     """An open DuckDB file, locked for this process. Cursors may be asked for by any thread.
 
@@ -146,6 +149,7 @@ class Database:
         return connection
 
     def _connect_repaired(self) -> duckdb.DuckDBPyConnection:
+        self._refuse_sqlite()
         damaged_at = self._silent_damage()
         if damaged_at is None:
             try:
@@ -161,6 +165,16 @@ class Database:
         connection = duckdb.connect(self.path, config=_CONFIG)
         connection.execute("CHECKPOINT").fetchall()  # the repaired log is not needed again
         return connection
+
+    def _refuse_sqlite(self) -> None:
+        """Raise NotAStoreError for a SQLite file, for which DuckDB would look for an extension."""
+        try:
+            with Path(self.path).open("rb") as file:
+                head = file.read(len(_SQLITE_MAGIC))
+        except OSError:
+            return
+        if head == _SQLITE_MAGIC:
+            raise NotAStoreError(self.path, "it is a SQLite file")
 
     def _silent_damage(self) -> int | None:
         damaged_at = repair.silent_damage(self._read_wal())

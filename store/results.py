@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ def with_plain_types(table: pa.Table) -> pa.Table:
     return table
 
 
-def _number(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _number(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     import pyarrow as pa
 
     if column.type.scale == 0:
@@ -41,7 +41,7 @@ def _number(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.float64())
 
 
-def _duration(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _duration(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     import numpy as np
     import pyarrow as pa
 
@@ -49,7 +49,9 @@ def _duration(column: pa.ChunkedArray) -> pa.ChunkedArray:
     chunks = []
     for chunk in column.chunks:
         missing = chunk.is_null().to_numpy(zero_copy_only=False)
-        parts = np.frombuffer(chunk.buffers()[1], layout, len(chunk), chunk.offset * 16)
+        content = chunk.buffers()[1]
+        assert content is not None
+        parts = np.frombuffer(memoryview(content), layout, len(chunk), chunk.offset * 16)
         if parts["months"][~missing].any():
             return column
         micros = parts["days"].astype("i8") * 86_400_000_000 + parts["nanoseconds"] // 1000

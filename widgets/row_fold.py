@@ -224,9 +224,12 @@ class RowFold:
     def _attempt_started(self, event: ev.AttemptStarted) -> None:
         row = self.touch(event.task_id)
         if row is not None:
-            attempt = Attempt(event.task_id, event.timestamp)
+            attempt = row.attempts[-1]
+            if attempt.outcome is Outcome.LOST:
+                attempt = Attempt(event.task_id, attempt.ended_at or event.timestamp)
+                row.attempts.append(attempt)
+            attempt.started_at = attempt.started_at or event.timestamp
             attempt.worker = event.worker
-            row.attempts.append(attempt)
 
     def _progressed(self, event: ev.ActivityProgressed) -> None:
         row = self.touch(event.task_id)

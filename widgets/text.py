@@ -133,7 +133,7 @@ def waiting_words(waiting: Waiting, now: int) -> str:
     left = "" if waiting.due is None else f" (due in {duration_words(max(0, waiting.due - now))})"
     match waiting.kind:
         case RowKind.EVENT:
-            return "an external event"
+            return f'the event "{waiting.name}"' if waiting.name else "an external event"
         case RowKind.LOCK:
             return f"the lock of {waiting.hint}"
         case RowKind.TIMER:

@@ -51,6 +51,7 @@ class TimelineModel:
     """
 
     def __init__(self) -> None:
+        self._awaited_events: tuple[str, ...] = ()
         self.record: InstanceRecord | None = None
         self.last_seq = 0
         self._now = datetime(1970, 1, 1)  # noqa: DTZ001  (naive UTC, as in the journal)
@@ -77,6 +78,7 @@ class TimelineModel:
         Args:
             update: The first one with everything, later ones with what is new.
         """
+        self._awaited_events = update.awaited_events
         self.record = update.record
         self._now = update.now
         old, new = self._running, {attempt.task_id: attempt for attempt in update.running}
@@ -288,7 +290,8 @@ class TimelineModel:
         if not busy and not waits and self._fold.started_at is not None:
             # Waits for external events leave no trace in a history; when nothing else is open, that
             # is what the code waits for.
-            yield Waiting(RowKind.EVENT, "")
+            for name in self._awaited_events or ("",):
+                yield Waiting(RowKind.EVENT, name)
 
 
 def _message(record: InstanceRecord) -> Message | None:

@@ -461,7 +461,7 @@ class CustomStatusSet(Event, frozen=True, kw_only=True):
 
 
 class AttemptStarted(Event, frozen=True, kw_only=True):
-    """A further attempt of an activity was opened, after the one before was lost."""
+    """An attempt of an activity has been running for a moment; short ones do not say so."""
 
     task_id: int
     attempt: int

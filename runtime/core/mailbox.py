@@ -16,6 +16,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._events: list[EventRaised] = []
         self._waiters: dict[str, deque[CancellableTask[object]]] = {}
+        self._names: dict[str, str] = {}
 
     def put(self, event: EventRaised) -> CancellableTask[object] | None:
         """Return the waiter that gets `event`; None where nobody waits and it is kept."""
@@ -32,6 +33,7 @@ class Mailbox:
             if event.name.casefold() == wanted:
                 return self._events.pop(position)
         self._waiters.setdefault(wanted, deque()).append(task)
+        self._names[wanted] = name
         return None
 
     def withdraw(self, name: str, task: CancellableTask[object]) -> None:
@@ -48,10 +50,12 @@ class Mailbox:
     def lost(self) -> tuple[str, ...]:
         """Names whose next event goes to a wait that lost a `when_any` and was not cancelled."""
         return tuple(
-            name for name, waiters in self._waiters.items() if waiters and waiters[0].has_lost
+            self._names[name]
+            for name, waiters in self._waiters.items()
+            if waiters and waiters[0].has_lost
         )
 
     @property
     def awaited(self) -> tuple[str, ...]:
         """Names somebody waits for."""
-        return tuple(name for name, waiters in self._waiters.items() if waiters)
+        return tuple(self._names[name] for name, waiters in self._waiters.items() if waiters)

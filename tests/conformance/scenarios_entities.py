@@ -634,7 +634,7 @@ class Alarm:
 
     rung: int = 0
 
-    def ring(self, ctx: Any, at: list[datetime]) -> None:
+    def ring(self, ctx: Any, at: list[Any]) -> None:
         self.rung += 1
         if at:
             ctx.signal_entity(ctx.entity_id, "ring", at[1:], signal_time=at[0])
@@ -650,13 +650,14 @@ def an_entity_schedules_itself(world: World) -> Any:
     return [world.now() >= times[-1], state_of(world, alarm)]
 
 
-@scenario(gives=[{"rung": 2}, {"rung": 2}])
-def an_entitys_times_may_say_their_zone(world: World) -> Any:
-    """An aware `signal_time` is turned into UTC."""
+@scenario(gives=[{"rung": 2}] * 3)
+def an_entitys_times_may_say_their_zone_or_count_from_now(world: World) -> Any:
+    """An aware `signal_time` is turned into UTC; a timedelta is how long from now."""
     states = []
-    for key, at in (("past", world.now() - TICK), ("soon", world.now() + TICK)):
+    past, soon = (at.replace(tzinfo=UTC) for at in (world.now() - TICK, world.now() + TICK))
+    for key, at in (("past", past), ("soon", soon), ("later", TICK)):
         alarm = entity_of(world, "Alarm", key)
-        tell(world, alarm, "ring", [at.replace(tzinfo=UTC)])
+        tell(world, alarm, "ring", [at])
         world.until(lambda a=alarm: (state_of(world, a) or {}).get("rung") == 2, "the second ring")
         states.append(state_of(world, alarm))
     return states

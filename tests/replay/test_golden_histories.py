@@ -73,5 +73,5 @@ def test_an_open_history_tells_what_is_waited_for() -> None:
     path = next(one for one in HISTORIES if one.stem.startswith("race"))
     report = replay(load_history(path)[:2], program_of(path))
     assert report.status is None
-    assert report.awaited_events == ("approval",)
+    assert report.awaited_events == ("Approval",)
     assert report.open_tasks == (1,)

@@ -67,6 +67,7 @@ class ManualExecutor:
         self.functions: dict[tuple[str, str], Callable[..., Any]] = {}
         self.waiting: dict[AttemptKey, tuple[AttemptRequest, Callable[..., None]]] = {}
         self.cancelled: list[AttemptKey] = []
+        self._started: dict[AttemptKey, Callable[[AttemptKey, datetime, str], None]] = {}
         self.ran: list[AttemptKey] = []
 
     def submit(
@@ -78,6 +79,11 @@ class ManualExecutor:
         """Keep the attempt until `run` or `lose`."""
         assert request.key not in self.waiting, "the same attempt twice"
         self.waiting[request.key] = (request, done)
+        self._started[request.key] = started
+
+    def begin(self, key: AttemptKey) -> None:
+        """Let an attempt say that it has begun."""
+        self._started[key](key, START, "process 1")
 
     def run(self, key: AttemptKey) -> None:
         """Run one attempt to its end."""

@@ -133,16 +133,18 @@ def test_a_crash_at_any_step_loses_nothing_and_completes_each_task_once(world: W
     assert world.history().count("TaskCompleted") == 3
 
 
-def test_attempts_that_were_open_at_a_crash_are_started_anew_with_a_higher_number(
+def test_only_attempts_that_had_begun_count_as_lost_in_a_crash(
     world: World,
 ) -> None:
-    world.start("chain", 1)
-    (before,) = world.executor.waiting
+    world.start("fan", 2)
+    begun, queued = world.executor.waiting
+    world.executor.begin(begun)
+    world.settle()
     world.crash()
     world.settle()
-    (after,) = world.executor.waiting
-    assert (before.number, after.number) == (1, 2)
-    assert before.task_id == after.task_id
+    again = {key.task_id: key.number for key in world.executor.waiting}
+    assert again == {begun.task_id: 2, queued.task_id: 1}
+    assert world.history().count("AttemptLost") == 1
 
 
 def test_timers_and_waits_survive_a_crash(world: World) -> None:
@@ -551,7 +553,7 @@ class TestWholeClientModel:
             ("activity", "double"),
             ("sub-orchestration", "child"),
             ("timer", ""),
-            ("external event", "approval"),
+            ("external event", "Approval"),
         ]
         assert [one.kind for one in found["later"]] == ["start"]
         assert "missing" not in found

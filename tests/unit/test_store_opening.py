@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -240,3 +241,18 @@ def test_a_step_that_fails_is_undone_whole(path: Path) -> None:
             migrate(raw, "p", broken)
         assert schema_version(raw, "p") == 2
         assert migrate(raw, "p", NEWER) == ["p was brought to schema 3: fill it."]
+
+
+def test_a_sqlite_file_is_said_to_be_one(tmp_path):
+    """DuckDB would look for an extension that reads it."""
+    path = tmp_path / "theirs.duckdb"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t(x)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+
+    with pytest.raises(NotAStoreError, match="SQLite"):
+        open_store(path)
+
+    assert path.read_bytes() == before

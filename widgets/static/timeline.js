@@ -126,7 +126,7 @@ const title = (group) => [KIND_WORDS[group.kind], group.name].filter(Boolean).jo
 function waitingWords(waiting, now) {
   const due = waiting.due === null ? "" : ` (due in ${durationWords(Math.max(0, waiting.due - now))})`;
   switch (waiting.kind) {
-    case "event": return "an external event";
+    case "event": return waiting.name ? `the event "${waiting.name}"` : "an external event";
     case "lock": return `the lock of ${waiting.hint}`;
     case "timer": return (waiting.name === "start" ? "its start" : "a timer") + due;
     case "activity": return `the retry of ${waiting.name}${due}`;
