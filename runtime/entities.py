@@ -298,6 +298,9 @@ class Entities:
     def _pass_on(self, entity: Entity, result: OperationResult) -> None:
         sender = entity.record.instance_id
         for signal in result.signals:
+            at = signal.scheduled_at
+            if signal.delay is not None:
+                at = self._engine.now + signal.delay
             self.request(
                 OperationRequested(
                     timestamp=self._engine.now,
@@ -305,7 +308,7 @@ class Entities:
                     operation=signal.operation,
                     input=signal.input,
                     sender=sender,
-                    scheduled_at=signal.scheduled_at,
+                    scheduled_at=at,
                 )
             )
         for start in result.starts:

@@ -55,12 +55,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SentSignal(msgspec.Struct, frozen=True, kw_only=True):
-    """A signal that an operation sent."""
+    """A signal that an operation sent, to be delivered at once, at a time, or after a delay."""
 
     entity_id: str
     operation: str
     input: Payload | None = None
     scheduled_at: datetime | None = None
+    delay: timedelta | None = None
 
 
 class StartedOrchestration(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,13 +171,19 @@ class EntityContext:
                 at once.
         """
         check_operation_name(operation)
-        at = None if signal_time is None else utc_time(signal_time, self._now)
+        delay = at = None
+        if isinstance(signal_time, timedelta):
+            # It counts from when the signal is sent, which is when this operation is recorded.
+            delay = signal_time
+        if signal_time is not None:
+            at = utc_time(signal_time, self._now)
         self._signals.append(
             SentSignal(
                 entity_id=str(entity_id_of(entity)),
                 operation=operation,
                 input=self._encode(input, f"input of {operation}"),
-                scheduled_at=at,
+                scheduled_at=None if delay is not None else at,
+                delay=delay,
             )
         )
 
@@ -282,6 +289,8 @@ async def execute_batch(
             if returned is not None:
                 payload = code.converter.encode(returned, f"result of {operation.name}")
         except BaseException as error:  # noqa: BLE001  (the user's code: whatever it raises)
+            if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+                error = error.__cause__  # a coroutine cannot let it through
             failure = FailureDetails.from_exception(error, hide=_HIDDEN)
             results.append(OperationResult(failure=failure, started_at=started_at))
         else:

@@ -318,7 +318,7 @@ async def waits_for_everything(ctx: Any) -> None:
     )
 
 
-@scenario(gives=[["sub-orchestration", True], ["timer", True], ["external event", "approval"]])
+@scenario(gives=[["sub-orchestration", True], ["timer", True], ["external event", "Approval"]])
 def open_tasks_of_all_kinds_are_listed(world: World) -> Any:
     """A list answers "waiting for what": children, timers with their time, events."""
     run = world.start(waits_for_everything)
