@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
+import re
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,6 +18,9 @@ __all__ = ["KEPT_ASIDE", "ClassState"]
 
 KEPT_ASIDE: Final = "$kept_aside"
 """Key, in the state, of attributes the class no longer has."""
+
+
+_CONSTANT: Final = re.compile(r"(\w+\.)?(ClassVar|Final)\b")
 
 
 class ClassState:
@@ -31,9 +37,11 @@ class ClassState:
     def __init__(self, cls: type, namespace: Mapping[str, Any]) -> None:
         self._cls = cls
         try:
-            self._hints = typing.get_type_hints(cls, dict(namespace))
+            hints = typing.get_type_hints(cls, dict(namespace))
         except Exception:  # noqa: BLE001  (hints are the user's: what cannot be read checks nothing)
-            self._hints = {}
+            hints = {}
+        self._hints = {name: hint for name, hint in hints.items() if not _is_constant(hint)}
+        self._constants = (hints.keys() - self._hints.keys()) | _named_constants(cls)
 
     def load(self, state: Any) -> Any:
         """Return an object with that state; a fresh one for None.
@@ -57,7 +65,7 @@ class ClassState:
             else:
                 kept[name] = value
         if kept:
-            vars(entity)[KEPT_ASIDE] = kept
+            self._keep_aside(entity, kept)
         return entity
 
     def defaults(self) -> dict[str, Any]:
@@ -67,25 +75,39 @@ class ClassState:
     def attributes(self, entity: Any) -> dict[str, Any]:
         """Return the state of an object: its public attributes, and what was kept aside."""
         values = {name: getattr(entity, name) for name in sorted(self._known(entity))}
-        kept = vars(entity).get(KEPT_ASIDE)
+        kept = _dict_of(entity).get(KEPT_ASIDE)
         return {**values, KEPT_ASIDE: kept} if kept else values
 
     def _fresh(self) -> Any:
         """Return a new object with defaults of its own: those of a class body would be shared."""
         entity = self._cls()
-        for cls in reversed(type(entity).__mro__[:-1]):
+        own = _dict_of(entity)
+        for cls in type(entity).__mro__[:-1]:
             for name, value in vars(cls).items():
-                if not name.startswith("_") and _is_plain(value) and name not in vars(entity):
+                is_default = not name.startswith("_") and _is_plain(value)
+                if is_default and name not in own and name not in self._constants:
                     setattr(entity, name, copy.deepcopy(value))
         return entity
 
+    def _keep_aside(self, entity: Any, kept: dict[str, Any]) -> None:
+        """Keep what the class does not know, where it does not get in the way."""
+        if not hasattr(entity, "__dict__"):
+            name, value = next(iter(kept.items()))
+            wanted = "no such attribute (a class with __slots__ keeps nothing aside)"
+            raise EntityStateError(self._cls.__name__, name, type(value).__name__, wanted)
+        vars(entity)[KEPT_ASIDE] = kept
+
     def _known(self, entity: Any) -> set[str]:
         """Names of the attributes an object has or its class declares with a value."""
-        names = {name for name in vars(entity) if name != KEPT_ASIDE}
+        names = {name for name in _dict_of(entity) if name != KEPT_ASIDE}
         names |= {name for name in self._hints if hasattr(entity, name)}
         for cls in type(entity).__mro__[:-1]:
-            names |= {name for name, value in vars(cls).items() if _is_plain(value)}
-        return {name for name in names if not name.startswith("_")}
+            for name, value in vars(cls).items():
+                if _is_plain(value) or (_is_slot(value) and hasattr(entity, name)):
+                    names.add(name)
+                elif isinstance(value, functools.cached_property):
+                    names.discard(name)
+        return {name for name in names - self._constants if not name.startswith("_")}
 
     def _convert(self, name: str, value: Any) -> Any:
         hint = self._hints.get(name)
@@ -101,11 +123,38 @@ class ClassState:
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a hinted type, as far as that can be told quickly."""
     origin = typing.get_origin(hint) or hint
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in typing.get_args(hint))
     if not isinstance(origin, type):
         return True
     if origin is float and type(value) is int:
         return True
-    return isinstance(value, origin)
+    try:
+        return isinstance(value, origin)
+    except TypeError:  # a TypedDict or a protocol says nothing about classes
+        return True
+
+
+def _is_constant(hint: Any) -> bool:
+    """Whether a hint marks a constant of the class rather than state."""
+    marks = (typing.ClassVar, typing.Final)
+    return hint in marks or typing.get_origin(hint) in marks
+
+
+def _named_constants(cls: type) -> set[str]:
+    """Return the constants among the hints that are text, which may not be readable here."""
+    hints = [item for base in cls.__mro__ for item in vars(base).get("__annotations__", {}).items()]
+    return {name for name, hint in hints if isinstance(hint, str) and _CONSTANT.match(hint)}
+
+
+def _is_slot(value: Any) -> bool:
+    return isinstance(value, types.MemberDescriptorType)
+
+
+def _dict_of(entity: Any) -> dict[str, Any]:
+    """Return the attributes of an object; none where its class has slots only."""
+    found: dict[str, Any] = getattr(entity, "__dict__", {})
+    return found
 
 
 def _is_plain(value: Any) -> bool:
