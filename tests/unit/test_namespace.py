@@ -28,6 +28,12 @@ def known_lines() -> Iterator[None]:
     linecache.cache.update(lines)
 
 
+@pytest.fixture(autouse=True)
+def no_cell_was_run_before(monkeypatch):
+    """File names belong to the whole process; here each test is its first."""
+    monkeypatch.setattr("ipydurable.runtime.namespace._registered", set())
+
+
 def chunk(name: str, source: str, filename: str = "Cell In[3]", first_line: int = 1) -> Chunk:
     """A chunk of a cell."""
     return Chunk(name=name, source=source, filename=filename, first_line=first_line)
