@@ -31,6 +31,8 @@ def known_lines() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_cell_was_run_before(monkeypatch):
     """File names belong to the whole process; here each test is its first."""
+    for name in [name for name in linecache.cache if name.startswith("Cell In[")]:
+        monkeypatch.delitem(linecache.cache, name)
     monkeypatch.setattr("ipydurable.runtime.namespace._registered", set())
 
 

@@ -1,0 +1,311 @@
+"""Every error: survives pickling and the link, and says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from ipydurable.runtime.core import errors
+from ipydurable.runtime.core.errors import DurableError, TaskFailedError
+from ipydurable.runtime.core.failure import FailureDetails
+from ipydurable.runtime.wire import WireError, decode_error, encode_error
+
+REMOTE = FailureDetails(
+    error_type="builtins.ValueError",
+    message="bad",
+    stack_trace='Traceback:\n  File "cell", line 3\nValueError: bad\n',
+    cause=FailureDetails(error_type="builtins.KeyError", message="'k'"),
+)
+
+# One of each: the error, and what its text must say. Bases that are never raised are not here.
+SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
+    type(error).__name__: (error, says)
+    for error, says in [
+        (errors.DurableInternalError("row 7 is twice"), ("row 7 is twice", "bug", "report it")),
+        (
+            errors.EncodingError("input of fetch", "value['db']", "socket", "cannot be pickled."),
+            ("input of fetch", "value['db']", "socket", "cannot be pickled"),
+        ),
+        (
+            errors.DecodingError("a stored Point", "the class has gone"),
+            ("a stored Point", "cannot be rebuilt", "the class has gone"),
+        ),
+        (
+            errors.DefinitionError("report has no context. Write async def report(ctx)."),
+            ("no context", "Write async def"),
+        ),
+        (
+            errors.NotDurableError("fetch", "conn", "Connection", "Open it inside fetch."),
+            ("fetch", "'conn'", "Connection", "Open it inside fetch."),
+        ),
+        (
+            errors.UnknownDefinitionError("activity", "fetsh", ("fetch", "fetch_all", "patch")),
+            (
+                "no activity named 'fetsh'",
+                "Did you mean 'fetch', 'fetch_all' or 'patch'?",
+                "Run the cell that defines it with %%activity, or an activity decorator",
+            ),
+        ),
+        (TaskFailedError("fetch", 3, REMOTE), ("fetch (task 3) failed", "ValueError: bad")),
+        (errors.TaskCancelledError("timer (task 2)"), ("timer (task 2) was cancelled",)),
+        (
+            errors.ForeignAwaitableError("Future", "Cell In[3], line 4", "Use ctx.create_timer."),
+            ("awaited a Future", "(Cell In[3], line 4)", "Use ctx.create_timer."),
+        ),
+        (errors.LockRuleError("locks cannot be nested: leave first"), ("nested", "leave first")),
+        (
+            errors.TurnBlockedError("Cell In[3], line 4", 1.0),
+            ("more than 1 s", "at Cell In[3], line 4", "into an activity", "resume"),
+        ),
+        (
+            errors.NonDeterminismError(
+                "one", 2, "activity 'a'", "timer", "cell, line 3", "Mend it."
+            ),
+            (
+                "'one'",
+                "action 2",
+                "History: activity 'a'",
+                "Code at cell, line 3: timer",
+                "Mend it.",
+            ),
+        ),
+        (
+            errors.EntityCallError("@account@a", "withdraw", REMOTE),
+            ("withdraw on @account@a failed", "ValueError: bad"),
+        ),
+        (
+            errors.EntityOperationError("@account@a", "depositt", ("deposit", "get")),
+            ("@account@a", "'depositt'", "it has deposit, get"),
+        ),
+        (
+            errors.EntityStateError("Account", "balance", "str", "int"),
+            ("attribute 'balance'", "Account", "holds a str", "wants int", "another name"),
+        ),
+        (
+            errors.UnknownInstanceError("repot-1", "orders.duckdb", ("report-1",)),
+            ("'repot-1'", "orders.duckdb", "Did you mean 'report-1'?", "%durable list"),
+        ),
+        (
+            errors.InstanceExistsError("report-1", "Running"),
+            ("'report-1'", "Running", "ipydurable.instance('report-1')", "another id"),
+        ),
+        (errors.InvalidInstanceIdError("a/b", "no '/'"), ("'a/b'", "no '/'")),
+        (
+            errors.InstanceStateError("one", "Completed", "only a failed one can be rewound"),
+            ("'one' is Completed", "only a failed one"),
+        ),
+        (
+            errors.OrchestrationFailedError("one", REMOTE),
+            ("'one' failed", "ValueError: bad"),
+        ),
+        (errors.OrchestrationTerminatedError("one", "enough"), ("'one' was terminated", "enough")),
+        (
+            errors.WaitTimeoutError("the end of 'one'", 2.5),
+            ("the end of 'one'", "2.5 s", "it goes on meanwhile"),
+        ),
+        (
+            errors.NotAStoreError("a.txt", "it holds text"),
+            ("a.txt", "it holds text", "Nothing was changed", "%durable open PATH"),
+        ),
+        (
+            errors.StoreLockedError("a.duckdb", 4711, "python job.py"),
+            ("a.duckdb", "process 4711 (python job.py)", "%durable open PATH"),
+        ),
+        (
+            errors.StoreUnwritableError("/root/a.duckdb", "permission denied"),
+            ("/root/a.duckdb", "permission denied", "%durable open PATH"),
+        ),
+        (
+            errors.StoreVersionError("a.duckdb", 9, 3),
+            ("newer ipydurable", "schema 9", "knows 3", "Upgrade", "nothing was changed"),
+        ),
+        (
+            errors.StoreDamagedError("a.duckdb", "row 7 is missing", "Restore a backup."),
+            ("a.duckdb is damaged", "row 7 is missing", "Restore a backup."),
+        ),
+        (errors.QueryError("SELEC 1", "syntax error at SELEC"), ("syntax error at SELEC",)),
+        (
+            errors.HostStartError("a.duckdb", "it ended at once", "host.log"),
+            ("a.duckdb", "did not start", "it ended at once", "host.log"),
+        ),
+        (errors.HostGoneError("a.duckdb", "killed"), ("a.duckdb is gone", "killed")),
+        (errors.AuthenticationError("wrong key"), ("refused", "wrong key")),
+    ]
+}
+BASES = {
+    "DurableError",
+    "EntityError",
+    "HostError",
+    "InstanceError",
+    "OrchestrationError",
+    "StoreError",
+}
+every_error = pytest.mark.parametrize(
+    "error", [one for one, _ in SAMPLES.values()], ids=list(SAMPLES)
+)
+
+
+def over_the_link(error: DurableError) -> DurableError:
+    wire = msgspec.msgpack.encode(encode_error(error))
+    return decode_error(msgspec.msgpack.decode(wire, type=WireError))
+
+
+def test_every_public_error_has_a_sample() -> None:
+    assert set(errors.__all__) == SAMPLES.keys() | BASES
+
+
+@every_error
+def test_it_comes_back_from_pickle_and_copy(error: DurableError) -> None:
+    for back in (*(pickle.loads(pickle.dumps(error, n)) for n in range(6)), copy.copy(error)):
+        assert type(back) is type(error)
+        assert back.args == error.args
+        assert str(back) == str(error)
+        assert vars(back) == vars(error)
+
+
+@every_error
+def test_it_comes_back_from_the_link(error: DurableError) -> None:
+    back = over_the_link(error)
+    assert type(back) is type(error)
+    assert back.args == error.args
+    assert str(back) == str(error)
+
+
+@pytest.mark.parametrize("name", list(SAMPLES))
+def test_its_text_says_what_is_wrong_and_what_to_do(name: str) -> None:
+    error, says = SAMPLES[name]
+    text = str(error)
+    assert [part for part in says if part not in text] == []
+    assert "\n" not in text
+
+
+@every_error
+def test_ipython_shows_the_sentence_first_and_no_frames_of_ours(error: DurableError) -> None:
+    first, *rest = error._render_traceback_()
+    assert first == f"{type(error).__name__}: {error}"
+    assert [line for line in rest if "runtime/core" in line] == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    # Those without an `__init__` of their own have one argument, which is their text.
+    [error for error, _ in SAMPLES.values() if "__init__" in vars(type(error))],
+    ids=lambda error: type(error).__name__,
+)
+def test_its_attributes_are_its_arguments(error: DurableError) -> None:
+    """So whoever handles it need not read its text."""
+    names = list(inspect.signature(type(error)).parameters)
+    assert [getattr(error, name) for name in names] == list(error.args)
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn: dict[str, str] = {}
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"    ([│├└─ ]*)(\w+Error)\b", line)
+        if found:
+            depth = len(found[1]) // 4
+            path[depth:] = [found[2]]
+            drawn[found[2]] = path[depth - 1] if depth else "Exception"
+    real = {name: getattr(errors, name).__bases__[0].__name__ for name in errors.__all__}
+    assert drawn == real
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES.keys() | BASES))
+def test_the_package_itself_gives_every_error(name: str) -> None:
+    import ipydurable
+
+    assert getattr(ipydurable, name) is getattr(errors, name)
+    assert (getattr(errors, name).__doc__ or "").strip().endswith((".", ")", "out."))
+
+
+class TestOtherWordings:
+    """What a text says where a part is not known."""
+
+    def test_without_near_names_there_is_no_hint(self) -> None:
+        for error in (
+            errors.UnknownDefinitionError("orchestrator", "x"),
+            errors.UnknownInstanceError("x", "a.duckdb"),
+        ):
+            assert "Did you mean" not in str(error)
+        one = str(errors.UnknownDefinitionError("entity", "x", ("y",)))
+        assert "Did you mean 'y'?" in one
+
+    def test_an_article_fits_the_word_that_follows(self) -> None:
+        assert "or an entity decorator" in str(errors.UnknownDefinitionError("entity", "x"))
+        assert "or a query decorator" in str(errors.UnknownDefinitionError("query", "x"))
+
+    def test_places_that_are_not_known_are_left_out(self) -> None:
+        assert "()" not in str(errors.ForeignAwaitableError("int", "", "Do not."))
+        assert "waiting. " in str(errors.TurnBlockedError("", 0.5))
+        assert "Code: ended" in str(errors.NonDeterminismError("one", 0, "a", "ended", "", "x"))
+        assert "the int cannot" in str(errors.EncodingError("input", "", "int", "cannot"))
+
+    def test_an_entity_without_operations_says_so(self) -> None:
+        assert "it has none" in str(errors.EntityOperationError("@a@b", "get"))
+
+    def test_a_whole_state_that_does_not_fit_is_named_as_such(self) -> None:
+        assert "The state of this Account" in str(
+            errors.EntityStateError("Account", "", "int", "x")
+        )
+
+    def test_a_termination_without_an_output_is_just_that(self) -> None:
+        assert str(errors.OrchestrationTerminatedError("one")) == "'one' was terminated"
+
+    def test_a_store_that_an_unknown_process_holds(self) -> None:
+        assert "open in another process," in str(errors.StoreLockedError("a.duckdb", 0))
+
+    def test_a_store_that_is_too_old(self) -> None:
+        text = str(errors.StoreVersionError("a.duckdb", 1, 3))
+        assert "cannot migrate" in text
+        assert "Nothing was changed" in text
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda why: errors.EntityCallError("@account@a", "get", why),
+            lambda why: errors.OrchestrationFailedError("one", why),
+        ],
+        ids=["EntityCallError", "OrchestrationFailedError"],
+    )
+    def test_a_failure_elsewhere_is_shown_with_its_stack_where_that_is_known(
+        self, make: Callable[[FailureDetails], DurableError]
+    ) -> None:
+        bare = FailureDetails(error_type="builtins.ValueError", message="bad")
+        shown, without = make(REMOTE)._render_traceback_(), make(bare)._render_traceback_()
+        assert '  File "cell", line 3' in shown
+        assert "ValueError: bad" in shown
+        assert [line for line in without if "File" in line] == []
+
+    def test_waiting_too_long_is_a_timeout_of_python_too(self) -> None:
+        assert issubclass(errors.WaitTimeoutError, TimeoutError)
+
+
+class TestTheLink:
+    def test_an_error_that_is_not_ours_arrives_as_a_bug_of_ours(self) -> None:
+        back = over_the_link(ZeroDivisionError("division by zero"))  # type: ignore[arg-type]
+        assert isinstance(back, errors.DurableInternalError)
+        assert "ZeroDivisionError: division by zero" in str(back)
+
+    @pytest.mark.parametrize("name", ["Payload", "os", "FailureDetails", "NoSuchError"])
+    def test_a_name_that_is_no_error_of_ours_calls_nothing(self, name: str) -> None:
+        """Whoever signs messages can still not have the other side call what it likes."""
+        back = decode_error(WireError(type=name, args=["x"]))
+        assert isinstance(back, errors.DurableInternalError)
+
+    def test_a_failure_in_an_orchestrator_is_also_its_class_and_still_travels(self) -> None:
+        """The class is made on the spot, so only the part that is ours can be pickled."""
+
+        class MixedError(TaskFailedError, ValueError):
+            pass
+
+        both = MixedError("fetch", 3, REMOTE)
+        back = pickle.loads(pickle.dumps(both))
+        assert type(back) is TaskFailedError
+        assert (back.task_name, back.task_id, back.details) == ("fetch", 3, REMOTE)
