@@ -31,6 +31,8 @@ __all__ = [
     "failed",
     "failure",
     "fired",
+    "json_round_trip",
+    "kinds",
     "make",
     "raised",
     "result",
@@ -98,7 +100,7 @@ def failure(executor: OrchestrationExecutor) -> FailureDetails:
 
 def started(
     value: Any = NO_INPUT, *, parent: str = "", tags: dict[str, str] | None = None
-) -> Event:
+) -> ExecutionStarted:
     """The beginning of an execution."""
     of = ParentInstance(instance_id=parent, execution_id="p1", task_id=1) if parent else None
     return ExecutionStarted(

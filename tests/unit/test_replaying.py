@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ipydurable import OrchestrationContext, RetryPolicy, RuntimeStatus, activity, orchestrator
-from ipydurable.errors import NonDeterminismError
+from ipydurable.runtime.core.errors import NonDeterminismError
 from ipydurable.testing import dump_history, load_history, replay
 from tests.support.core import completed, failed, fired, run, started
 
