@@ -3,4 +3,4 @@
 from ipydurable.runtime.core import errors as _errors
 from ipydurable.runtime.core.errors import *  # noqa: F403
 
-__all__ = _errors.__all__  # noqa: PLE0605  (the very same list)
+__all__ = _errors.__all__
