@@ -18,7 +18,7 @@ import msgspec
 
 from .codecs import NamespaceConverter
 from .core.code import OrchestratorCode, Resolve, Resolved
-from .core.events import HistoryEvent
+from .core.events import Event, ExecutionStarted, HistoryEvent
 from .core.executor import OrchestrationExecutor
 from .core.payload import Payload
 from .core.retry import RetryPolicy
@@ -63,14 +63,17 @@ def replay(
             orchestrator refers to by their variables are known without.
 
     Raises:
+        TypeError: Something given is no history event; `load_history` reads a file.
+        ValueError: The history does not begin with `ExecutionStarted`.
         NonDeterminismError: The code does not do what the history says; says where they part.
     """
+    events = _checked(history)
     function = getattr(orchestrator, "__wrapped__", orchestrator)
     namespace = getattr(function, "__globals__", {})
     code = OrchestratorCode(function, NamespaceConverter(namespace), namespace)
     executor = OrchestrationExecutor(code, _resolver(orchestrator, retry_policies or {}))
     try:
-        executor.replay(history)
+        executor.replay(events)
         completion = executor.completion
         return ReplayReport(
             status=completion.status if completion else None,
@@ -101,6 +104,17 @@ def load_history(path: str | Path) -> list[HistoryEvent]:
             events.append(msgspec.json.decode(line, type=HistoryEvent))
         except msgspec.MsgspecError as error:
             raise ValueError(f"{path}, line {number}, is no history event: {error}") from error
+    return events
+
+
+def _checked(history: Iterable[HistoryEvent]) -> list[HistoryEvent]:
+    """Return the events; a replay of nothing would report that all is well."""
+    events = list(history)
+    for event in events:
+        if not isinstance(event, Event):
+            raise TypeError(f"a history is made of events, not of {type(event).__name__}")
+    if not events or not isinstance(events[0], ExecutionStarted):
+        raise ValueError("a history begins with ExecutionStarted; this one does not")
     return events
 
 

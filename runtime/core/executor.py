@@ -427,7 +427,7 @@ def _failed_error(
         )
         error = both.__new__(both)
         TaskFailedError.__init__(error, name, task_id, failure)
-    except TypeError:
+    except Exception:  # noqa: BLE001  (the user's class: it may refuse in any way)
         return TaskFailedError(name, task_id, failure)
     return error
 

@@ -229,11 +229,6 @@ class TestCatching:
             "a (task 1) failed: ChoosyError: 5",
         ]
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=(AttributeError, RuntimeError),
-        reason="only TypeError is expected of making the mixed class",
-    )
     @pytest.mark.parametrize("error", [ReadOnlyDetailsError("x"), NoSubclassError("x")], ids=repr)
     def test_a_class_that_refuses_in_its_own_way_does_not_stop_the_instance(
         self, error: Exception

@@ -81,7 +81,6 @@ class TestHistories:
         dump_history(retried_history(), path)
         assert load_history(path) == retried_history()
 
-    @pytest.mark.xfail(strict=True, reason="replay runs nothing and reports that all is well")
     @pytest.mark.parametrize(
         "wrong",
         [
