@@ -19,6 +19,7 @@ from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Rec
 from . import queries
 from .codec import JournalColumns, pack
 from .database import Database, store_error
+from .known_ids import KnownIds
 from .migrations import migrate
 from .payloads import LargeValue, LargeValues
 from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
@@ -54,6 +55,7 @@ class DuckDBStore:
             with self._database.reading() as cursor:
                 self._report = [*self._database.report, *migrate(cursor, self.path)]
                 self._projected = read_watermark(cursor)
+                self._known_ids = KnownIds(cursor)
             self._database.protect_wal()
         except BaseException:
             self._database.close()
@@ -74,7 +76,7 @@ class DuckDBStore:
         with self._database.reading() as cursor:
             folded = fold_tail(cursor, self.path)
             definitions = read_definitions(cursor)
-        self._pending.put(folded.changed, folded.mark)
+        self._keep(folded.changed, folded.mark)
         return Recovery(
             last_gseq=folded.mark.gseq,
             last_iid=folded.mark.iid,
@@ -106,7 +108,7 @@ class DuckDBStore:
                 self._reopen()
                 self._append_columns(columns, large)
             self._database.protect_wal()
-        self._pending.put(records, mark)
+        self._keep(records, mark)
 
     def project(self) -> None:
         """Write the records kept since the last call; cheap when there are none.
@@ -144,13 +146,16 @@ class DuckDBStore:
 
     def find_many(self, instance_ids: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those that exist, by instance id."""
+        asked = [one for one in instance_ids if self._known_ids.may_hold(one)]
+        if not asked:
+            return {}
         # First those in memory: a record that is projected meanwhile is then in both places.
-        pending = [self._pending.find(instance_id) for instance_id in instance_ids]
+        pending = [self._pending.find(instance_id) for instance_id in asked]
         with self._database.reading() as cursor:
             records = queries.record_rows(
                 cursor,
                 "WHERE instance_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY iid",
-                [[storable(instance_id) for instance_id in instance_ids]],
+                [[storable(instance_id) for instance_id in asked]],
             )
         found = {record.instance_id: record for record in records}
         for record in pending:
@@ -225,6 +230,10 @@ class DuckDBStore:
             self.project()
         self._close_writer()
         self._database.close()
+
+    def _keep(self, records: Sequence[Record], mark: Watermark) -> None:
+        self._known_ids.add(record.instance_id for record in records)
+        self._pending.put(records, mark)
 
     def _records(self, tail: str, parameters: Sequence[Any]) -> list[Record]:
         self._write_pending()
