@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart lab browser check format test clean
+.PHONY: help setup quickstart lab browser check format test bench clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: $(VENV)/.everything ## Apply the formatting and the safe fixes that `che
 
 test: $(VENV)/.everything browser check ## Everything CI runs: checks and all tests
 	$(PY) -m pytest
+
+bench: $(VENV)/.everything ## Measure speed; `make bench ARGS='W1 W2 --rounds 3'` for a part
+	@$(PY) -m tests.benchmarks $(ARGS)
 
 clean: ## Remove the environment and everything built, cached or recorded by tests
 	rm -rf $(VENV) build dist ipydurable.egg-info tests/artifacts

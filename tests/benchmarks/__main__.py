@@ -1,0 +1,72 @@
+"""`python -m tests.benchmarks`: measures the product, and prints a table of medians.
+
+Each round runs the bare floor and then every chosen workload on a fresh store, so that a machine
+whose speed drifts slows all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Callable, Iterator
+
+from . import growth, notebook, restarts, workloads
+from .bench import Bench, Figure, fresh_bench
+from .floor import floor_per_s
+from .report import table
+from .sizes import Sizes
+from .slow_disk import slow_disk
+
+__all__ = ["WORKLOADS", "main", "measure"]
+
+WORKLOADS: dict[str, Callable[[Bench, Sizes], Iterator[Figure]]] = {
+    **workloads.ON_AN_EMPTY_STORE,
+    **restarts.WITH_RESTARTS,
+    "W7": notebook.start_to_result,
+    "W9": growth.growth,
+    "W11": notebook.load_ext,
+}
+_ONLY_WHEN_NAMED = ("W9",)
+
+
+def measure(chosen: list[str], sizes: Sizes, rounds: int, slow_ms: float = 0.0) -> list[Figure]:
+    """Run workloads and return every figure of every round.
+
+    Args:
+        chosen: Their numbers, such as `"W1"`.
+        sizes: How much they do.
+        rounds: How often.
+        slow_ms: What an fsync takes longer.
+    """
+    figures: list[Figure] = []
+    for _ in range(rounds):
+        with slow_disk(slow_ms):
+            floor = floor_per_s(sizes.commits)
+            figures.append(Figure("floor", "one append and flush after another", floor, "steps/s"))
+            for number in chosen:
+                with fresh_bench() as bench:
+                    figures += WORKLOADS[number](bench, sizes)
+    return figures
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    names = ", ".join(sorted(WORKLOADS, key=lambda name: int(name[1:])))
+    parser.add_argument("workloads", nargs="*", metavar="W", help=f"of {names}; by default most")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is run (5)")
+    parser.add_argument("--divisor", type=int, default=1, help="do so many times less (1)")
+    parser.add_argument("--slow-disk-ms", type=float, default=0.0, help="added to every fsync (0)")
+    given = parser.parse_args()
+    unknown = [name for name in given.workloads if name not in WORKLOADS]
+    if unknown:
+        parser.error(f"there is no workload {', '.join(unknown)}: choose of {names}")
+    chosen = given.workloads or [name for name in WORKLOADS if name not in _ONLY_WHEN_NAMED]
+    print(f"{platform.platform()}, {os.cpu_count()} cores, {given.rounds} rounds")  # noqa: T201
+    figures = measure(chosen, Sizes(given.divisor), given.rounds, given.slow_disk_ms)
+    print(table(figures))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
