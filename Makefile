@@ -34,6 +34,7 @@ check: $(VENV)/.everything ## Lint, formatting and types
 	$(PY) -m ruff format --check .
 	@$(PYTHON) tests/link_typecheck.py
 	$(PY) -m mypy
+	@$(PYTHON) tests/check_js.py
 
 format: $(VENV)/.everything ## Apply the formatting and the safe fixes that `check` asks for
 	$(PY) -m ruff check --fix .

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import anywidget
 import msgspec
 import traitlets
 
 from ipydurable.runtime.ports import InstanceUpdate
 
+from .live import Command, LiveView
 from .static_render import static_html
 from .text import text
 from .view_models import TimelineModel
 from .views import RowState, RowView
 
-__all__ = ["MIN_INTERVAL_S", "PAGES", "RowLog", "Timeline"]
+__all__ = ["PAGES", "RowLog", "Timeline"]
 
-MIN_INTERVAL_S = 0.1
-"""Seconds between two messages to the browser; more where sending takes long."""
-_MAX_LOAD = 0.1
 _FAILURES_SENT = 20
 PAGES = 64
 _PAGE_BYTES = 16_384
-_STATIC = Path(__file__).parent / "static"
 
 
 class RowLog:
@@ -65,40 +58,35 @@ class RowLog:
         }
 
 
-class Timeline(anywidget.AnyWidget):
+class Timeline(LiveView, view="timeline"):
     """A live timeline of one instance.
 
-    Bars grow in the browser by its own clock; the kernel sends only what happened, at most every
-    `MIN_INTERVAL_S`, and nothing while nothing happens. All state is in traits.
+    Bars grow in the browser by its own clock; the kernel sends only what happened, and nothing
+    while nothing happens. All state is in traits.
 
     Args:
         model: What to show; by default a new, empty one. From here on it belongs to the widget:
             feed it through `update` only.
+        commands: What its buttons do; see `LiveView`.
     """
-
-    _esm = _STATIC / "timeline.js"
-    _css = _STATIC / "timeline.css"
 
     header = traitlets.Dict().tag(sync=True)
     detail = traitlets.Dict().tag(sync=True)
     failures: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
 
-    def __init__(self, model: TimelineModel | None = None) -> None:
+    def __init__(
+        self, model: TimelineModel | None = None, commands: Mapping[str, Command] | None = None
+    ) -> None:
         self.model = model if model is not None else TimelineModel()
-        # Updates come on a subscriber's thread, questions of the browser on one of the kernel's.
-        self._lock = threading.RLock()
         self._log = RowLog()
         self._epoch = self.model.epoch
         self._asked: int | None = None
-        self._next_s = 0.0
-        self._timer: threading.Timer | None = None
         # Before the base class opens the comm, so that its first message holds them.
         self.add_traits(**{f"page_{n}": traitlets.Unicode().tag(sync=True) for n in range(PAGES)})
         if self.model.record is not None:
             self.model.take_changes()
             self._show(self.model.rows())
-        super().__init__()
-        self.on_msg(self._on_message)
+        super().__init__(commands)
 
     @property
     def finished(self) -> bool:
@@ -111,42 +99,31 @@ class Timeline(anywidget.AnyWidget):
         Args:
             update: As the host sent it; see `TimelineModel.apply`.
         """
-        with self._lock:
+        with self.lock:
             self.model.apply(update)
-            wait_s = self._next_s - time.monotonic()
-            if wait_s <= 0 or self.finished:
-                self._send_changes()
-            elif self._timer is None:
-                self._timer = threading.Timer(wait_s, self._send_changes)
-                self._timer.daemon = True
-                self._timer.start()
-
-    def close(self) -> None:
-        """Stop sending and free the widget."""
-        with self._lock:
-            self._stop_timer()
-        super().close()
+            self.send_soon(at_once=self.finished)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live view, and its static forms for viewers that have no kernel."""
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
-        with self._lock:
+        with self.lock:
             if self.model.record is not None:
                 data["text/html"] = static_html(self.model)
                 data["text/plain"] = text(self.model)
         return data, metadata
 
-    def _send_changes(self) -> None:
-        with self._lock:
-            self._stop_timer()
-            begun_s = time.monotonic()
-            with self.hold_sync():
-                changes = self.model.take_changes()
-                self._show(changes)
-                if any(row.index == self._asked for row in changes):
-                    self._show_detail()
-            ended_s = time.monotonic()
-            self._next_s = ended_s + max(MIN_INTERVAL_S, (ended_s - begun_s) / _MAX_LOAD)
+    def send_changes(self) -> None:
+        """Send the rows that changed, the header, and the row somebody looks at."""
+        changes = self.model.take_changes()
+        self._show(changes)
+        if any(row.index == self._asked for row in changes):
+            self._show_detail()
+
+    def on_question(self, content: Mapping[str, Any]) -> None:
+        """Answer the question for a row: `{"detail": index}`, null when it is closed."""
+        index = content.get("detail")
+        self._asked = index if isinstance(index, int) else None
+        self._show_detail()
 
     def _show(self, rows: list[RowView]) -> None:
         if self._epoch != self.model.epoch:
@@ -172,15 +149,3 @@ class Timeline(anywidget.AnyWidget):
     def _show_detail(self) -> None:
         found = None if self._asked is None else self.model.detail(self._asked)
         self.detail = {} if found is None else msgspec.to_builtins(found)
-
-    def _stop_timer(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-
-    def _on_message(self, _: object, content: Any, __: object) -> None:
-        """Answer the browser's question for a row: `{"detail": index}`, null when it is closed."""
-        index = content.get("detail") if isinstance(content, dict) else None
-        with self._lock:
-            self._asked = index if isinstance(index, int) else None
-            self._show_detail()

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, Playwright, Route
 
 from ipydurable.runtime.ports import InstanceUpdate
 from ipydurable.widgets import TimelineModel
+from ipydurable.widgets.bundle import module, style_sheet
 from ipydurable.widgets.timeline import RowLog
 from tests.e2e.browser import REMEDY, find_browser
 from tests.widgets.scenarios import Story
@@ -42,11 +43,11 @@ SET_CLOCK = """() => {
   const ahead = header.start + header.now - real();
   Date.now = () => real() + ahead;
 }"""
-PAGE = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/timeline.css">
+PAGE = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/VIEW.css">
 <style>body { margin: 16px; background: var(--jp-layout-color1, #fff); }</style>
 <div id="host"></div>
 <script type="module">
-import * as timeline from "/timeline.js";
+import view from "/VIEW.js";
 class Model {
   constructor() { this.state = {}; this.handlers = []; this.sent = []; }
   get(name) { return this.state[name]; }
@@ -55,6 +56,9 @@ class Model {
     this.handlers = this.handlers.filter(([n, h]) => n !== name || h !== handler);
   }
   send(content) { this.sent.push(content); }
+  tell(event, ...args) {
+    for (const [name, handler] of [...this.handlers]) if (name === event) handler(...args);
+  }
   apply(state) {
     Object.assign(this.state, state);
     for (const [name, handler] of [...this.handlers]) {
@@ -62,10 +66,9 @@ class Model {
     }
   }
 }
-window.timeline = timeline;
 window.model = new Model();
 window.mount = () => {
-  window.unmount = timeline.default.render({ model, el: document.getElementById("host") });
+  window.unmount = view.render({ model, el: document.getElementById("host") });
 };
 window.ready = true;
 </script>"""
@@ -80,13 +83,16 @@ def launch(playwright: Playwright) -> Browser:
 
 @contextmanager
 def browser_page(
-    browser: Browser, width: int = 1000, height: int = 720, **context: Any
+    browser: Browser, view: str = "timeline", width: int = 1000, height: int = 720, **context: Any
 ) -> Iterator[Page]:
-    """Yield a page that has loaded the module; fails at the end if the page reported an error."""
+    """Yield a page that has loaded a view as anywidget does; fails at the end if it had an error.
+
+    The modules it is made of are there too: `await import("/static/shared/words.js")`.
+    """
     errors: list[str] = []
     page = browser.new_page(viewport={"width": width, "height": height}, **context)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.route(f"{ORIGIN}/**", _serve)
+    page.route(f"{ORIGIN}/**", lambda route: _serve(route, view))
     page.goto(ORIGIN)
     page.wait_for_function("window.ready")
     try:
@@ -96,13 +102,17 @@ def browser_page(
     assert not errors, errors
 
 
-def _serve(route: Route) -> None:
+def _serve(route: Route, view: str) -> None:
     name = route.request.url.removeprefix(ORIGIN).strip("/")
-    kinds = {"timeline.js": "text/javascript", "timeline.css": "text/css"}
-    if name in kinds:
-        route.fulfill(body=(STATIC / name).read_text("utf-8"), content_type=kinds[name])
+    if name == f"{view}.js":
+        route.fulfill(body=module(view), content_type="text/javascript")
+    elif name == f"{view}.css":
+        route.fulfill(body=style_sheet(view), content_type="text/css")
+    elif name.startswith("static/") and (STATIC.parent / name).is_file():
+        text = (STATIC.parent / name).read_text("utf-8")
+        route.fulfill(body=text, content_type="text/javascript")
     elif not name:
-        route.fulfill(body=PAGE, content_type="text/html")
+        route.fulfill(body=PAGE.replace("VIEW", view), content_type="text/html")
     else:
         route.fulfill(status=404)
 

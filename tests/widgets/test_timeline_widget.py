@@ -11,7 +11,7 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
-from ipydurable.widgets import Timeline, TimelineModel
+from ipydurable.widgets import Timeline, TimelineModel, live
 from ipydurable.widgets import timeline as module
 from ipydurable.widgets.views import RowState
 from tests.widgets.scenarios import failed, fan_out, small
@@ -48,7 +48,7 @@ class Alarm:
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """Connect widgets to a recorded wire, and their timer to the test."""
     monkeypatch.setattr(comm, "create_comm", Wire)
-    monkeypatch.setattr(module.threading, "Timer", Alarm)
+    monkeypatch.setattr(live.threading, "Timer", Alarm)
     Wire.messages.clear()
     Alarm.set.clear()
     yield Wire.messages
@@ -79,7 +79,7 @@ def test_the_first_update_travels_at_once_and_later_ones_together(wire: list[Any
     timeline.update(third)
     assert len(states(wire)) == 1
     (alarm,) = Alarm.set
-    assert 0 < alarm.wait_s <= module.MIN_INTERVAL_S * 10
+    assert 0 < alarm.wait_s <= live.MIN_INTERVAL_S * 10
     assert alarm.daemon
     alarm.ring()
     assert len(states(wire)) == 2

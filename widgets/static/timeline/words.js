@@ -1,0 +1,27 @@
+// @ts-check
+// What rows and waits are called.
+
+import { durationWords } from "../shared/words.js";
+
+/** @import { Group, Waiting } from "./types.js" */
+
+/** Kinds of rows that happen at one moment. */
+export const POINTS = new Set(["event", "send", "signal"]);
+const KIND_WORDS = /** @type {Record<string, string>} */ ({
+  orchestration: "sub-orchestration", call: "entity", event: "event", send: "event to", signal: "signal",
+});
+
+/** @param {Group} group @returns {string} */
+export const title = (group) => [KIND_WORDS[group.kind], group.name].filter(Boolean).join(" ");
+
+/** @param {Waiting} waiting @param {number} now @returns {string} */
+export function waitingWords(waiting, now) {
+  const due = waiting.due === null ? "" : ` (due in ${durationWords(Math.max(0, waiting.due - now))})`;
+  switch (waiting.kind) {
+    case "event": return waiting.name ? `the event "${waiting.name}"` : "an external event";
+    case "lock": return `the lock of ${waiting.hint}`;
+    case "timer": return (waiting.name === "start" ? "its start" : "a timer") + due;
+    case "activity": return `the retry of ${waiting.name}${due}`;
+    default: return [KIND_WORDS[waiting.kind], waiting.name, waiting.hint].filter(Boolean).join(" ") + due;
+  }
+}
