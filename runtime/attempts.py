@@ -27,7 +27,7 @@ def attempt_outcome(
         number=key.number,
         started_at=outcome.started_at,
         worker=outcome.worker,
-        version=activity.scheduled.version,
+        version=activity.version,
     )
     if outcome.lost:
         workers = (*activity.lost_workers, outcome.worker or "a worker")
@@ -38,6 +38,7 @@ def attempt_outcome(
                 attempt=key.number,
                 reason=outcome.lost,
                 worker=workers[-1],
+                version=activity.version,
             )
         failure = FailureDetails(
             error_type="ipydurable.AttemptsLostError",
@@ -55,5 +56,9 @@ def attempt_outcome(
 def lost_with_host(activity: OpenActivity, task_id: int, now: datetime) -> AttemptLost:
     """Return the event for an attempt that was open when the host ended."""
     return AttemptLost(
-        timestamp=now, task_id=task_id, attempt=activity.attempt, reason="the host ended"
+        timestamp=now,
+        task_id=task_id,
+        attempt=activity.attempt,
+        reason="the host ended",
+        version=activity.version,
     )

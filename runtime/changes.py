@@ -39,12 +39,15 @@ from .messages import terminated
 from .open_tasks import open_tasks
 from .ports import EntityQuery, InstanceQuery
 from .requests import (
+    Adopt,
     CallEntity,
     CleanEntities,
+    CountInFlight,
     Define,
     Defined,
     DescribeOpen,
     ListLocks,
+    Migrate,
     Purge,
     RaiseEvent,
     Request,
@@ -60,6 +63,7 @@ from .requests import (
     WaitForStart,
 )
 from .rewinding import Rewinder
+from .versions import Versions
 
 __all__ = ["Changes"]
 
@@ -73,6 +77,7 @@ class Changes:
         self._engine = engine
         self._orchestrations = engine.orchestrations
         self._rewinder = Rewinder(engine)
+        self._versions = Versions(engine)
         self._handlers: dict[type, Callable[[Any, Future[Any]], None]] = {
             Define: self._define,
             StartMany: self._start_many,
@@ -85,6 +90,9 @@ class Changes:
             Resume: self._resume,
             Terminate: self._terminate,
             Rewind: self._rewind,
+            Adopt: self._adopt,
+            Migrate: self._migrate,
+            CountInFlight: self._count_in_flight,
             Purge: self._purge,
             CallEntity: self._call_entity,
             SignalEntity: self._signal_entity,
@@ -157,16 +165,40 @@ class Changes:
         self._answer(future, answers)
 
     def _in_flight(self, kept: Definition) -> dict[int, int]:
-        """Count the live instances that stay on earlier versions of an orchestrator."""
-        counts: dict[int, int] = {}
-        if kept.kind is not Kind.ORCHESTRATOR:
-            return counts
-        for instance in self._orchestrations.by_iid.values():
-            record = instance.record
-            if record.name == kept.name and record.version != kept.version:
-                number = self._engine.registry.version(kept.kind, kept.name, record.version).number
-                counts[number] = counts.get(number, 0) + 1
+        """Count the live instances that stay on other versions of what was defined."""
+        counts = self._versions.in_flight(kept.kind, kept.name)
+        counts.pop(kept.number, None)
         return counts
+
+    def _count_in_flight(self, request: CountInFlight, future: Future[Any]) -> None:
+        self._answer(future, self._versions.in_flight(request.kind, request.name))
+
+    def _adopt(self, request: Adopt, future: Future[Any]) -> None:
+        for instance_id in request.instance_ids:
+            self.record(instance_id)
+        self._answer(
+            future, self._versions.adopt(request.name, request.version, request.instance_ids)
+        )
+
+    def _migrate(self, request: Migrate, future: Future[Any]) -> None:
+        """Hold an instance until all its rows are durable, and move it then."""
+        self.record(request.instance_id)
+        instance = self._live(request.instance_id)
+        instance = self._versions.in_flight_instance(request.instance_id)
+        instance.is_held = True
+        self._engine.after_commit(lambda: self._migrate_held(instance, request, future))
+
+    def _migrate_held(self, instance: Instance, request: Migrate, future: Future[Any]) -> None:
+        instance.is_held = False
+        try:
+            self._versions.in_flight_instance(request.instance_id)
+            self._answer(future, self._versions.migrate(instance, request.to))
+        except DurableError as error:
+            future.set_exception(error)
+        except Exception as error:  # noqa: BLE001  (the engine's thread must live on)
+            future.set_exception(DurableInternalError(f"Migrate: {error!r}"))
+        finally:
+            self._orchestrations.resume_inbox(instance)
 
     # Starting.
 
@@ -324,7 +356,7 @@ class Changes:
         if record.status is not RuntimeStatus.FAILED:
             wanted = "only a failed instance can be rewound"
             raise InstanceStateError(request.instance_id, record.status.value, wanted)
-        self._rewinder.rewind(record, request.reason)
+        self._rewinder.rewind(record, request.reason, newest_code=request.newest_code)
         self._answer(future)
 
     def _purge(self, request: Purge, future: Future[Any]) -> None:

@@ -20,8 +20,11 @@ from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
 from .ports import EntityQuery, InstanceQuery, InstanceUpdate
 from .requests import (
+    Adopt,
+    Adopted,
     CallEntity,
     CleanEntities,
+    CountInFlight,
     Define,
     Defined,
     DescribeOpen,
@@ -33,6 +36,8 @@ from .requests import (
     ListDefinitions,
     ListLocks,
     LockInfo,
+    Migrate,
+    Migrated,
     OpenTask,
     Purge,
     QueryEntities,
@@ -289,15 +294,63 @@ class DurableClient:
         answer: str = self._ask(request)
         return answer
 
-    def rewind(self, instance_id: str, reason: str = "") -> None:
+    def rewind(self, instance_id: str, reason: str = "", *, newest_code: bool = False) -> None:
         """Take up a failed instance again: what failed is redone, what succeeded is kept.
 
         Failed sub-orchestrations are rewound too.
 
+        Args:
+            instance_id: The failed instance.
+            reason: Why, in words.
+            newest_code: Whether it goes on with the newest orchestrator and activities rather than
+                with those it started with.
+
         Raises:
-            InstanceStateError: It has not failed, or would fail again in the same way.
+            InstanceStateError: It has not failed, or would fail again in the same way, or what
+                happened does not fit the newest code.
         """
-        self._ask(Rewind(instance_id=instance_id, reason=reason))
+        self._ask(Rewind(instance_id=instance_id, reason=reason, newest_code=newest_code))
+
+    def adopt(self, name: str, instance_ids: Iterable[str] = (), *, version: str = "") -> Adopted:
+        """Have instances in flight take another version of an activity from their next attempt on.
+
+        Args:
+            name: The activity.
+            instance_ids: Which, with their sub-orchestrations; none means all in flight that
+                would run another version.
+            version: Content hash of the version; by default the newest.
+
+        Raises:
+            UnknownDefinitionError: There is no such activity, or version of it.
+            InstanceStateError: One of them is not in flight; nothing is changed.
+        """
+        request = Adopt(name=name, version=version, instance_ids=list(instance_ids))
+        answer: Adopted = self._ask(request)
+        return answer
+
+    def migrate(self, instance_id: str, to: int | str | None = None) -> Migrated:
+        """Move an instance in flight to another version of its orchestrator.
+
+        Its history is replayed under that version first. It sees the activities and
+        sub-orchestrations as they were when that version was the newest.
+
+        Args:
+            instance_id: Which.
+            to: Number or beginning of the content hash of the version; by default the newest.
+
+        Raises:
+            MigrationError: Its history does not replay under it; says where they part. Nothing is
+                changed.
+            UnknownVersionError: There is no such version.
+            InstanceStateError: It is not in flight.
+        """
+        answer: Migrated = self._ask(Migrate(instance_id=instance_id, to=to))
+        return answer
+
+    def in_flight(self, kind: Kind, name: str) -> dict[int, int]:
+        """Return how many instances in flight are on each version of a name, by its number."""
+        answer: dict[int, int] = self._ask(CountInFlight(kind=kind, name=name))
+        return answer
 
     def purge(self, instance_id: str, *, recursive: bool = False) -> int:
         """Delete a finished instance, and its finished children if so asked; returns how many.

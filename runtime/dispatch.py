@@ -66,7 +66,7 @@ class Dispatcher:
         if not _is_open(instance, activity):
             return
         try:
-            definition = self._definition(activity)
+            definition = self._definition(instance, activity)
             lane = self._lanes[_executor_name(definition, self._lanes)]
         except DefinitionError as error:
             failure = FailureDetails.from_exception(error)
@@ -108,14 +108,23 @@ class Dispatcher:
         for lane in self._lanes.values():
             lane.executor.close()
 
-    def _definition(self, activity: OpenActivity) -> Definition:
-        scheduled = activity.scheduled
-        return self._registry.version(Kind.ACTIVITY, scheduled.name, scheduled.version)
+    def _definition(self, instance: Instance, activity: OpenActivity) -> Definition:
+        """Return the code for the next attempt: what was scheduled, or adopted since."""
+        name, record = activity.scheduled.name, instance.record
+        adopted = record.adopted.get(name)
+        if adopted is not None:
+            return self._registry.version(Kind.ACTIVITY, name, adopted)
+        version = activity.scheduled.version
+        return self._registry.version(Kind.ACTIVITY, name, version, record.epoch)
 
     def _submit(self, lane: _Lane, instance: Instance, activity: OpenActivity) -> None:
         if activity.is_submitted or not _is_open(instance, activity):
             return
-        definition = self._definition(activity)
+        definition = self._definition(instance, activity)
+        wanted = self._lanes.get(_executor_name(definition, self._lanes))
+        if wanted is not None and wanted is not lane:  # code was adopted that runs elsewhere
+            wanted.ready.append((instance, activity))
+            return
         limit = definition.options.max_parallel
         if limit:
             running = self._parallel.get(definition.name, 0)
@@ -124,6 +133,7 @@ class Dispatcher:
                 return
             self._parallel[definition.name] = running + 1
         activity.is_submitted = True
+        activity.version = definition.version
         key = _key(instance, activity)
         self._flying[key] = (lane, definition.name)
         lane.in_flight += 1

@@ -102,6 +102,7 @@ class Engine:
         options = options or EngineOptions()
         self.store = store
         self.clock = clock
+        self.options = options
         self.watchdog = Watchdog(options.turn_limit_s)
         self.new_id = new_id
         self.now: datetime = clock.now()
@@ -301,7 +302,11 @@ class Engine:
                 task_id=key.task_id, number=key.number, started_at=at, worker=worker
             )
             event = AttemptStarted(
-                timestamp=self.now, task_id=key.task_id, attempt=key.number, worker=worker
+                timestamp=self.now,
+                task_id=key.task_id,
+                attempt=key.number,
+                worker=worker,
+                version=instance.activities[key.task_id].version,
             )
             self.write(instance, event)
             self.subscriptions.touch(instance.iid)

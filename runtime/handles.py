@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Generator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .client import DurableClient
 from .core.errors import OrchestrationFailedError, OrchestrationTerminatedError
@@ -17,7 +17,7 @@ from .core.status import RuntimeStatus
 from .frames import to_frame
 from .ports import InstanceUpdate
 from .replaying import dump_history
-from .requests import OpenTask
+from .requests import Migrated, OpenTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,9 +171,42 @@ class InstanceHandle:
         """
         return type(self)(self._client, self._client.restart(self.instance_id, new_id=new_id))
 
-    def rewind(self, reason: str = "") -> None:
-        """Take it up again where it failed: what failed is redone, what succeeded is kept."""
-        self._client.rewind(self.instance_id, reason)
+    def rewind(self, reason: str = "", *, code: Literal["same", "newest"] = "same") -> None:
+        """Take it up again where it failed: what failed is redone, what succeeded is kept.
+
+        Args:
+            reason: Why, in words.
+            code: `"newest"` goes on with the orchestrator and the activities as they are defined
+                now, provided that what happened fits them; `"same"` with those it started with.
+
+        Raises:
+            InstanceStateError: It has not failed, or would fail again in the same way, or what
+                happened does not fit the newest code.
+            ValueError: `code` is something else.
+        """
+        if code not in ("same", "newest"):
+            raise ValueError(f"code is 'same' or 'newest', not {code!r}")
+        self._client.rewind(self.instance_id, reason, newest_code=code == "newest")
+
+    def migrate(self, to: int | str | None = None) -> Migrated:
+        """Move it, in flight, to another version of its orchestrator.
+
+        Its history is replayed under that version first, and nothing changes unless it fits. It
+        then sees the activities and sub-orchestrations of that version's time, too.
+
+        Args:
+            to: The version: its number, or the beginning of its content hash; by default the
+                newest.
+
+        Returns:
+            What it runs now, and what it ran before.
+
+        Raises:
+            MigrationError: Its history does not replay under that version; says where they part.
+            UnknownVersionError: There is no such version.
+            InstanceStateError: It has not started, or has ended.
+        """
+        return self._client.migrate(self.instance_id, to)
 
     def purge(self, *, recursive: bool = False) -> int:
         """Delete it, once it has finished; returns how many instances were deleted."""

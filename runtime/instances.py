@@ -49,9 +49,10 @@ class OpenActivity:
         lost_workers: Workers that died under its attempts.
         is_submitted: Whether an executor has the present attempt.
         has_begun: Whether the present attempt is known to have begun.
+        version: Content hash of the code that the present attempt runs.
     """
 
-    __slots__ = ("attempt", "has_begun", "is_submitted", "lost_workers", "scheduled")
+    __slots__ = ("attempt", "has_begun", "is_submitted", "lost_workers", "scheduled", "version")
 
     def __init__(self, scheduled: TaskScheduled) -> None:
         self.scheduled = scheduled
@@ -59,6 +60,7 @@ class OpenActivity:
         self.lost_workers: tuple[str, ...] = ()
         self.is_submitted = False
         self.has_begun = False
+        self.version = scheduled.version
 
 
 class WantedLocks:
@@ -96,6 +98,7 @@ class Instance:
         waiters: Whoever waits for its end.
         start_waiters: Whoever waits for its start.
         last_gseq: Its newest row; it may leave memory only once that is durable.
+        is_held: Whether messages wait for a moment, because its code is being exchanged.
     """
 
     __slots__ = (
@@ -106,6 +109,7 @@ class Instance:
         "executor",
         "failed",
         "inbox",
+        "is_held",
         "last_gseq",
         "locks",
         "lost_waits",
@@ -134,6 +138,7 @@ class Instance:
         self.waiters: list[Future[Any]] = []
         self.start_waiters: list[Future[Any]] = []
         self.last_gseq = 0
+        self.is_held = False
 
     @property
     def iid(self) -> int:
@@ -143,7 +148,7 @@ class Instance:
     @property
     def takes_messages(self) -> bool:
         """Whether a message can be consumed now rather than wait in the inbox."""
-        return self.record.status is RuntimeStatus.RUNNING
+        return self.record.status is RuntimeStatus.RUNNING and not self.is_held
 
     @property
     def open_task_ids(self) -> tuple[int, ...]:
@@ -206,6 +211,7 @@ def _attempt_started(instance: Instance, event: AttemptStarted) -> None:
     activity = instance.activities.get(event.task_id)
     if activity is not None:
         activity.has_begun = True
+        activity.version = event.version or activity.version
 
 
 def _attempt_lost(instance: Instance, event: AttemptLost) -> None:

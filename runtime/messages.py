@@ -59,6 +59,7 @@ def child_started(
             task_id=event.task_id,
         ),
         tags=event.tags,
+        adopted=parent.adopted,
     )
 
 
@@ -95,6 +96,7 @@ def next_generation(
         parent=parent,
         tags=record.tags,
         generation=record.generation + 1,
+        adopted=record.adopted,
     )
 
 

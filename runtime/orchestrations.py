@@ -27,6 +27,7 @@ from .core.events import (
     EventRaised,
     EventSent,
     ExecutionCompleted,
+    ExecutionMigrated,
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
@@ -311,12 +312,17 @@ class Orchestrations:
                 self._engine.entities.release(entity_id, owner)
         instance.locks.clear()
 
-    def resolve_for(self, epoch: int) -> Callable[[str, str], Resolved]:
-        """Return what definition names mean to an instance of that epoch."""
+    def resolve_for(self, record: InstanceRecord) -> Callable[[str, str], Resolved]:
+        """Return what definition names mean to an instance, as its record says at each call.
+
+        Retries are part of what an orchestrator decides, so they are those of its epoch whatever
+        code it adopts.
+        """
 
         def resolve(kind: str, name: str) -> Resolved:
-            definition = self._engine.registry.newest(Kind(kind), name, epoch)
-            return Resolved(definition.version, retry_policy_of(definition.options))
+            definition = self._engine.registry.newest(Kind(kind), name, record.epoch)
+            adopted = record.adopted.get(name) if kind == Kind.ACTIVITY else None
+            return Resolved(adopted or definition.version, retry_policy_of(definition.options))
 
         return resolve
 
@@ -375,7 +381,15 @@ class Orchestrations:
             DefinitionError: The code is not there, or cannot be executed here.
         """
         definition = self._engine.registry.version(Kind.ORCHESTRATOR, record.name, record.version)
-        return OrchestrationExecutor(self._loader.load(definition), self.resolve_for(record.epoch))
+        return OrchestrationExecutor(self._loader.load(definition), self.resolve_for(record))
+
+    def move(self, instance: Instance, migrated: ExecutionMigrated) -> None:
+        """Have an instance go on with other code, under which its history replays."""
+        if instance.executor is not None:
+            instance.executor.close()
+            instance.executor = None
+        self._resident.pop(instance.iid, None)
+        self._engine.write(instance, migrated)
 
     def _executor_of(self, instance: Instance) -> OrchestrationExecutor | None:
         """Return an instance's code, replayed if need be; None where it could not go on."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from .core.errors import UnknownDefinitionError
+from .core.errors import UnknownDefinitionError, UnknownVersionError
 from .core.retry import RetryPolicy
 from .definitions import ActivityOptions, Definition, Kind
 
@@ -69,8 +69,15 @@ class Registry:
             raise UnknownDefinitionError(kind.value, name, self._near(kind, name))
         return versions[found - 1]
 
-    def version(self, kind: Kind, name: str, version: str) -> Definition:
+    def version(self, kind: Kind, name: str, version: str, epoch: int | None = None) -> Definition:
         """Return one version by its content hash.
+
+        Args:
+            kind: What it defines.
+            name: Its name.
+            version: The hash.
+            epoch: Whose options count where the same code was defined with several; by default
+                those it was last defined with.
 
         Raises:
             UnknownDefinitionError: There is none.
@@ -78,7 +85,39 @@ class Registry:
         found = self._by_version.get((*_key(kind, name), version))
         if found is None:
             raise UnknownDefinitionError(kind.value, name, self._near(kind, name))
-        return found
+        if epoch is None or found.epoch <= epoch:
+            return found
+        versions = self._by_name[_key(kind, name)]
+        earlier = [one for one in versions if one.version == version and one.epoch <= epoch]
+        return earlier[-1] if earlier else found
+
+    def find(self, kind: Kind, name: str, wanted: int | str | None) -> Definition:
+        """Return the version that somebody means.
+
+        Args:
+            kind: What it defines.
+            name: Its name.
+            wanted: Its number, or the beginning of its content hash; None for the newest.
+
+        Raises:
+            UnknownDefinitionError: Nothing has that name.
+            UnknownVersionError: The name has no such version; lists those it has.
+        """
+        newest = self.newest(kind, name)
+        if wanted is None:
+            return newest
+        versions = self.versions(kind, name)
+        found = [one for one in versions if _is_meant(one, wanted)]
+        if not found or len({one.version for one in found}) > 1:
+            numbers = tuple(sorted({one.number for one in versions}))
+            raise UnknownVersionError(name, str(wanted), numbers)
+        return found[-1]
+
+    def last_epoch(self, definition: Definition) -> int:
+        """Return the last epoch at which a version is what its name means."""
+        versions = self._by_name[_key(definition.kind, definition.name)]
+        last = max(index for index, one in enumerate(versions) if one.version == definition.version)
+        return self.epoch if last + 1 == len(versions) else versions[last + 1].epoch - 1
 
     def versions(self, kind: Kind, name: str) -> list[Definition]:
         """Return all versions of a name in the order they were added; empty if there is none."""
@@ -118,6 +157,12 @@ def retry_policy_of(options: ActivityOptions) -> RetryPolicy | None:
 def _key(kind: Kind, name: str) -> tuple[Kind, str]:
     """Return what a name is found by: those of entities do not depend on case."""
     return kind, name.lower() if kind is Kind.ENTITY else name
+
+
+def _is_meant(definition: Definition, wanted: int | str) -> bool:
+    if isinstance(wanted, int):
+        return definition.number == wanted
+    return bool(wanted) and definition.version.startswith(wanted)
 
 
 def _same(one: Definition, other: Definition) -> bool:

@@ -15,8 +15,11 @@ from .definitions import Definition, Kind
 from .ports import EntityQuery, InstanceQuery
 
 __all__ = [
+    "Adopt",
+    "Adopted",
     "CallEntity",
     "CleanEntities",
+    "CountInFlight",
     "Define",
     "Defined",
     "DescribeOpen",
@@ -28,6 +31,8 @@ __all__ = [
     "ListDefinitions",
     "ListLocks",
     "LockInfo",
+    "Migrate",
+    "Migrated",
     "OpenTask",
     "Purge",
     "QueryEntities",
@@ -73,6 +78,42 @@ class Defined(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     is_new: bool
     in_flight: dict[int, int]
+
+
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
+    """Who took a version of an activity.
+
+    Attributes:
+        name: The activity.
+        number: The number of the version.
+        instance_ids: The instances that take it from their next attempt on.
+    """
+
+    name: str
+    number: int
+    instance_ids: list[str]
+
+
+class Migrated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an instance was moved to.
+
+    Attributes:
+        instance_id: The instance.
+        name: Its orchestrator.
+        number: The number of the version it runs now.
+        version: Content hash of that.
+        before: The number of the version it ran.
+        status: Its status now.
+        warnings: Harmless differences from its history, one sentence each.
+    """
+
+    instance_id: str
+    name: str
+    number: int
+    version: str
+    before: int
+    status: RuntimeStatus
+    warnings: list[str] = []
 
 
 class Define(_Request, frozen=True, kw_only=True):
@@ -188,10 +229,51 @@ class Restart(_Request, frozen=True, kw_only=True):
 
 
 class Rewind(_Request, frozen=True, kw_only=True):
-    """Take up a failed instance again where it failed."""
+    """Take up a failed instance again where it failed; `newest_code` has it run that."""
 
     instance_id: str
     reason: str = ""
+    newest_code: bool = False
+
+
+class Adopt(_Request, frozen=True, kw_only=True):
+    """Have instances in flight take another version of an activity, from their next attempt on.
+
+    Attributes:
+        name: The activity.
+        version: Content hash of the version to take; empty for the newest.
+        instance_ids: Which instances, with their sub-orchestrations; empty for all in flight that
+            would run another version of it.
+    """
+
+    answer_type: ClassVar[Any] = Adopted
+    name: str
+    version: str = ""
+    instance_ids: list[str] = []
+
+
+class Migrate(_Request, frozen=True, kw_only=True):
+    """Move an instance in flight to another version of its orchestrator.
+
+    Attributes:
+        instance_id: Which.
+        to: Number or beginning of the content hash of the version; None for the newest.
+    """
+
+    answer_type: ClassVar[Any] = Migrated
+    instance_id: str
+    to: int | str | None = None
+
+
+class CountInFlight(_Request, frozen=True, kw_only=True):
+    """Ask how many instances in flight are on which version of a name, by its number.
+
+    An instance is on a version of an activity if its code may still call that.
+    """
+
+    answer_type: ClassVar[Any] = dict[int, int]
+    kind: Kind
+    name: str
 
 
 class Purge(_Request, frozen=True, kw_only=True):
@@ -383,6 +465,9 @@ Request: TypeAlias = (
     | WaitForStart
     | Restart
     | Rewind
+    | Adopt
+    | Migrate
+    | CountInFlight
     | Purge
     | DescribeOpen
     | CallEntity

@@ -12,6 +12,7 @@ from .core.errors import InstanceStateError, NonDeterminismError
 from .core.events import (
     AttemptLost,
     ExecutionCompleted,
+    ExecutionMigrated,
     ExecutionRewound,
     HistoryEvent,
     OperationCaller,
@@ -19,12 +20,14 @@ from .core.events import (
     SubOrchestrationInstanceCreated,
 )
 from .core.executor import OrchestrationExecutor
-from .core.records import InstanceRecord
+from .core.records import InstanceRecord, fold
 from .core.status import RuntimeStatus
+from .definitions import Kind
 from .instances import Instance
 from .messages import answer_of
 from .ports import Stream
 from .timers import Due
+from .versions import migration
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -39,8 +42,13 @@ class Rewinder:
         self._engine = engine
         self._orchestrations = engine.orchestrations
 
-    def rewind(self, record: InstanceRecord, reason: str) -> None:
+    def rewind(self, record: InstanceRecord, reason: str, *, newest_code: bool = False) -> None:
         """Take up a failed instance again: the tasks whose failures ended it are redone.
+
+        Args:
+            record: The instance's record.
+            reason: Why, in words.
+            newest_code: Whether it goes on with the newest code, its own and that of activities.
 
         Raises:
             InstanceStateError: It would not get further, or went on after the failure in a way
@@ -53,14 +61,28 @@ class Rewinder:
         rewound = ExecutionRewound(
             timestamp=self._engine.now, reason=reason, task_ids=completed.failed_tasks
         )
-        executor = self._replay_rewound(record, [*history, rewound])  # type: ignore[list-item]
         instance = Instance(copy.copy(record))
         instance.restore(rows)
+        instance.note(rewound)
+        moved = self._to_newest(instance) if newest_code else None
+        if moved is not None:
+            # Replayed with what it will be, as the record is read at every call.
+            fold(instance.record, record.iid, record.last_seq, moved)
+        executor = self._replay_rewound(
+            instance.record,
+            [*history, rewound],  # type: ignore[list-item]
+        )
         self._orchestrations.adopt(instance)
         self._engine.write(instance, rewound)
-        self._reopen(instance, frozenset(rewound.task_ids), reason)
+        if moved is not None:
+            self._engine.write(instance, moved)
+        self._reopen(instance, frozenset(rewound.task_ids), reason, newest_code=newest_code)
         self._orchestrations.drive(instance, executor, lambda: None)
         self._orchestrations.resume_inbox(instance)
+
+    def _to_newest(self, instance: Instance) -> ExecutionMigrated:
+        newest = self._engine.registry.newest(Kind.ORCHESTRATOR, instance.record.name)
+        return migration(self._engine, instance, newest)
 
     def _replay_rewound(
         self, record: InstanceRecord, history: list[HistoryEvent]
@@ -80,11 +102,13 @@ class Rewinder:
                 record.instance_id,
                 record.status.value,
                 "rewinding would fail it again in the same way, as its own code raised. "
-                "Mend the code and start a new instance",
+                "Mend the code, run its cell, and rewind with code='newest'",
             )
         return executor
 
-    def _reopen(self, instance: Instance, redone: frozenset[int], reason: str) -> None:
+    def _reopen(
+        self, instance: Instance, redone: frozenset[int], reason: str, *, newest_code: bool
+    ) -> None:
         """Have everything that is open after a rewind happen again."""
         engine = self._engine
         for task_id, activity in list(instance.activities.items()):
@@ -109,7 +133,7 @@ class Rewinder:
             child_id = instance.children.get(task_id)
             child = self._orchestrations.find(child_id) if child_id is not None else None
             if child is not None and child.status is RuntimeStatus.FAILED:
-                self.rewind(child, reason)
+                self.rewind(child, reason, newest_code=newest_code)
             elif child_id is not None:
                 self._recreate_child(instance, task_id, child)
 

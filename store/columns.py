@@ -111,6 +111,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("reason", _TEXT, "why it was lost, or message of the failure"),
         Column("name", _TEXT, "the activity"),
         Column("scheduled_at", _TIME, "when it was due: the task was scheduled, lost or rewound"),
+        Column(
+            "version",
+            _TEXT,
+            "content hash of the code it ran; while it runs, of what was scheduled",
+        ),
         _EXECUTION_ID,
         _IID,
     ),

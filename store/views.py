@@ -83,7 +83,8 @@ CREATE VIEW attempts AS
 WITH {_TASK_EVENTS},
 opened AS (
   SELECT instance_id, iid, execution_id, task_id, ts, kind, attempt, is_over,
-    first_value(name) OVER one AS task_name, lag(attempt) OVER one AS before,
+    first_value(name) OVER one AS task_name,
+    first_value(extra->>'$.version') OVER one AS task_version, lag(attempt) OVER one AS before,
     lead(kind) OVER one AS end_kind, lead(attempt) OVER one AS end_attempt,
     lead(ts) OVER one AS end_ts, lead(extra) OVER one AS end_extra
   FROM task_events
@@ -100,7 +101,9 @@ SELECT
   coalesce(end_extra->>'$.worker', end_extra->>'$.attempt.worker') AS worker,
   (end_extra->>'$.attempt.started_at')::TIMESTAMP AS started_at, end_ts AS finished_at,
   coalesce(end_extra->>'$.reason', end_extra->>'$.failure.message') AS reason,
-  task_name AS name, ts AS scheduled_at, execution_id, iid
+  task_name AS name, ts AS scheduled_at,
+  coalesce(end_extra->>'$.version', end_extra->>'$.attempt.version', task_version) AS version,
+  execution_id, iid
 FROM opened
 """
 
@@ -132,7 +135,7 @@ SELECT
   date_diff('microsecond', coalesce(s.started_at, s.ts), s.finished_at) / 1e6 AS duration,
   s.attempts + (s.end_kind IN ('AttemptLost', 'ExecutionRewound'))::INTEGER AS attempts,
   CASE WHEN s.has_ended THEN s.end_extra->>'$.attempt.worker' END AS worker,
-  s.extra->>'$.version' AS version,
+  coalesce(s.end_extra->>'$.attempt.version', s.extra->>'$.version') AS version,
   coalesce(s.payload, i.text) AS input,
   CASE s.end_kind WHEN 'TaskCompleted' THEN coalesce(s.end_payload, o.text) END AS output,
   CASE s.end_kind WHEN 'TaskFailed' THEN s.end_extra->>'$.failure.message' END AS error,

@@ -61,12 +61,14 @@ class Actions:
 
         def schedule() -> None:
             task_id = self._ledger.next_id
+            # A retry takes the code that the instance may have adopted meanwhile.
+            meant = resolved if task_id == first_id else self._resolve("activity", name)
             self._ledger.draw(
                 TaskScheduled(
                     timestamp=self._ledger.now,
                     task_id=task_id,
                     name=name,
-                    version=resolved.version,
+                    version=meant.version,
                     input=payload,
                     origin=0 if task_id == first_id else first_id,
                     tags=tags,

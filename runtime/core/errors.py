@@ -6,7 +6,8 @@
     ├── DecodingError                   a stored value that cannot be rebuilt here
     ├── DefinitionError
     │   ├── NotDurableError             the code captures something that cannot travel
-    │   └── UnknownDefinitionError      no orchestrator, activity or entity of that name
+    │   ├── UnknownDefinitionError      no orchestrator, activity or entity of that name
+    │   └── UnknownVersionError         the definition has no such version
     ├── OrchestrationError              raised inside orchestrator code
     │   ├── TaskFailedError             an activity or sub-orchestration failed
     │   ├── TaskCancelledError          the awaited timer or event wait was cancelled
@@ -23,6 +24,7 @@
     │   ├── InstanceExistsError         the id is taken
     │   ├── InvalidInstanceIdError      the id has characters it may not have
     │   ├── InstanceStateError          the instance's status does not allow the request
+    │   ├── MigrationError              the history does not replay under the other version
     │   ├── OrchestrationFailedError    the awaited orchestration failed
     │   └── OrchestrationTerminatedError  the awaited orchestration was terminated
     ├── WaitTimeoutError                not finished in the time given (also a TimeoutError)
@@ -32,6 +34,7 @@
     │   ├── StoreUnwritableError        the file or folder cannot be written
     │   ├── StoreVersionError           the file is of another schema version
     │   ├── StoreDamagedError           the file is damaged beyond safe repair
+    │   ├── UntrustedStoreError         the store's code was not signed with the user's key
     │   └── QueryError                  a SQL query failed
     └── HostError
         ├── HostStartError              the background host did not start
@@ -68,6 +71,7 @@ __all__ = [
     "InstanceStateError",
     "InvalidInstanceIdError",
     "LockRuleError",
+    "MigrationError",
     "NonDeterminismError",
     "NotAStoreError",
     "NotDurableError",
@@ -85,6 +89,8 @@ __all__ = [
     "TurnBlockedError",
     "UnknownDefinitionError",
     "UnknownInstanceError",
+    "UnknownVersionError",
+    "UntrustedStoreError",
     "WaitTimeoutError",
 ]
 
@@ -172,6 +178,29 @@ class UnknownDefinitionError(DefinitionError):
             f"There is no {self.kind} named {self.name!r}.{hint} "
             f"Run the cell that defines it with %%{self.kind}, "
             f"or {article} {self.kind} decorator, first."
+        )
+
+
+class UnknownVersionError(DefinitionError):
+    """A definition has no such version.
+
+    Attributes:
+        name: The definition.
+        wanted: What was asked for.
+        numbers: The numbers of the versions it has.
+    """
+
+    def __init__(self, name: str, wanted: str, numbers: tuple[int, ...]) -> None:
+        super().__init__(name, wanted, tuple(numbers))
+        self.name = name
+        self.wanted = wanted
+        self.numbers = tuple(numbers)
+
+    def __str__(self) -> str:
+        known = ", ".join(f"v{number}" for number in self.numbers)
+        return (
+            f"{self.name} has no version {self.wanted!r}: there is {known}. "
+            f"%durable versions {self.name} says what they are."
         )
 
 
@@ -394,6 +423,39 @@ class InstanceStateError(InstanceError):
         return f"{self.instance_id!r} is {self.status}: {self.wanted}"
 
 
+class MigrationError(InstanceError):
+    """The history of an instance does not replay under the version it was to be moved to.
+
+    Attributes:
+        instance_id: The instance, which stays as it is.
+        version: The version, as people call it: `"report v3"`.
+        task_id: The action id at which they part; 0 where it is not about one action.
+        history: What history says.
+        code: What the code of that version did.
+        line: Where in the code.
+    """
+
+    def __init__(
+        self, instance_id: str, version: str, task_id: int, history: str, code: str, line: str
+    ) -> None:
+        super().__init__(instance_id, version, task_id, history, code, line)
+        self.instance_id = instance_id
+        self.version = version
+        self.task_id = task_id
+        self.history = history
+        self.code = code
+        self.line = line
+
+    def __str__(self) -> str:
+        number = f" at action {self.task_id}" if self.task_id else ""
+        at = f" at {self.line}" if self.line else ""
+        return (
+            f"{self.instance_id!r} stays as it is: its history does not replay under "
+            f"{self.version}. They part{number}. History: {self.history}. Code{at}: {self.code}. "
+            "Let it finish on its own version, or have the new code do first what was done already."
+        )
+
+
 class OrchestrationFailedError(InstanceError):
     """The orchestration whose result was awaited failed."""
 
@@ -521,6 +583,23 @@ class StoreDamagedError(StoreError):
         return f"{self.path} is damaged: {self.found}. {self.advice}"
 
 
+class UntrustedStoreError(StoreError):
+    """The store holds code that was not written with this user's key, so nothing of it runs."""
+
+    def __init__(self, path: str, definitions: int) -> None:
+        super().__init__(path, definitions)
+        self.path = path
+        self.definitions = definitions
+
+    def __str__(self) -> str:
+        count = f"{self.definitions} definition{'s' if self.definitions != 1 else ''}"
+        return (
+            f"{self.path} comes from elsewhere: {count} in it {_were(self.definitions)} not signed "
+            "with your key. It can be read, but nothing in it runs. "
+            "%durable trust shows the code it would run, and lets you trust it."
+        )
+
+
 class QueryError(StoreError):
     """A SQL query failed."""
 
@@ -571,6 +650,10 @@ class AuthenticationError(HostError):
 
     def __str__(self) -> str:
         return f"The message was refused: {self.reason}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _or_list(names: tuple[str, ...]) -> str:

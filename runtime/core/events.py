@@ -28,6 +28,7 @@ __all__ = [
     "AttemptStarted",
     "CustomStatusSet",
     "DecisionEvent",
+    "DefinitionAdopted",
     "EntityEvent",
     "EntityLockGranted",
     "EntityLockRequested",
@@ -40,6 +41,7 @@ __all__ = [
     "EventRaised",
     "EventSent",
     "ExecutionCompleted",
+    "ExecutionMigrated",
     "ExecutionResumed",
     "ExecutionRewound",
     "ExecutionStarted",
@@ -128,6 +130,7 @@ class ExecutionStarted(Event, frozen=True, kw_only=True):
         generation: How often the instance continued as new before.
         request_id: The client's id of the request, so that a repeated request starts nothing.
         engine: The engine's behaviour version, so that later engines replay it as it ran.
+        adopted: Versions of activities it runs instead of those of its epoch, by name.
     """
 
     instance_id: str
@@ -143,6 +146,7 @@ class ExecutionStarted(Event, frozen=True, kw_only=True):
     generation: int = 0
     request_id: str = ""
     engine: int = 1
+    adopted: dict[str, str] = {}
 
 
 class ExecutionCompleted(Event, frozen=True, kw_only=True):
@@ -466,6 +470,7 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
     task_id: int
     attempt: int
     worker: str = ""
+    version: str = ""
 
 
 class AttemptLost(Event, frozen=True, kw_only=True):
@@ -475,6 +480,35 @@ class AttemptLost(Event, frozen=True, kw_only=True):
     attempt: int
     reason: str
     worker: str = ""
+    version: str = ""
+
+
+class DefinitionAdopted(Event, frozen=True, kw_only=True):
+    """The instance was given another version of an activity, for attempts that begin from now on.
+
+    Attributes:
+        name: The activity.
+        version: Content hash of the code it takes.
+    """
+
+    name: str
+    version: str
+
+
+class ExecutionMigrated(Event, frozen=True, kw_only=True):
+    """The instance was moved to another version of its orchestrator, under which history replays.
+
+    Attributes:
+        version: Content hash of the code it runs from now on.
+        epoch: The definitions it sees from now on.
+        adopted: Versions of activities that go before those of the epoch, by name.
+        reason: In words.
+    """
+
+    version: str
+    epoch: int
+    adopted: dict[str, str] = {}
+    reason: str = ""
 
 
 class ActivityProgressed(Event, frozen=True, kw_only=True):
@@ -514,7 +548,13 @@ DecisionEvent: TypeAlias = (
     | ExecutionCompleted
 )
 Note: TypeAlias = (
-    CustomStatusSet | ExecutionRewound | AttemptStarted | AttemptLost | ActivityProgressed
+    CustomStatusSet
+    | ExecutionRewound
+    | AttemptStarted
+    | AttemptLost
+    | ActivityProgressed
+    | DefinitionAdopted
+    | ExecutionMigrated
 )
 EntityEvent: TypeAlias = (
     OperationRequested | OperationDone | LockRequested | LockAcquired | LockReleased | LockWithdrawn

@@ -12,8 +12,10 @@ import msgspec
 
 from .events import (
     CustomStatusSet,
+    DefinitionAdopted,
     Event,
     ExecutionCompleted,
+    ExecutionMigrated,
     ExecutionResumed,
     ExecutionRewound,
     ExecutionStarted,
@@ -63,6 +65,7 @@ class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True, tag="orch
         suspend_reason: Why it is suspended.
         tags: Labels given at the start.
         request_id: The request that created it.
+        adopted: Versions of activities it runs instead of those of its epoch, by name.
     """
 
     iid: int
@@ -91,6 +94,7 @@ class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True, tag="orch
     suspend_reason: str = ""
     tags: dict[str, str] = {}
     request_id: str = ""
+    adopted: dict[str, str] = {}
 
     @property
     def is_live(self) -> bool:
@@ -228,6 +232,12 @@ def fold(record: InstanceRecord | None, iid: int, seq: int, event: Event) -> Ins
             record.completed_at = None
             record.failure = None
             record.output = None
+        case DefinitionAdopted():
+            record.adopted = {**record.adopted, event.name: event.version}
+        case ExecutionMigrated():
+            record.version = event.version
+            record.epoch = event.epoch
+            record.adopted = event.adopted
         case _:
             pass
     return record
@@ -254,6 +264,7 @@ def _start(
         )
     record.version = event.version
     record.epoch = event.epoch
+    record.adopted = event.adopted
     record.input = event.input
     record.execution_id = event.execution_id
     record.generation = event.generation

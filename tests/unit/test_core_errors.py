@@ -101,6 +101,24 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             ("'one' is Completed", "only a failed one"),
         ),
         (
+            errors.MigrationError("one", "report v3", 2, "activity 'a'", "timer", "cell, line 3"),
+            ("'one' stays", "report v3", "action 2", "activity 'a'", "at cell, line 3: timer"),
+        ),
+        (
+            errors.UnknownVersionError("report", "7", (1, 2)),
+            ("no version '7'", "v1, v2", "%durable versions report"),
+        ),
+        (
+            errors.UntrustedStoreError("a.duckdb", 2),
+            (
+                "a.duckdb",
+                "2 definitions",
+                "were not signed",
+                "nothing in it runs",
+                "%durable trust",
+            ),
+        ),
+        (
             errors.OrchestrationFailedError("one", REMOTE),
             ("'one' failed", "ValueError: bad"),
         ),
