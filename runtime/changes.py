@@ -62,7 +62,6 @@ from .requests import (
     WaitForCompletion,
     WaitForStart,
 )
-from .rewinding import Rewinder
 from .versions import Versions
 
 __all__ = ["Changes"]
@@ -76,7 +75,6 @@ class Changes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._orchestrations = engine.orchestrations
-        self._rewinder = Rewinder(engine)
         self._versions = Versions(engine)
         self._handlers: dict[type, Callable[[Any, Future[Any]], None]] = {
             Define: self._define,
@@ -356,7 +354,7 @@ class Changes:
         if record.status is not RuntimeStatus.FAILED:
             wanted = "only a failed instance can be rewound"
             raise InstanceStateError(request.instance_id, record.status.value, wanted)
-        self._rewinder.rewind(record, request.reason, newest_code=request.newest_code)
+        self._engine.rewinder.rewind(record, request.reason, newest_code=request.newest_code)
         self._answer(future)
 
     def _purge(self, request: Purge, future: Future[Any]) -> None:

@@ -297,7 +297,8 @@ class DurableClient:
     def rewind(self, instance_id: str, reason: str = "", *, newest_code: bool = False) -> None:
         """Take up a failed instance again: what failed is redone, what succeeded is kept.
 
-        Failed sub-orchestrations are rewound too.
+        Failed sub-orchestrations are rewound too. Inside a critical section it gets its locks
+        again first; others may have used the entities in between.
 
         Args:
             instance_id: The failed instance.

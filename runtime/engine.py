@@ -40,6 +40,7 @@ from .ports import (
     Stream,
 )
 from .registry import Registry
+from .rewinding import Rewinder
 from .subscriptions import Subscriptions
 from .timers import DEADLINE, DELAYED_START, SIGNAL, Due, TimerQueue
 from .watchdog import Watchdog
@@ -124,6 +125,7 @@ class Engine:
             loader or CodeLoader(),
             options,
         )
+        self.rewinder = Rewinder(self)
         self.entities = Entities(self, entity_runner or ThreadEntityRunner())
         self.journal = journal(
             store,
@@ -354,7 +356,8 @@ class Engine:
             # What never began was not lost: it only waits for its turn again.
             if activity.has_begun:
                 self.write(instance, lost_with_host(activity, task_id, self.now))
-            self.run_after_commit(instance, task_id)
+            if not instance.regains:
+                self.run_after_commit(instance, task_id)
         self.orchestrations.resume_inbox(instance)
 
 

@@ -91,7 +91,12 @@ class Instance:
         running: Attempts that run now, by action id.
         locks: The entities of critical sections that are asked for or held, by action id.
         calls: Entity calls without an answer, by action id.
-        failed: Activities and children that failed, by action id: a rewind takes them up again.
+        failed: Activities, children and entity calls that failed, by action id: a rewind takes
+            them up again.
+        redone: Action ids that the last rewind took up again.
+        entered: The critical section it entered last, by the action id of its lock request.
+        regains: The critical section whose locks it must get again before it goes on, after a
+            rewind into it; else 0.
         requests: The newest requests that raised events, so that a repeated one raises none.
         awaited_events: Names of the external events its code waited for when it last ran.
         lost_waits: Those whose next event goes to a wait that lost a `when_any`.
@@ -106,6 +111,7 @@ class Instance:
         "awaited_events",
         "calls",
         "children",
+        "entered",
         "executor",
         "failed",
         "inbox",
@@ -114,6 +120,8 @@ class Instance:
         "locks",
         "lost_waits",
         "record",
+        "redone",
+        "regains",
         "requests",
         "running",
         "start_waiters",
@@ -131,7 +139,10 @@ class Instance:
         self.running: dict[int, RunningAttempt] = {}
         self.locks: dict[int, WantedLocks] = {}
         self.calls: dict[int, EntityOperationCalled] = {}
-        self.failed: dict[int, OpenActivity | str] = {}
+        self.failed: dict[int, OpenActivity | str | EntityOperationCalled] = {}
+        self.redone: tuple[int, ...] = ()
+        self.entered = 0
+        self.regains = 0
         self.requests: deque[str] = deque(maxlen=_REMEMBERED_REQUESTS)
         self.awaited_events: tuple[str, ...] = ()
         self.lost_waits: tuple[str, ...] = ()
@@ -148,7 +159,8 @@ class Instance:
     @property
     def takes_messages(self) -> bool:
         """Whether a message can be consumed now rather than wait in the inbox."""
-        return self.record.status is RuntimeStatus.RUNNING and not self.is_held
+        is_running = self.record.status is RuntimeStatus.RUNNING
+        return is_running and not self.is_held and not self.regains
 
     @property
     def open_task_ids(self) -> tuple[int, ...]:
@@ -188,6 +200,8 @@ class Instance:
         self.failed.clear()
         self.locks.clear()
         self.calls.clear()
+        self.redone = ()
+        self.entered = self.regains = 0
 
 
 def _activity_scheduled(instance: Instance, event: TaskScheduled) -> None:
@@ -250,19 +264,27 @@ def _entity_called(instance: Instance, event: EntityOperationCalled) -> None:
     instance.calls[event.task_id] = event
 
 
-def _entity_answered(
-    instance: Instance, event: EntityOperationCompleted | EntityOperationFailed
-) -> None:
+def _entity_answered(instance: Instance, event: EntityOperationCompleted) -> None:
     instance.calls.pop(event.task_id, None)
+
+
+def _entity_failed(instance: Instance, event: EntityOperationFailed) -> None:
+    call = instance.calls.pop(event.task_id, None)
+    if call is not None:
+        instance.failed[event.task_id] = call
 
 
 def _locks_requested(instance: Instance, event: EntityLockRequested) -> None:
     instance.locks[event.task_id] = WantedLocks(event.entity_ids)
+    if event.task_id == instance.entered:
+        instance.regains = event.task_id
 
 
 def _locks_granted(instance: Instance, event: EntityLockGranted) -> None:
     if event.task_id in instance.locks:
         instance.locks[event.task_id].is_held = True
+        instance.entered = event.task_id
+        instance.regains = 0
 
 
 def _unlocked(instance: Instance, event: EntityUnlockSent) -> None:
@@ -278,11 +300,14 @@ def _started(instance: Instance, event: ExecutionStarted) -> None:  # noqa: ARG0
 
 
 def _rewound(instance: Instance, event: ExecutionRewound) -> None:
+    instance.redone = event.task_ids
     for task_id in event.task_ids:
         failed = instance.failed.pop(task_id, None)
         if isinstance(failed, OpenActivity):
             failed.is_submitted = failed.has_begun = False
             instance.activities[task_id] = failed
+        elif isinstance(failed, EntityOperationCalled):
+            instance.calls[task_id] = failed
         elif failed is not None:
             instance.children[task_id] = failed
 
@@ -294,7 +319,7 @@ _NOTES: dict[type[Event], Callable[[Instance, Any], None]] = {
     EntityLockRequested: _locks_requested,
     EntityOperationCalled: _entity_called,
     EntityOperationCompleted: _entity_answered,
-    EntityOperationFailed: _entity_answered,
+    EntityOperationFailed: _entity_failed,
     EntityUnlockSent: _unlocked,
     ExecutionRewound: _rewound,
     ExecutionStarted: _started,

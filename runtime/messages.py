@@ -36,6 +36,7 @@ __all__ = [
     "next_generation",
     "operation_of",
     "outcome_for_parent",
+    "outcome_of_record",
     "owner_of",
     "terminated",
 ]
@@ -115,6 +116,16 @@ def outcome_for_parent(
     return SubOrchestrationInstanceFailed(
         timestamp=now, task_id=record.parent_task_id, failure=failure
     )
+
+
+def outcome_of_record(
+    record: InstanceRecord, now: datetime
+) -> SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed:
+    """Return what a parent is told of a sub-orchestration that ended some time ago."""
+    completed = ExecutionCompleted(
+        timestamp=now, status=record.status, result=record.output, failure=record.failure
+    )
+    return outcome_for_parent(record, completed, now)
 
 
 def terminated(

@@ -185,7 +185,7 @@ class Orchestrations:
 
     def wake(self, instance: Instance) -> None:
         """Go on with an instance that was resumed; its code may ask for more than it did."""
-        if instance.record.first_seq:
+        if instance.record.first_seq and not instance.regains:
             self._executor_of(instance)
         self.resume_inbox(instance)
 
@@ -219,9 +219,12 @@ class Orchestrations:
                 self.resume_inbox(target)
 
     def _park(self, instance: Instance, event: HistoryEvent) -> None:
+        was_held_back = instance.regains
         instance.inbox.append((self._engine.write(instance, event, Stream.INBOX), event))
         # What waits in the inbox is settled all the same: it must not be done again.
         instance.note(event)
+        if was_held_back and not instance.regains:
+            self._engine.rewinder.go_on(instance)
 
     # Instances.
 
@@ -489,7 +492,7 @@ class Orchestrations:
                         )
                     )
                 case SubOrchestrationInstanceCreated():
-                    self._create_child(instance, event)
+                    self.create_child(instance, event)
                 case EntityOperationCalled() | EntityOperationSignaled():
                     self._engine.entities.request(operation_of(instance.record, event))
                 case EntityLockRequested():
@@ -529,7 +532,8 @@ class Orchestrations:
         self._begin(instance, started)
         self.resume_inbox(instance)
 
-    def _create_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
+    def create_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
+        """Start a sub-orchestration; where its id is taken, its parent hears so."""
         existing = self.find(event.instance_id)
         if existing is not None:
             refusal = child_refused(event, existing, self._engine.now)

@@ -5,6 +5,8 @@ Belongs to the engine and runs in its thread only.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from .core.determinism import difference_error
@@ -20,13 +22,15 @@ from .core.events import DefinitionAdopted, ExecutionMigrated, ExecutionResumed,
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
-from .engine import Engine
 from .instances import Instance
 from .messages import blocked_error
 from .ports import Stream
 from .registry import Registry
 from .requests import Adopted, Migrated
 from .watchdog import TurnBlocked
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 __all__ = ["Versions", "migration"]
 

@@ -122,7 +122,7 @@ class RowFold:
             row = self._row_of.get(task_id)
             if row is not None and row.attempts[-1].outcome is Outcome.FAILED:
                 attempt = Attempt(task_id, event.timestamp)
-                if row.kind is RowKind.ORCHESTRATION:
+                if row.kind in (RowKind.ORCHESTRATION, RowKind.ENTITY_CALL):
                     attempt.started_at = event.timestamp
                 row.attempts.append(attempt)
 

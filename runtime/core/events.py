@@ -198,10 +198,13 @@ class ExecutionRewound(Event, frozen=True, kw_only=True):
     Attributes:
         reason: In words.
         task_ids: Action ids whose failures no longer count.
+        unlocks: Action ids of the unlocks that these failures led to, and that no longer count
+            either: an `EntityLockRequested` after this one asks for the locks again.
     """
 
     reason: str = ""
     task_ids: tuple[int, ...] = ()
+    unlocks: tuple[int, ...] = ()
 
 
 class TaskScheduled(Event, frozen=True, kw_only=True):

@@ -402,7 +402,9 @@ class OrchestrationExecutor:
             task.complete(None)
 
     def _on_granted(self, event: EntityLockGranted) -> None:
-        self.actions.section.granted()
+        # A rewound section gets its locks a second time, which its code does not notice.
+        if self._ledger.is_open(event.task_id):
+            self.actions.section.granted(event.task_id)
         self._on_done(event.task_id)
 
     def _on_event(self, event: EventRaised) -> None:

@@ -47,9 +47,10 @@ class CriticalSection:
         self._requested = entities
         self.lock_id = lock_id
 
-    def granted(self) -> None:
-        """Take note that the locks are held."""
-        self._held, self._requested = self._requested, ()
+    def granted(self, lock_id: int) -> None:
+        """Take note that the locks are held, unless they are those of a request given up."""
+        if self._requested and self.lock_id == lock_id:
+            self._held, self._requested = self._requested, ()
 
     def release(self) -> None:
         """Take note that the locks are given back."""

@@ -9,9 +9,9 @@ from typing import Any
 from ipydurable import EntityInstanceId, orchestrator
 from ipydurable.runtime.handles import InstanceHandle
 from ipydurable.runtime.ports import EntityQuery
-from tests.conformance.common import double, fail, flaky, three_doubles
+from tests.conformance.common import double, fail, three_doubles
 from tests.conformance.durations import LONG, TICK
-from tests.conformance.scenario import World, raised, scenario
+from tests.conformance.scenario import World, scenario
 from tests.conformance.scenarios_entities import (
     Account,
     ask,
@@ -630,25 +630,6 @@ def sections_may_follow_each_other(world: World) -> Any:
     """After a section all is allowed again: other locks, and children with locks of their own."""
     accounts = [entity_of(world, "Account", key) for key in "ab"]
     return world.run(locks_one_after_another, accounts)
-
-
-@orchestrator
-async def fails_inside_once(ctx: Any, job: list[str]) -> Any:
-    account, path = job
-    async with ctx.lock_entities(account):
-        await ctx.call_activity(flaky, [path, 1])
-        return await ctx.call_entity(account, "deposit", 1)
-
-
-@scenario(gives=["Failed", ["InstanceStateError"], [["a", "holder", []]], None])
-def a_rewind_never_gets_past_somebody_elses_lock(world: World) -> Any:
-    """An instance that failed inside has given its locks back: it is not taken up inside again."""
-    account = entity_of(world, "Account")
-    run = world.start(fails_inside_once, [account, world.file("log")], suffix="one")
-    status = run.wait().value
-    hold(world, "a")
-    refused = raised(run.rewind)[:1]
-    return [status, refused, locks_of(world), state_of(world, account)]
 
 
 @orchestrator

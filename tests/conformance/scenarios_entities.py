@@ -13,7 +13,6 @@ from ipydurable import EntityInstanceId, entity, orchestrator
 from ipydurable.runtime.core.context import pack_arguments
 from ipydurable.runtime.core.errors import EntityCallError
 from ipydurable.runtime.ports import EntityQuery
-from tests.conformance.common import flaky
 from tests.conformance.durations import LONG, TICK
 from tests.conformance.scenario import World, raised, scenario
 
@@ -791,26 +790,6 @@ def calls_go_on_over_continue_as_new(world: World) -> Any:
     """What was sent before is done; an answer for an earlier execution reaches no later one."""
     counter = entity_of(world, "tally")
     return [world.run(calls_and_continues, [counter, 2]), ask(world, counter, "add", 0)]
-
-
-@orchestrator
-async def fails_while_an_entity_works(ctx: Any, job: list[str]) -> Any:
-    entity_id, path, log = job
-    call = ctx.call_entity(entity_id, "work", path)
-    await ctx.call_activity(flaky, [log, 1])
-    return await call
-
-
-@scenario(gives=["Failed", 1, 1])
-def a_rewound_instance_gets_the_answer_it_missed(world: World) -> Any:
-    """An operation that was done while its caller had failed is not done again, and answers."""
-    one = entity_of(world, "slow")
-    run = world.start(fails_while_an_entity_works, [one, world.file("go"), world.file("log")])
-    status = run.wait().value
-    world.write("go")
-    world.until(lambda: state_of(world, one) is not None, "the operation")
-    run.rewind()
-    return [status, run.result(), state_of(world, one)]
 
 
 @scenario(gives=[["c", "b", "a"], ["c", "b"], ["a"], ["b"], ["c", "b", "a", "empty"], []])

@@ -653,7 +653,7 @@ class TestCriticalSection:
     @pytest.fixture
     def inside(self, section: CriticalSection) -> CriticalSection:
         section.request(1, (A, B))
-        section.granted()
+        section.granted(1)
         return section
 
     def test_outside_everything_is_allowed(self, section: CriticalSection) -> None:
@@ -716,8 +716,22 @@ class TestCriticalSection:
         inside.check_signal(A)
         inside.check_sub_orchestration()
         inside.request(2, (A,))
-        inside.granted()
+        inside.granted(2)
         inside.check_call(A)
+
+    def test_locks_of_a_request_given_up_are_not_those_of_the_next(
+        self, section: CriticalSection
+    ) -> None:
+        """Their grant may have been on its way."""
+        section.request(1, (A,))
+        section.release()
+        section.granted(1)
+        assert not section.is_inside
+        section.request(2, (B,))
+        section.granted(1)
+        assert not section.is_inside
+        section.granted(2)
+        assert section.unreleased == (B,)
 
     def test_an_answer_nobody_counts_changes_nothing(self, section: CriticalSection) -> None:
         """Calls from before a section may be answered in it."""

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from ipydurable.runtime.core.context import OrchestrationContext as Context
 from ipydurable.runtime.core.events import (
+    EntityLockGranted,
+    EntityOperationFailed,
+    EntityUnlockSent,
     Event,
     ExecutionCompleted,
     ExecutionRewound,
@@ -16,7 +19,7 @@ from ipydurable.runtime.core.events import (
     TaskFailed,
 )
 from ipydurable.runtime.core.failure import FailureDetails
-from ipydurable.runtime.core.rewind import effective_history
+from ipydurable.runtime.core.rewind import effective_history, unlocks_after_failure
 from ipydurable.runtime.core.status import RuntimeStatus
 from tests.support.core import (
     at,
@@ -42,6 +45,14 @@ def rewound(*task_ids: int) -> ExecutionRewound:
     return ExecutionRewound(timestamp=at(9), reason="again", task_ids=task_ids)
 
 
+def call_failed(task_id: int) -> EntityOperationFailed:
+    return EntityOperationFailed(timestamp=at(1), task_id=task_id, failure=FAILURE)
+
+
+def unlocked(task_id: int) -> EntityUnlockSent:
+    return EntityUnlockSent(timestamp=at(2), task_id=task_id, entity_id="@account@a", lock_id=1)
+
+
 FAILED = ExecutionCompleted(timestamp=at(2), status=RuntimeStatus.FAILED, failure=FAILURE)
 
 
@@ -59,6 +70,22 @@ class TestReading:
         kept = [started(), failed(1, ValueError()), completed(2), fired(3, 1), raised("go")]
         history = [*kept, failed(4, ValueError()), FAILED, rewound(4)]
         assert effective_history(history) == kept  # type: ignore[arg-type, comparison-overlap]
+
+    def test_failed_calls_and_the_unlocks_it_names_no_longer_count(self) -> None:
+        history = [started(), unlocked(2), call_failed(3), unlocked(4), unlocked(5), FAILED]
+        again = ExecutionRewound(timestamp=at(9), task_ids=(3,), unlocks=(5,))
+        assert effective_history([*history, again]) == [history[0], history[1], history[3]]  # type: ignore[list-item, comparison-overlap]
+
+    def test_unlocks_that_come_after_the_first_failure_may_be_due_to_it(self) -> None:
+        history = [started(), unlocked(2), call_failed(3), call_failed(4), unlocked(5), FAILED]
+        assert unlocks_after_failure(history, (3, 4)) == (5,)  # type: ignore[arg-type]
+        again = ExecutionRewound(timestamp=at(9), task_ids=(3, 4), unlocks=(5,))
+        assert unlocks_after_failure([*history, again, call_failed(3)], (3,)) == ()  # type: ignore[list-item]
+
+    def test_where_the_code_itself_raised_the_last_unlocks_may_be_due_to_that(self) -> None:
+        history = [started(), unlocked(2), completed(3), unlocked(5), unlocked(4), FAILED]
+        assert unlocks_after_failure(history, ()) == (4, 5)  # type: ignore[arg-type]
+        assert unlocks_after_failure([started(), completed(1), FAILED], ()) == ()
 
     def test_what_happens_after_it_counts_until_the_next(self) -> None:
         first = [started(), failed(1, ValueError()), FAILED, rewound(1)]
@@ -134,6 +161,21 @@ class TestReplaying:
         executor = make(broken)
         executor.replay([*history, rewound()])  # type: ignore[list-item]
         assert executor.completion == end
+
+    def test_a_section_that_gets_its_locks_again_goes_on_where_it_was(self) -> None:
+        async def program(ctx: Context) -> Any:
+            async with ctx.lock_entities("Account@a"):
+                await ctx.call_activity("a")
+                return await ctx.call_entity("Account@a", "get")
+
+        granted = EntityLockGranted(timestamp=at(1), task_id=1)
+        _, history = run(program, started(), granted, failed(2, ValueError()))
+        again = ExecutionRewound(timestamp=at(9), task_ids=(2,), unlocks=(3,))
+        executor = make(program)
+        executor.replay([*history, again, granted])  # type: ignore[list-item]
+        assert executor.actions.section.is_inside
+        executor.process(completed(2, at_s=20))
+        assert kinds(executor.take_decisions()) == ["EntityOperationCalled"]
 
     def test_events_in_hand_when_it_failed_are_still_there(self) -> None:
         async def program(ctx: Context) -> Any:
