@@ -50,6 +50,12 @@ class OrchestratorCode:
         self.namespace = namespace
         self._takes_input, self._needs_input = _input_parameters(function)
 
+    @property
+    def line(self) -> str:
+        """`file:line` at which the function begins; empty where that is not known."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return f"{code.co_filename}, line {code.co_firstlineno}" if code is not None else ""
+
     def begin(self, context: OrchestrationContext, value: Any) -> Any:
         """Call the function; returns its coroutine, its generator, or its result.
 

@@ -472,7 +472,10 @@ def utc_time(when: datetime | timedelta, now: datetime) -> datetime:
         except OverflowError:
             raise ValueError(f"a timer of {when} would fire after the year 9999") from None
     if isinstance(when, datetime):
-        return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+        try:
+            return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+        except OverflowError:
+            raise ValueError(f"{when} is beyond the year 9999 (or before 1) in UTC") from None
     raise TypeError(
         f"a time is a datetime or a timedelta, not a {type(when).__name__}: "
         "write timedelta(seconds=5), for example"

@@ -12,7 +12,6 @@ from .events import (
     EntityOperationSignaled,
     EntityUnlockSent,
     EventSent,
-    ExecutionCompleted,
     SubOrchestrationInstanceCreated,
     TaskScheduled,
     TimerCreated,
@@ -58,8 +57,7 @@ def describe(event: DecisionEvent) -> str:
             return f"lock of {', '.join(event.entity_ids)}"
         case EntityUnlockSent():
             return f"unlock of {event.entity_id}"
-        case ExecutionCompleted():
-            return f"end as {event.status}"
+    return f"end as {event.status}"
 
 
 def compare(history: DecisionEvent, code: DecisionEvent) -> Difference:
@@ -100,7 +98,6 @@ def _identity(event: DecisionEvent) -> tuple[object, ...]:
             return event.entity_ids
         case EntityUnlockSent():
             return (event.entity_id,)
-        case ExecutionCompleted():
-            return (event.status,)
         case TimerCreated():
             return ()
+    return (event.status,)

@@ -15,7 +15,7 @@ from typing import Any
 from .errors import ForeignAwaitableError
 from .tasks import Task
 
-__all__ = ["Driver", "ReplaySignal", "is_drivable", "user_line"]
+__all__ = ["Driver", "ReplaySignal", "as_failure", "is_drivable", "line_of", "user_line"]
 
 Code = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
 
@@ -66,7 +66,7 @@ class Driver(Task[Any]):
             except ReplaySignal:
                 raise
             except BaseException as error:  # noqa: BLE001  (the user's code: whatever it raises)
-                self._settle(None, _as_failure(error))
+                self._settle(None, as_failure(error))
                 return
             if isinstance(yielded, Task):
                 if not yielded.is_complete:
@@ -164,9 +164,10 @@ def _describe_foreign(yielded: object, line: str) -> tuple[str, str, str]:
     return name, line, remedy
 
 
-def _as_failure(error: BaseException) -> Exception:
+def as_failure(error: BaseException) -> Exception:
+    """Return what the orchestrator fails with when its code raises `error`."""
     if isinstance(error, RuntimeError) and _NO_LOOP.search(str(error)):
-        refusal = ForeignAwaitableError(*_describe_foreign(_Future(), _line_of(error)))
+        refusal = ForeignAwaitableError(*_describe_foreign(_Future(), line_of(error)))
         refusal.__traceback__ = error.__traceback__
         return refusal
     if isinstance(error, Exception):
@@ -181,7 +182,8 @@ class _Future:
     """Stands for the asyncio future that could not even be made."""
 
 
-def _line_of(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
+    """Return `file:line` of the user's line an error comes from; empty if there is none."""
     place = ""
     step = error.__traceback__
     while step is not None:

@@ -17,7 +17,7 @@ from .actions import Actions
 from .code import OrchestratorCode, Resolve
 from .context import NO_INPUT, OrchestrationContext, _current
 from .determinism import describe, error_for
-from .driver import Driver, ReplaySignal, is_drivable
+from .driver import Driver, ReplaySignal, as_failure, is_drivable, line_of
 from .errors import TaskFailedError
 from .events import (
     CustomStatusSet,
@@ -181,6 +181,15 @@ class OrchestrationExecutor:
         """Return `file:line` of the user's line that waits; empty if none does."""
         return self._main.waiting_line() if isinstance(self._main, Driver) else ""
 
+    def _line(self) -> str:
+        """Return the line at which the code waits, raised, or, where it returned, begins."""
+        line = self.waiting_line()
+        main = self._main
+        if not line and main is not None and main.is_complete:
+            error = main.get_exception()
+            line = line_of(error) if error is not None else ""
+        return line or self._code.line
+
     def close(self) -> None:
         """End the suspended code at once; calls it makes while ending have no effect."""
         self._ledger.is_closed = True
@@ -297,7 +306,7 @@ class OrchestrationExecutor:
                 getattr(missing, "task_id", 0),
                 describe(missing),
                 did,
-                self.waiting_line(),
+                self._line(),
             )
         if ended is None or ended.status is RuntimeStatus.TERMINATED:
             return
@@ -308,7 +317,7 @@ class OrchestrationExecutor:
                 0,
                 f"the execution ended as {ended.status}",
                 did,
-                self.waiting_line(),
+                self._line(),
             )
 
     # Incoming events.
@@ -327,7 +336,7 @@ class OrchestrationExecutor:
             raise
         except BaseException as error:  # noqa: BLE001  (the user's code: whatever it raises)
             self._main = Task("orchestrator")
-            self._main._settle(None, error if isinstance(error, Exception) else RuntimeError(error))
+            self._main._settle(None, as_failure(error))
             return
         finally:
             _current.reset(token)
@@ -420,7 +429,7 @@ def _failed_error(
     name: str, task_id: int, failure: FailureDetails, namespace: Any
 ) -> TaskFailedError:
     """Return a TaskFailedError that is also of the original class, where that is known."""
-    original = resolve_exception_class(failure.error_type, namespace)
+    original = resolve_exception_class(failure, namespace)
     if original is None or issubclass(original, _NOT_MIXED):
         return TaskFailedError(name, task_id, failure)
     try:

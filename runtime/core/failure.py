@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import traceback
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 __all__ = ["FailureDetails", "qualified_type_name", "resolve_exception_class"]
 
 _MAX_CAUSES = 8
+_EVERYTHING = {"builtins.Exception", "builtins.BaseException", "builtins.object"}
 
 
 class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,6 +25,9 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         stack_trace: The formatted traceback, with the notebook's own lines where they are known.
         cause: The exception this one was raised from, if any.
         non_retriable: Whether retrying is pointless and no retry policy may try.
+        bases: Qualified names of the classes it derives from, nearest first, so that it is caught
+            as one of them where its own class is not known; none of a class of Python's or ours,
+            which is known everywhere.
     """
 
     error_type: str
@@ -30,6 +35,7 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     stack_trace: str = ""
     cause: FailureDetails | None = None
     non_retriable: bool = False
+    bases: tuple[str, ...] = ()
 
     @classmethod
     def from_exception(cls, error: BaseException, *, hide: tuple[str, ...] = ()) -> FailureDetails:
@@ -56,6 +62,7 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
             stack_trace="".join(lines),
             cause=cls._cause_of(error, hide, depth - 1) if depth else None,
             non_retriable=bool(getattr(error, "non_retriable", False)),
+            bases=_bases_of(type(error)),
         )
 
     @classmethod
@@ -82,6 +89,8 @@ class FailureDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         failure: FailureDetails | None = self
         while failure is not None:
             if failure.error_type in wanted or failure.type_name in wanted:
+                return True
+            if not isinstance(error_type, str) and not wanted.isdisjoint(failure.bases):
                 return True
             failure = failure.cause
         return False
@@ -115,17 +124,27 @@ def qualified_type_name(cls: type) -> str:
 
 
 def resolve_exception_class(
-    error_type: str, namespace: Mapping[str, Any]
+    failure: FailureDetails, namespace: Mapping[str, Any]
 ) -> type[Exception] | None:
-    """Find the exception class that `error_type` names: a builtin, or one `namespace` knows.
+    """Find the nearest exception class of a failure that code can name.
 
     Args:
-        error_type: As `FailureDetails.error_type`.
+        failure: How something failed.
         namespace: Globals of the code that will handle the exception.
 
     Returns:
-        The class, or None where the name is unknown there or is not an `Exception`.
+        The class, or the nearest of its bases that is a builtin or that `namespace` knows, be it
+        through a module: with `import json`, `json.JSONDecodeError`. None where that is only
+        `Exception`.
     """
+    for name in (failure.error_type, *failure.bases):
+        found = _find_class(name, namespace)
+        if found is not None:
+            return found
+    return None
+
+
+def _find_class(error_type: str, namespace: Mapping[str, Any]) -> type[Exception] | None:
     module, _, name = error_type.rpartition(".")
     found: Any
     if module == "builtins":
@@ -134,9 +153,34 @@ def resolve_exception_class(
         found = namespace.get(name)
         if found is None and module:
             found = getattr(namespace.get(module.rpartition(".")[2]), name, None)
+        if found is None:
+            found = _find_in_modules(error_type, namespace)
     if isinstance(found, type) and issubclass(found, Exception):
         return found
     return None
+
+
+def _find_in_modules(error_type: str, namespace: Mapping[str, Any]) -> type | None:
+    """Find a class in the modules of a namespace, or in the packages that these are of."""
+    module, _, name = error_type.rpartition(".")
+    for known in list(namespace.values()):
+        if not isinstance(known, ModuleType):
+            continue
+        found: Any = vars(known).get(name)
+        if found is None and module.startswith(f"{known.__name__}."):
+            found = known
+            for part in error_type.removeprefix(f"{known.__name__}.").split("."):
+                found = vars(found).get(part) if isinstance(found, ModuleType) else None
+        if isinstance(found, type) and qualified_type_name(found) == error_type:
+            return found
+    return None
+
+
+def _bases_of(cls: type[BaseException]) -> tuple[str, ...]:
+    if cls.__module__ == "builtins" or cls.__module__.startswith("ipydurable."):
+        return ()
+    names = [qualified_type_name(base) for base in cls.__mro__[1:]]
+    return tuple(name for name in names if name not in _EVERYTHING)
 
 
 def _with_subclasses(cls: type[BaseException]) -> list[type[BaseException]]:

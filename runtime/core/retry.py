@@ -82,6 +82,8 @@ class RetryPolicy:
 
     def _delay_after(self, attempt: int) -> timedelta:
         limit = self.max_retry_interval or _LONGEST
+        if not self.first_retry_interval:
+            return self.first_retry_interval
         try:
             delay = self.first_retry_interval * self.backoff_coefficient ** (attempt - 1)
         except OverflowError:

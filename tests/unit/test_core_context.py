@@ -22,6 +22,8 @@ from ipydurable.runtime.core.context import (
 )
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.core.events import (
+    EntityLockGranted,
+    EntityLockRequested,
     EntityOperationCalled,
     EntityOperationSignaled,
     Event,
@@ -34,6 +36,7 @@ from ipydurable.runtime.core.special_values import CallArguments
 from tests.support.core import (
     START,
     PlainConverter,
+    at,
     completed,
     failed,
     failure,
@@ -314,9 +317,6 @@ class TestTimes:
         executor, _ = run(lambda ctx: ctx.create_timer(None), started())  # type: ignore[arg-type]
         assert "a datetime or a timedelta, not a NoneType" in failure(executor).message
 
-    @pytest.mark.xfail(
-        strict=True, reason="astimezone raises OverflowError, which is no ValueError"
-    )
     def test_an_aware_time_beyond_the_year_9999_is_refused_in_the_same_words(self) -> None:
         last = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
         executor, _ = run(lambda ctx: ctx.create_timer(last), started())
@@ -355,6 +355,27 @@ class TestEntities:
             ("transfer", '{"$args":["b"],"$kwargs":{"amount":1}}'),
             ("get", None),
         ]
+
+    def test_locks_may_be_given_as_one_iterable_in_any_order_and_more_than_once(self) -> None:
+        def program(ctx: Context) -> Any:
+            yield ctx.lock_entities(f"Account@{key}" for key in "bab")
+
+        _, history = run(program, started())
+        assert isinstance(history[1], EntityLockRequested)
+        assert history[1].entity_ids == ("@account@a", "@account@b")
+
+    def test_code_that_leaves_memory_inside_a_critical_section_gives_nothing_back(self) -> None:
+        """The section is left by the closing of the code only: replay is inside it again."""
+
+        async def program(ctx: Context) -> Any:
+            async with ctx.lock_entities("Account@a"):
+                await ctx.wait_for_external_event("more")
+
+        granted = EntityLockGranted(timestamp=at(1), task_id=1)
+        executor, history = run(program, started(), granted)
+        executor.close()
+        assert executor.take_decisions() == []
+        assert kinds(history) == ["ExecutionStarted", "EntityLockRequested", "EntityLockGranted"]
 
     def test_private_names_are_no_operations(self) -> None:
         """Or `copy`, `pickle` and notebooks would call the entity when they look at the proxy."""

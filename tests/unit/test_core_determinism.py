@@ -257,13 +257,6 @@ FATAL: dict[str, Row] = {
         calls_a, waits_for_another_thing, BEGUN, "activity 'a'", "waits without having asked"
     ),
 }
-# The code has ended in these, so no line of it can be shown to wait or to ask.
-WITHOUT_A_LINE = {
-    "an earlier return",
-    "an earlier failure",
-    "another end",
-    "returning where history continued as new",
-}
 
 
 def replayed(row: Row) -> NonDeterminismError:
@@ -293,9 +286,8 @@ class TestFatal:
         assert (f"action {error.task_id}" in text) == (error.task_id > 0)
         assert "The code was edited, or depends on something that changes" in text
         assert "Mend it and resume the instance, or start a new one." in text
-        if name not in WITHOUT_A_LINE:
-            assert HERE in error.line
-            assert error.line in text
+        assert HERE in error.line
+        assert error.line in text
 
     def test_the_code_itself_is_not_accused(self, name: str) -> None:
         """Unedited code replays its own history without a word."""
@@ -537,10 +529,29 @@ def test_a_difference_is_told_whatever_the_code_catches() -> None:
     executor.close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the end of the code has no line; it could name the function"
+@pytest.mark.parametrize(
+    ("name", "function", "offset"),
+    [
+        ("an earlier return", returns, 0),
+        ("returning where history continued as new", waits_for_an_event, 0),
+        ("another end", forgives_a, 0),
+        ("an earlier failure", raises, 1),
+    ],
 )
-@pytest.mark.parametrize("name", sorted(WITHOUT_A_LINE))
-def test_an_early_end_names_a_line_too(name: str) -> None:
-    """Of the function, at least: the issue asks for a line in every message."""
-    assert HERE in replayed(FATAL[name]).line
+def test_code_that_has_ended_names_where_it_raised_or_else_where_it_begins(
+    name: str, function: Program, offset: int
+) -> None:
+    line = function.__code__.co_firstlineno + offset
+    assert replayed(FATAL[name]).line.endswith(f"{HERE}{line}")
+
+
+def test_a_line_that_nobody_knows_is_left_out() -> None:
+    """A callable object has no code of its own that could be shown."""
+
+    class Program:
+        def __call__(self, ctx: Context) -> None:
+            return None
+
+    error = replayed(Row(calls_a, Program(), BEGUN, "", ""))
+    assert error.line == ""
+    assert "Code: ended as Completed" in str(error)

@@ -205,19 +205,7 @@ class TestForeignAwaitables:
 
 class TestEnding:
     @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
-    @pytest.mark.parametrize(
-        "form",
-        [
-            "async def",
-            "generator",
-            pytest.param(
-                "plain",
-                marks=pytest.mark.xfail(
-                    strict=True, reason="RuntimeError(error) has neither cause nor traceback"
-                ),
-            ),
-        ],
-    )
+    @pytest.mark.parametrize("form", ["async def", "generator", "plain"])
     def test_what_would_end_a_process_fails_the_instance_and_is_named(
         self, error: BaseException, form: str
     ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+from types import ModuleType
 from typing import Any, Self
 
 import pytest
@@ -12,6 +14,10 @@ from ipydurable.runtime.core.errors import TaskFailedError
 from ipydurable.runtime.core.events import TaskFailed
 from ipydurable.runtime.core.failure import FailureDetails, resolve_exception_class
 from tests.support.core import at, failed, failure, json_round_trip, result, run, started
+
+
+BAD_JSON = json.JSONDecodeError("Expecting value", "", 0)
+TOO_SHORT = urllib.error.ContentTooShortError("only half of it", b"")
 
 
 class AppError(Exception):
@@ -168,15 +174,42 @@ class TestFindingTheClass:
     def test_by_name_in_the_builtins_and_in_what_the_code_knows(
         self, error_type: str, namespace: dict[str, Any], found: type | None
     ) -> None:
-        assert resolve_exception_class(error_type, namespace) is found
+        failure = FailureDetails(error_type=error_type, message="")
+        assert resolve_exception_class(failure, namespace) is found
 
-    @pytest.mark.xfail(
-        strict=True, reason="only the last part of the module's name is looked up in the namespace"
+    @pytest.mark.parametrize(
+        ("error", "namespace", "found"),
+        [
+            (BAD_JSON, {"json": json}, json.JSONDecodeError),
+            (TOO_SHORT, {"urllib": urllib}, urllib.error.ContentTooShortError),
+            (TOO_SHORT, {"u": urllib, "json": json}, urllib.error.ContentTooShortError),
+            (TOO_SHORT, {"URLError": urllib.error.URLError}, urllib.error.URLError),
+            (BAD_JSON, {"urllib": urllib}, ValueError),
+            (BAD_JSON, {}, ValueError),
+            (TooBusyError(), {}, None),
+            (TooBusyError(), {"AppError": AppError}, AppError),
+        ],
     )
-    def test_by_the_name_of_its_package(self) -> None:
+    def test_through_a_module_or_as_the_nearest_base_that_is_known(
+        self, error: Exception, namespace: dict[str, Any], found: type | None
+    ) -> None:
         """`import json` and `except json.JSONDecodeError`: it lives in json.decoder."""
-        found = resolve_exception_class("json.decoder.JSONDecodeError", {"json": json})
-        assert found is json.JSONDecodeError
+        failure = FailureDetails.from_exception(error)
+        assert resolve_exception_class(failure, namespace) is found
+
+    def test_a_class_of_that_name_from_elsewhere_is_not_taken_for_it(self) -> None:
+        other = ModuleType("other")
+        other.JSONDecodeError = type("JSONDecodeError", (Exception,), {})  # type: ignore[attr-defined]
+        failure = FailureDetails.from_exception(BAD_JSON)
+        assert resolve_exception_class(failure, {"other": other}) is ValueError
+
+    def test_a_base_is_a_cause_also_where_the_class_itself_is_not_loaded(self) -> None:
+        elsewhere = FailureDetails(
+            error_type="worker.SlowError", message="", bases=("builtins.TimeoutError",)
+        )
+        assert elsewhere.is_caused_by(TimeoutError)
+        assert elsewhere.is_caused_by(OSError)
+        assert not elsewhere.is_caused_by(ValueError)
 
 
 class ReadOnlyDetailsError(Exception):

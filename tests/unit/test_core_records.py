@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from ipydurable.runtime.core.events import (
     ActivityProgressed,
     CustomStatusSet,
+    DefinitionAdopted,
     Event,
     ExecutionCompleted,
+    ExecutionMigrated,
     ExecutionResumed,
     ExecutionRewound,
     ExecutionStarted,
@@ -295,6 +297,24 @@ def test_a_record_that_was_stored_half_way_is_folded_on_to_the_same(
     half = msgspec.json.encode(fold_all(None, numbered[:cut]))
     stored = msgspec.json.decode(half, type=InstanceRecord | EntityRecord)
     assert fold_all(stored, numbered[cut:]) == whole
+
+
+def test_the_versions_that_an_instance_was_moved_to_are_on_its_record() -> None:
+    moved = folded(
+        started(version="v1", epoch=3),
+        DefinitionAdopted(timestamp=at(1), name="fetch", version="f2"),
+        DefinitionAdopted(timestamp=at(2), name="send", version="s2"),
+    )
+    assert (moved.version, moved.epoch) == ("v1", 3)
+    assert moved.adopted == {"fetch": "f2", "send": "s2"}
+    migrated = fold(
+        moved,
+        7,
+        4,
+        ExecutionMigrated(timestamp=at(3), version="v2", epoch=9, adopted={"send": "s2"}),
+    )
+    assert migrated is not None
+    assert (migrated.version, migrated.epoch, migrated.adopted) == ("v2", 9, {"send": "s2"})
 
 
 def test_a_status_is_final_or_not() -> None:
