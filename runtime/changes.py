@@ -47,6 +47,7 @@ from .requests import (
     Defined,
     DescribeOpen,
     ListLocks,
+    ListUntrusted,
     Migrate,
     Purge,
     RaiseEvent,
@@ -59,6 +60,7 @@ from .requests import (
     StartMany,
     Suspend,
     Terminate,
+    Trust,
     WaitForCompletion,
     WaitForStart,
 )
@@ -91,6 +93,8 @@ class Changes:
             Adopt: self._adopt,
             Migrate: self._migrate,
             CountInFlight: self._count_in_flight,
+            ListUntrusted: self._list_untrusted,
+            Trust: self._trust,
             Purge: self._purge,
             CallEntity: self._call_entity,
             SignalEntity: self._signal_entity,
@@ -103,6 +107,7 @@ class Changes:
         if not future.running() and not future.set_running_or_notify_cancel():
             return
         try:
+            self._engine.gate.check(request)
             self._handlers[type(request)](request, future)
         except DurableError as error:
             future.set_exception(error)
@@ -148,7 +153,8 @@ class Changes:
         engine = self._engine
         answers = []
         for definition in request.definitions:
-            kept, is_new = engine.registry.add(definition, engine.now)
+            signed = engine.gate.signer.sign_definition(definition)
+            kept, is_new = engine.registry.add(signed, engine.now)
             if is_new:
                 engine.write_definition(DefinitionAdded(timestamp=engine.now, definition=kept))
             answers.append(
@@ -197,6 +203,12 @@ class Changes:
             future.set_exception(DurableInternalError(f"Migrate: {error!r}"))
         finally:
             self._orchestrations.resume_inbox(instance)
+
+    def _list_untrusted(self, request: ListUntrusted, future: Future[Any]) -> None:  # noqa: ARG002
+        self._answer(future, self._engine.gate.untrusted())
+
+    def _trust(self, request: Trust, future: Future[Any]) -> None:
+        self._answer(future, self._engine.gate.trust(request.versions))
 
     # Starting.
 

@@ -35,6 +35,7 @@ from .requests import (
     HostStatusRequest,
     ListDefinitions,
     ListLocks,
+    ListUntrusted,
     LockInfo,
     Migrate,
     Migrated,
@@ -54,6 +55,8 @@ from .requests import (
     StopHost,
     Suspend,
     Terminate,
+    Trust,
+    Untrusted,
     WaitForCompletion,
     WaitForStart,
 )
@@ -487,6 +490,20 @@ class DurableClient:
             How to end it.
         """
         return self.transport.subscribe(instance_id, tell)
+
+    def untrusted(self) -> Untrusted:
+        """Return what the store holds that was not made with this user's key and not approved."""
+        answer: Untrusted = self._ask(ListUntrusted())
+        return answer
+
+    def trust(self, shown: Untrusted) -> int:
+        """Trust what was shown, and let the store run; returns how many definitions that were.
+
+        Raises:
+            UntrustedStoreError: There are others, too; nothing is trusted.
+        """
+        answer: int = self._ask(Trust(versions=[one.version for one in shown.definitions]))
+        return answer
 
     def host_status(self) -> HostStatus:
         """Return how the host is."""

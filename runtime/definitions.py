@@ -102,6 +102,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         notebook: Where it was defined, if known.
         cell: The cell's execution count, if known.
         created_at: When the host first saw it (naive UTC).
+        signature: By the key of the user whose host added it; see `ipydurable.runtime.trust`.
     """
 
     kind: Kind
@@ -116,6 +117,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notebook: str = ""
     cell: int = 0
     created_at: datetime | None = None
+    signature: str = ""
 
 
 class DefinitionAdded(

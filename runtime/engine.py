@@ -26,6 +26,7 @@ from .definitions import DefinitionAdded
 from .dispatch import Dispatcher
 from .entities import Entities
 from .entity_runner import EntityRunner, ThreadEntityRunner
+from .gate import Gate
 from .instances import Instance, OpenActivity
 from .journal import Batch, Journal
 from .orchestrations import Orchestrations
@@ -139,7 +140,9 @@ class Engine:
             lambda *told: self.post(self._on_attempt_done, *told),
         )
         clock.on_moved(lambda: self.post(_nothing))
-        self._restore(recovery.live)
+        self.gate = Gate(self, recovery.definitions, recovery.live)
+        if not self.gate.foreign:
+            self.restore(recovery.live)
 
     # The loop.
 
@@ -334,7 +337,7 @@ class Engine:
 
     # Recovery.
 
-    def _restore(self, live: list[Record]) -> None:
+    def restore(self, live: list[Record]) -> None:
         """Rebuild all live instances, and start anew what was running when the host ended."""
         for record, rows in zip(live, self.store.histories(live), strict=True):
             if isinstance(record, EntityRecord):

@@ -201,6 +201,10 @@ class Store(Protocol):
         """
         ...
 
+    def all_rows(self) -> Iterator[JournalRow]:
+        """Return all rows in order of `gseq`, for who must look at everything; any thread."""
+        ...
+
     def purge(self, iids: Sequence[int]) -> None:
         """Delete everything about these instances; called by the writer thread."""
         ...

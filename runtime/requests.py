@@ -30,6 +30,7 @@ __all__ = [
     "HostStatusRequest",
     "ListDefinitions",
     "ListLocks",
+    "ListUntrusted",
     "LockInfo",
     "Migrate",
     "Migrated",
@@ -50,7 +51,9 @@ __all__ = [
     "Subscribe",
     "Suspend",
     "Terminate",
+    "Trust",
     "Unsubscribe",
+    "Untrusted",
     "WaitForCompletion",
     "WaitForStart",
 ]
@@ -393,6 +396,37 @@ class FindDefinition(_Request, frozen=True, kw_only=True):
     name: str
 
 
+class Untrusted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store holds that was not made with this user's key and not approved.
+
+    Attributes:
+        definitions: Code that would run, in the order it was added.
+        values: How many pickled values would be loaded.
+        live: How many instances and entities wait to go on.
+    """
+
+    definitions: list[Definition]
+    values: int
+    live: int
+
+
+class ListUntrusted(_Request, frozen=True, kw_only=True):
+    """Ask what would have to be trusted for a store to run."""
+
+    answer_type: ClassVar[Any] = Untrusted
+
+
+class Trust(_Request, frozen=True, kw_only=True):
+    """Trust what a store holds, and let it run; answered with how many definitions were trusted.
+
+    Attributes:
+        versions: Content hashes of the definitions that were shown; others are not trusted.
+    """
+
+    answer_type: ClassVar[Any] = int
+    versions: list[str]
+
+
 class RunSql(_Request, frozen=True, kw_only=True):
     """Run a read-only query; answered with an Arrow IPC stream."""
 
@@ -428,6 +462,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
         trouble: Why nothing can be written at the moment; empty when all is well.
         report: What was repaired when the store was opened.
         log: Path of its log.
+        untrusted: How many definitions from elsewhere keep it from running anything.
     """
 
     pid: int
@@ -440,6 +475,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str
     report: list[str]
     log: str
+    untrusted: int = 0
 
 
 class HostStatusRequest(_Request, frozen=True, kw_only=True):
@@ -477,6 +513,8 @@ Request: TypeAlias = (
     | CleanEntities
     | ListLocks
     | ListDefinitions
+    | ListUntrusted
+    | Trust
     | FindDefinition
     | RunSql
     | Subscribe

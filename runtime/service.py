@@ -210,4 +210,5 @@ class Service:
             trouble=engine.journal.trouble,
             report=engine.report,
             log=self._log,
+            untrusted=len(engine.gate.foreign),
         )

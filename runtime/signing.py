@@ -1,7 +1,8 @@
 """Signatures of stored bytes that run code when they are loaded, as Jupyter signs notebooks.
 
-The key is 32 random bytes in a file that only its user can read. Stored pickles that were signed
-with another key come from elsewhere and are never loaded.
+The key is 32 random bytes in a file that only its user can read. Stored pickles and definitions
+that were signed with another key come from elsewhere: they are not loaded, and do not run, unless
+their user has approved them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from .core.errors import DecodingError, StoreUnwritableError
 from .core.payload import Blob
+from .definitions import Definition
+from .trust import TrustedContents, content_of, digest_of_blob, digest_of_definition
 
 __all__ = ["Signer", "load_signer"]
 
@@ -25,11 +30,16 @@ _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
 
 class Signer:
-    """Signs and checks the bytes of blobs with HMAC-SHA256."""
+    """Signs and checks the bytes of blobs, and definitions, with HMAC-SHA256.
 
-    def __init__(self, key: bytes) -> None:
-        """Use `key` for all signatures."""
+    Args:
+        key: For all signatures.
+        trusted: What was approved though it is not signed with it; None for nothing.
+    """
+
+    def __init__(self, key: bytes, trusted: TrustedContents | None = None) -> None:
         self._key = key
+        self.trusted = trusted
 
     def sign(self, codec: str, data: bytes) -> bytes:
         """Return `data` with its signature in front; the signature covers the codec too."""
@@ -39,16 +49,41 @@ class Signer:
         """Return the data of a blob without its signature.
 
         Raises:
-            DecodingError: It was not signed with this key.
+            DecodingError: It was neither signed with this key nor approved.
         """
         signature, data = blob.data[:_DIGEST_BYTES], blob.data[_DIGEST_BYTES:]
-        if not hmac.compare_digest(signature, self._digest(blob.codec, data)):
+        is_ours = hmac.compare_digest(signature, self._digest(blob.codec, data))
+        if not is_ours and not self._is_approved(digest_of_blob(blob)):
             raise DecodingError(
                 f"the stored {blob.summary or 'value'}",
                 "it was not signed with your key, so it comes from elsewhere, and loading it could "
                 "run foreign code. %durable trust shows what is in the store and lets you trust it",
             )
         return data
+
+    def sign_definition(self, definition: Definition) -> Definition:
+        """Return a definition with its signature."""
+        return msgspec.structs.replace(definition, signature=self._signature_of(definition))
+
+    def trusts(self, definition: Definition) -> bool:
+        """Whether a definition was signed with this key, or approved."""
+        signature = definition.signature.encode("utf-8", "replace")
+        is_ours = hmac.compare_digest(signature, self._signature_of(definition).encode())
+        return is_ours or self._is_approved(digest_of_definition(definition))
+
+    def trusts_blob(self, blob: Blob) -> bool:
+        """Whether a pickled value may be loaded."""
+        try:
+            self.verify(blob)
+        except DecodingError:
+            return False
+        return True
+
+    def _signature_of(self, definition: Definition) -> str:
+        return self._digest("definition", content_of(definition)).hex()
+
+    def _is_approved(self, digest: bytes) -> bool:
+        return self.trusted is not None and digest in self.trusted
 
     def _digest(self, codec: str, data: bytes) -> bytes:
         return hmac.digest(self._key, codec.encode() + b"\0" + data, "sha256")
@@ -79,7 +114,7 @@ def _signer_of(path: Path) -> Signer:
         raise StoreUnwritableError(str(path), error.strerror or str(error)) from error
     if len(key) != _KEY_BYTES:
         raise StoreUnwritableError(str(path), "it is there, but is no signature key")
-    return Signer(key)
+    return Signer(key, TrustedContents(path.with_name("trusted.db")))
 
 
 def _make_key(path: Path) -> bytes:

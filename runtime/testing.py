@@ -161,6 +161,11 @@ class MemoryStore:
         for record in records:
             yield self.history(record.iid, record.first_seq)
 
+    def all_rows(self) -> Iterator[JournalRow]:
+        """Return all rows."""
+        with self._lock:
+            return iter(list(self.rows))
+
     def purge(self, iids: Sequence[int]) -> None:
         """Forget instances; their rows' numbers are not used again."""
         with self._lock:

@@ -23,7 +23,7 @@ from .known_ids import KnownIds
 from .migrations import migrate
 from .payloads import LargeValue, LargeValues
 from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
-from .recovery import fold_tail, read_definitions
+from .recovery import fold_tail, read_definitions, rows_after
 from .text import storable
 
 if TYPE_CHECKING:
@@ -202,6 +202,11 @@ class DuckDBStore:
             with self._database.reading() as cursor:
                 found = queries.histories(cursor, wanted)
             yield from found
+
+    def all_rows(self) -> Iterator[JournalRow]:
+        """Return all rows in order of `gseq`; may be called by any thread."""
+        with self._database.reading() as cursor:
+            yield from rows_after(cursor, 0)
 
     def purge(self, iids: Sequence[int]) -> None:
         """Delete everything about these instances; called by the writer thread."""

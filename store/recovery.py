@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["Folded", "fold_tail", "read_definitions"]
+__all__ = ["Folded", "fold_tail", "read_definitions", "rows_after"]
 
 _CHUNK_ROWS = 50_000
 _NO_SUCH_ROW = (
@@ -58,7 +58,7 @@ def fold_tail(cursor: duckdb.DuckDBPyConnection, path: str) -> Folded:
     }
     gseq, last_iid = mark
     changed: dict[int, Record] = {}
-    for row in _tail(cursor, mark.gseq):
+    for row in rows_after(cursor, mark.gseq):
         if row.gseq != gseq + 1:
             raise StoreDamagedError(path, f"row {gseq + 1} of its journal is missing", _NO_SUCH_ROW)
         gseq = row.gseq
@@ -78,7 +78,8 @@ def read_definitions(cursor: duckdb.DuckDBPyConnection) -> list[Definition]:
     return sorted(found, key=lambda definition: definition.epoch)
 
 
-def _tail(cursor: duckdb.DuckDBPyConnection, after: int) -> Iterator[JournalRow]:
+def rows_after(cursor: duckdb.DuckDBPyConnection, after: int) -> Iterator[JournalRow]:
+    """Yield all rows whose `gseq` is greater, in order."""
     last = cursor.execute("SELECT max(gseq) FROM journal").fetchall()[0][0] or 0
     for start in range(after, last, _CHUNK_ROWS):
         yield from journal_rows(
