@@ -330,6 +330,7 @@ class Changes:
         self._answer(future)
 
     def _suspend(self, request: Suspend, future: Future[Any]) -> None:
+        self._orchestrations.wake_sleepers()
         instance = self._live(request.instance_id)
         if instance is not None and instance.record.status is RuntimeStatus.PENDING:
             raise InstanceStateError(
@@ -349,6 +350,7 @@ class Changes:
         self._answer(future)
 
     def _terminate(self, request: Terminate, future: Future[Any]) -> None:
+        self._orchestrations.wake_sleepers()
         instance = self._live(request.instance_id)
         if instance is not None:
             asked = ExecutionTerminated(

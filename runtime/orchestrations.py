@@ -55,6 +55,7 @@ from .messages import (
 )
 from .ports import Stream
 from .registry import retry_policy_of
+from .sleepers import Sleepers
 from .timers import DEADLINE, DELAYED_START, Due
 from .watchdog import TurnBlocked
 
@@ -88,11 +89,12 @@ class Orchestrations:
         self._local: deque[tuple[str, str, HistoryEvent]] = deque()
         self._runnable: deque[Instance] = deque()
         self._resident: OrderedDict[int, Instance] = OrderedDict()
+        self._sleepers = Sleepers(engine.store)
 
     @property
     def has_work(self) -> bool:
         """Whether messages wait that could be applied now."""
-        return bool(self._local or self._runnable)
+        return bool(self._local or self._runnable or self._sleepers)
 
     # Messages.
 
@@ -100,9 +102,21 @@ class Orchestrations:
         """Apply a message to an instance, or keep it in its inbox if it cannot take it now."""
         if instance.record.status.is_terminal:
             return
-        can_take = instance.takes_messages and not instance.inbox
-        if not can_take or not self._consume(instance, event):
+        if not instance.takes_messages or instance.inbox:
             self._park(instance, event)
+        elif instance.executor is None and not self._sleepers.are_waking:
+            self._sleepers.add(instance, event)
+        elif not self._consume(instance, event):
+            self._park(instance, event)
+
+    def wake_sleepers(self) -> None:
+        """Apply the messages for instances whose code is not in memory."""
+        for instance, event in self._sleepers.wake():
+            if self._engine.batch_is_full and not instance.record.status.is_terminal:
+                self._park(instance, event)
+                self.resume_inbox(instance)
+            else:
+                self.deliver(instance, event)
 
     def _consume(self, instance: Instance, event: HistoryEvent, ref: int = 0) -> bool:
         """Apply a message; returns False, and the instance is suspended, if its code cannot."""
@@ -191,11 +205,13 @@ class Orchestrations:
 
     def settle(self) -> None:
         """Apply messages until none is left, or the batch is large enough."""
-        while self._local or self._runnable:
-            if self._engine.batch_is_full:
+        while self._local or self._runnable or self._sleepers:
+            if self._sleepers:
+                self.wake_sleepers()
+            elif self._engine.batch_is_full:
                 self._park_local()
                 return
-            if self._local:
+            elif self._local:
                 target, event = self._take_local()
                 if target is not None:
                     self.deliver(target, event)
@@ -399,7 +415,7 @@ class Orchestrations:
         if instance.executor is not None:
             return instance.executor
         record = instance.record
-        rows = self._engine.store.history(record.iid, record.first_seq)
+        rows = self._sleepers.rows_of(record)
         history = [row.event for row in rows if row.stream is Stream.HISTORY]
         try:
             executor = self.new_executor(record)
