@@ -128,6 +128,8 @@ class Link:
         self._client = os.urandom(16)
         sock = self._context.socket(zmq.DEALER)
         sock.setsockopt(zmq.LINGER, 500)
+        # A full queue would drop requests; what is pending is kept here anyway.
+        sock.setsockopt(zmq.SNDHWM, 0)
         sock.connect(info.address)
         self._thread = SocketThread(
             sock, self._on_message, "ipydurable-client", self._on_tick, _TICK_S
