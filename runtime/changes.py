@@ -5,7 +5,6 @@ Belongs to the engine and runs in its thread only.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -19,7 +18,6 @@ from .core.errors import (
     DurableInternalError,
     InstanceExistsError,
     InstanceStateError,
-    UnknownInstanceError,
 )
 from .core.events import (
     EventRaised,
@@ -34,6 +32,7 @@ from .core.records import InstanceRecord
 from .core.status import TERMINAL, RuntimeStatus
 from .definitions import Definition, DefinitionAdded, Kind
 from .engine import Engine
+from .finder import Finder, unknown_instance
 from .instances import Instance
 from .messages import terminated
 from .open_tasks import open_tasks
@@ -68,14 +67,18 @@ from .versions import Versions
 
 __all__ = ["Changes"]
 
-_NEAR_AMONG = 500
-
 
 class Changes:
-    """Handles requests in the engine's thread; answers once what they did is durable."""
+    """Handles requests in the engine's thread; answers once what they did is durable.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: The engine.
+        finder: Finds the instances that the engine does not hold.
+    """
+
+    def __init__(self, engine: Engine, finder: Finder) -> None:
         self._engine = engine
+        self._finder = finder
         self._orchestrations = engine.orchestrations
         self._versions = Versions(engine)
         self._handlers: dict[type, Callable[[Any, Future[Any]], None]] = {
@@ -122,10 +125,7 @@ class Changes:
         """
         record = self._orchestrations.find(instance_id)
         if record is None:
-            known = self._engine.store.query(InstanceQuery(limit=_NEAR_AMONG))
-            ids = [one.instance_id for one in known]
-            near = tuple(difflib.get_close_matches(instance_id, ids, n=3))
-            raise UnknownInstanceError(instance_id, self._engine.store.path, near)
+            raise unknown_instance(self._engine.store, instance_id)
         return record
 
     def _answer(self, future: Future[Any], answer: Any = None) -> None:
@@ -295,7 +295,7 @@ class Changes:
         if instance is not None:
             instance.waiters.append(future)
         else:
-            future.set_result(self.record(request.instance_id))
+            self._finder.find(request.instance_id, future)
 
     def _wait_for_start(self, request: WaitForStart, future: Future[Any]) -> None:
         instance = self._live(request.instance_id)

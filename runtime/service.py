@@ -16,6 +16,7 @@ from .core.errors import (
 from .core.records import EntityRecord, InstanceRecord
 from .definitions import Definition
 from .engine import Engine
+from .finder import Finder
 from .followers import Follower
 from .ports import InstanceUpdate, Stream
 from .requests import (
@@ -59,9 +60,9 @@ class Service:
         self._version = version
         self._log = log
         self._on_stop = on_stop or engine.stop
-        self._changes = Changes(engine)
-        self._started_at = engine.clock.now()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ipydurable-read")
+        self._changes = Changes(engine, Finder(engine.store, self._readers))
+        self._started_at = engine.clock.now()
         self._reads: dict[type, Callable[[Any], Any]] = {
             GetInstance: self._get_instance,
             QueryInstances: self._query,

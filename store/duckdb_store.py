@@ -146,22 +146,28 @@ class DuckDBStore:
 
     def find_many(self, instance_ids: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those that exist, by instance id."""
-        asked = [one for one in instance_ids if self._known_ids.may_hold(one)]
-        if not asked:
-            return {}
-        # First those in memory: a record that is projected meanwhile is then in both places.
-        pending = [self._pending.find(instance_id) for instance_id in asked]
-        with self._database.reading() as cursor:
-            records = queries.record_rows(
-                cursor,
-                "WHERE instance_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY iid",
-                [[storable(instance_id) for instance_id in asked]],
-            )
-        found = {record.instance_id: record for record in records}
-        for record in pending:
+        found: dict[str, Record] = {}
+        stored: list[str] = []
+        projected = self._projected.iid
+        for instance_id in instance_ids:
+            # First those in memory: one that is projected meanwhile is then in both places.
+            record = self._pending.find(instance_id)
             if record is not None:
+                found[instance_id] = record
+            if self._known_ids.may_hold(instance_id) and (
+                record is None or record.iid <= projected
+            ):
+                stored.append(storable(instance_id))
+        if stored:
+            with self._database.reading() as cursor:
+                records = queries.record_rows(
+                    cursor,
+                    "WHERE instance_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY iid",
+                    [stored],
+                )
+            for record in records:
                 known = found.get(record.instance_id)
-                if known is None or known.iid <= record.iid:
+                if known is None or known.iid < record.iid:
                     found[record.instance_id] = record
         return found
 
