@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from .core.events import HistoryEvent
+from .core.events import EventRaised, HistoryEvent
 from .core.records import InstanceRecord
 from .instances import Instance
 from .ports import JournalRow, Store
@@ -13,6 +14,14 @@ __all__ = ["Sleepers"]
 
 _MAX_ROWS_AT_ONCE = 20_000
 _MAX_INSTANCES_AT_ONCE = 1_000
+
+
+class _Waiting(NamedTuple):
+    """A message, for whom, and for which of its executions."""
+
+    instance: Instance
+    event: HistoryEvent
+    execution_id: str
 
 
 class Sleepers:
@@ -29,7 +38,7 @@ class Sleepers:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[tuple[Instance, HistoryEvent]] = []
+        self._waiting: list[_Waiting] = []
         self._rows: dict[int, list[JournalRow]] = {}
         self.are_waking = False
 
@@ -39,16 +48,23 @@ class Sleepers:
 
     def add(self, instance: Instance, event: HistoryEvent) -> None:
         """Keep a message until `wake`."""
-        self._waiting.append((instance, event))
+        self._waiting.append(_Waiting(instance, event, instance.record.execution_id))
 
     def wake(self) -> Iterator[tuple[Instance, HistoryEvent]]:
-        """Give the messages in order; the histories of their instances are at hand meanwhile."""
+        """Give the messages in order; the histories of their instances are at hand meanwhile.
+
+        Outcomes for an execution that has ended meanwhile are dropped.
+        """
         waiting, self._waiting = self._waiting, []
         self.are_waking = True
         try:
             while waiting:
                 count = self._read_first_of(waiting)
-                yield from waiting[:count]
+                for instance, event, execution_id in waiting[:count]:
+                    if isinstance(event, EventRaised) or (
+                        instance.record.execution_id == execution_id
+                    ):
+                        yield instance, event
                 del waiting[:count]
         finally:
             self._rows = {}
@@ -59,11 +75,11 @@ class Sleepers:
         rows = self._rows.pop(record.iid, None)
         return self._store.history(record.iid, record.first_seq) if rows is None else rows
 
-    def _read_first_of(self, waiting: list[tuple[Instance, HistoryEvent]]) -> int:
+    def _read_first_of(self, waiting: list[_Waiting]) -> int:
         """Read histories for as many messages as is sensible, and return for how many."""
         records: dict[int, InstanceRecord] = {}
         rows = count = 0
-        for instance, _ in waiting:
+        for instance, _, _ in waiting:
             record = instance.record
             if instance.executor is None and record.iid not in records:
                 if rows >= _MAX_ROWS_AT_ONCE or len(records) >= _MAX_INSTANCES_AT_ONCE:
