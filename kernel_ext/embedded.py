@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ipydurable.runtime.client import DurableClient, InProcess
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
-from ipydurable.runtime.ports import ActivityExecutor
+from ipydurable.runtime.ports import ActivityExecutor, Clock, Store
 
-from .arguments import Duration, Statuses, Time
+from .arguments import Duration, Statuses, Time, parse_seconds
 from .entity_handles import EntityHandle
 from .functions import OrchestratorFunction
 from .handles import NotebookInstance
@@ -34,10 +34,12 @@ class Runtime:
     goes on when the store is opened next time.
 
     Args:
-        path: The store; created if it is missing.
+        path: The store, a file that is created if it is missing; or a store, such as
+            `ipydurable.testing.MemoryStore()`.
         executors: Run the activities, by name; by default worker processes, threads and an
             event loop.
-        options: Of the engine.
+        options: Of the engine: how many waiting instances stay in memory, whether replay is strict.
+        clock: The time: the system's, or in tests an `ipydurable.testing.VirtualClock()`.
 
     Raises:
         StoreLockedError: Another process has the store open, such as the host of a notebook.
@@ -51,22 +53,28 @@ class Runtime:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Store,
         *,
         executors: Mapping[str, ActivityExecutor] | None = None,
         options: EngineOptions | None = None,
+        clock: Clock | None = None,
     ) -> None:
         from ipydurable.runtime.codecs import NamespaceConverter
         from ipydurable.runtime.embedded import EmbeddedEngine
         from ipydurable.runtime.executors import default_executors
         from ipydurable.store import open_store
 
-        self.path = str(Path(path).expanduser().absolute())
+        if isinstance(path, str | Path):
+            store: Store = open_store(Path(path).expanduser().absolute())
+        else:
+            store = path
+        self.path = str(store.path)
         self._engine = EmbeddedEngine(
-            open_store(self.path),
+            store,
             default_executors() if executors is None else executors,
             options,
-            version=__version__,
+            clock,
+            __version__,
         )
         namespace = vars(sys.modules["__main__"])
         client = DurableClient(InProcess(self._engine.service), NamespaceConverter(namespace))
@@ -153,6 +161,19 @@ class Runtime:
     def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return the answer to a read-only SQL query; raises QueryError."""
         return self._session.sql(text, parameters)
+
+    def settle(self, timeout: Duration | None = 60) -> None:
+        """Wait until everything here waits for time, an event or a person; for tests.
+
+        Then a `VirtualClock` may be moved, or an event raised, and what comes of it is certain.
+
+        Args:
+            timeout: How long to wait at most: seconds, a timedelta or `"2m"`; None for no limit.
+
+        Raises:
+            WaitTimeoutError: Something is still at work then.
+        """
+        self._engine.settle(None if timeout is None else parse_seconds(timeout))
 
     def close(self) -> None:
         """Stop the engine and free the store."""

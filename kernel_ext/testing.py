@@ -1,4 +1,7 @@
-"""For tests of durable code: see `ipydurable.runtime.testing`."""
+"""For tests of durable code: a store in memory, a clock under control, replay of a history.
+
+`help(ipydurable.runtime.testing)` shows two whole tests to start from.
+"""
 
 from __future__ import annotations
 

@@ -185,6 +185,19 @@ class Engine:
         self.subscriptions.flush(self)
         return bool(calls or due)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether only time, or somebody who asks, can bring anything about; ask in its thread."""
+        is_busy = (
+            self.dispatcher.in_flight
+            or self.orchestrations.has_work
+            or self.entities.is_working
+            or self._rows
+            or self._posted.qsize()
+            or self._gseq > self.durable_gseq
+        )
+        return not is_busy
+
     def _take_posted(self, wait_s: float) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
         posted = self._posted
         calls = []

@@ -124,6 +124,11 @@ class Entities:
         """How many have something to do or are locked."""
         return len(self._by_iid) - len(self._idle)
 
+    @property
+    def is_working(self) -> bool:
+        """Whether operations run now."""
+        return any(entity.batch for entity in self._by_iid.values())
+
     # Messages.
 
     def request(self, requested: OperationRequested) -> tuple[Entity, int]:

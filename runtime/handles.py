@@ -15,8 +15,8 @@ from .core.failure import FailureDetails
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .frames import to_frame
+from .history_rows import dump_history
 from .ports import InstanceUpdate
-from .replaying import dump_history
 from .requests import Migrated, OpenTask
 
 if TYPE_CHECKING:
@@ -113,10 +113,12 @@ class InstanceHandle:
         """Return the history as a DataFrame, one row per event, in order.
 
         Columns: `instance_id`, `execution_id`, `seq`, `timestamp` (UTC), `event_type`, `name`,
-        `task_id`, `payload`, then what only some events have.
+        `task_id`, `payload` (JSON text), then what only some events have: `error_type`, `error`,
+        and all else as JSON in `details`. `ipydurable.testing.replay` takes it.
         """
         table = self._client.sql(
-            "SELECT * FROM history WHERE instance_id = $instance_id ORDER BY seq",
+            "SELECT * EXCLUDE (gseq, iid) FROM history WHERE instance_id = $instance_id"
+            " ORDER BY seq",
             {"instance_id": self.record.instance_id},
         )
         return to_frame(table)

@@ -10,22 +10,19 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-
-import msgspec
 
 from .codecs import NamespaceConverter
 from .core.code import OrchestratorCode, Resolve, Resolved
-from .core.events import Event, ExecutionStarted, HistoryEvent
 from .core.executor import OrchestrationExecutor
 from .core.payload import Payload
 from .core.retry import RetryPolicy
 from .core.status import RuntimeStatus
+from .history_rows import events_of
 from .registry import retry_policy_of
 
-__all__ = ["ReplayReport", "dump_history", "load_history", "replay"]
+__all__ = ["ReplayReport", "replay"]
 
 
 class ReplayReport(NamedTuple):
@@ -47,7 +44,7 @@ class ReplayReport(NamedTuple):
 
 
 def replay(
-    history: Iterable[HistoryEvent],
+    history: Any,
     orchestrator: Callable[..., Any],
     *,
     retry_policies: Mapping[str, RetryPolicy] | None = None,
@@ -57,17 +54,26 @@ def replay(
     Needs no store, no host and no activities: their results are in the history.
 
     Args:
-        history: The events in order, from `ExecutionStarted` on.
+        history: What you have: the handle of an instance, the DataFrame `run.history()` (also
+            read again from a CSV, JSON or Parquet file) or its rows as dicts, the path of a file
+            that `run.export_history(path)` wrote, or the events in order. Of several executions
+            the last is replayed.
         orchestrator: The function, or what `%%orchestrator` or `@orchestrator` defined.
         retry_policies: Retry policies that belong to activities, by name; those of activities the
             orchestrator refers to by their variables are known without.
 
     Raises:
-        TypeError: Something given is no history event; `load_history` reads a file.
-        ValueError: The history does not begin with `ExecutionStarted`.
+        TypeError: What is given is no history.
+        ValueError: The history does not begin with `ExecutionStarted`, or a row is no event.
         NonDeterminismError: The code does not do what the history says; says where they part.
+
+    Example:
+        A run of yesterday, kept beside the tests, that every later version must still replay:
+
+        >>> run.export_history("histories/report.jsonl")  # doctest: +SKIP
+        >>> assert not replay("histories/report.jsonl", report).warnings  # doctest: +SKIP
     """
-    events = _checked(history)
+    events = events_of(history)
     function = getattr(orchestrator, "__wrapped__", orchestrator)
     namespace = getattr(function, "__globals__", {})
     code = OrchestratorCode(function, NamespaceConverter(namespace), namespace)
@@ -84,38 +90,6 @@ def replay(
         )
     finally:
         executor.close()
-
-
-def dump_history(history: Iterable[HistoryEvent], path: str | Path) -> None:
-    """Write a history as JSON, one event a line."""
-    lines = [msgspec.json.encode(event) for event in history]
-    Path(path).write_bytes(b"\n".join(lines) + b"\n")
-
-
-def load_history(path: str | Path) -> list[HistoryEvent]:
-    """Read a history that `dump_history` wrote.
-
-    Raises:
-        ValueError: A line is no history event; says which.
-    """
-    events = []
-    for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
-        try:
-            events.append(msgspec.json.decode(line, type=HistoryEvent))
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"{path}, line {number}, is no history event: {error}") from error
-    return events
-
-
-def _checked(history: Iterable[HistoryEvent]) -> list[HistoryEvent]:
-    """Return the events; a replay of nothing would report that all is well."""
-    events = list(history)
-    for event in events:
-        if not isinstance(event, Event):
-            raise TypeError(f"a history is made of events, not of {type(event).__name__}")
-    if not events or not isinstance(events[0], ExecutionStarted):
-        raise ValueError("a history begins with ExecutionStarted; this one does not")
-    return events
 
 
 def _resolver(orchestrator: Any, policies: Mapping[str, RetryPolicy]) -> Resolve:

@@ -1,8 +1,46 @@
 """For tests of durable code: a store in memory, a clock under control, replay of a history.
 
+**Run it, without a file and without waiting.** A `Runtime` on a `MemoryStore` with a
+`VirtualClock` runs orchestrators as a notebook does. The clock stands still until it is moved;
+`settle` waits until nothing goes on without that, so a reminder of thirty days is tested in
+milliseconds. Activities that call the world are replaced by others of the same name.
+
+**Replay what really happened.** `replay` runs an orchestrator's code against a recorded history,
+without a store, a host or activities, and raises where they part. Keep the histories of real runs
+beside the tests: whoever edits the orchestrator learns at once whether instances in flight survive.
+
 Example:
-    >>> from ipydurable.testing import VirtualClock
-    >>> clock = VirtualClock()
+    from datetime import timedelta
+
+    from ipydurable import Runtime, activity, orchestrator
+    from ipydurable.testing import MemoryStore, VirtualClock, replay
+
+    @activity(on="threads")
+    def send(text):
+        return f"sent: {text}"
+
+    @orchestrator
+    async def reminder(ctx, text):
+        paid = ctx.wait_for_external_event("paid")
+        winner = await ctx.when_any([paid, ctx.create_timer(timedelta(days=30))])
+        return "paid" if winner is paid else await send(text)
+
+    def test_who_does_not_pay_is_reminded_after_thirty_days():
+        clock = VirtualClock()
+        with Runtime(MemoryStore(), clock=clock) as runtime:
+            run = runtime.start(reminder, "please pay")
+            runtime.settle()
+            assert [task.kind for task in run.waiting_for] == ["timer", "external event"]
+            clock.advance(timedelta(days=30))
+            assert run.result(timeout=10) == "sent: please pay"
+
+    def test_who_pays_is_left_alone_and_the_history_replays():
+        with Runtime(MemoryStore(), clock=VirtualClock()) as runtime:
+            run = runtime.start(reminder, "please pay")
+            run.raise_event("paid")
+            assert run.result(timeout=10) == "paid"
+            report = replay(run, reminder)  # run.history(), or a file of run.export_history(path)
+        assert report.warnings == ()
 """
 
 from __future__ import annotations
@@ -16,8 +54,9 @@ from typing import TYPE_CHECKING, Any
 from .core.errors import QueryError
 from .core.records import EntityRecord, InstanceRecord, Record
 from .definitions import Definition, DefinitionAdded
+from .history_rows import dump_history, load_history
 from .ports import EntityQuery, InstanceQuery, JournalRow, Recovery, Stream
-from .replaying import ReplayReport, dump_history, load_history, replay
+from .replaying import ReplayReport, replay
 
 if TYPE_CHECKING:
     import pyarrow as pa

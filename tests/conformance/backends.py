@@ -115,7 +115,7 @@ class EmbeddedBackend:
     @property
     def is_alive(self) -> bool:
         """Whether the engine's thread runs."""
-        return self._embedded._thread.is_alive()
+        return self._embedded.is_alive
 
     def now(self) -> datetime:
         """Return the clock's present."""
@@ -123,43 +123,20 @@ class EmbeddedBackend:
 
     def let_time_pass(self) -> None:
         """Move the clock one tick on if nothing can happen without."""
-        if self._is_idle():
+        # Twice, as what became durable the first time may only now be handed to executors.
+        if self._embedded.is_at_rest() and self._embedded.is_at_rest():
             self.clock.advance(TICK)
+        else:
+            time.sleep(0)
 
     def advance(self, by: timedelta) -> None:
         """Move the clock on, once nothing can happen without."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while not self._is_idle():
-            assert time.monotonic() < deadline, "the engine does not come to rest"
+        self._embedded.settle(_PATIENCE_S)
         self.clock.advance(by)
 
     def close(self) -> None:
         """Stop the engine."""
         self._embedded.close()
-
-    def _is_idle(self) -> bool:
-        # Twice, as what became durable the first time may only now be handed to executors.
-        return self._looks_idle() and self._looks_idle()
-
-    def _looks_idle(self) -> bool:
-        engine = self._embedded.engine
-        answer: Future[bool] = Future()
-
-        def look() -> None:
-            busy = (
-                engine.dispatcher.in_flight
-                or engine.orchestrations.has_work
-                or engine._rows
-                or engine._posted.qsize()
-                or engine._gseq > engine.durable_gseq
-            )
-            answer.set_result(not busy)
-
-        engine.post(engine.after_commit, look)
-        is_idle = answer.result(timeout=_PATIENCE_S)
-        if not is_idle:
-            time.sleep(0)
-        return is_idle
 
 
 class HostBackend:

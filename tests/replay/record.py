@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ipydurable.runtime.core.failure import FailureDetails
-from ipydurable.runtime.replaying import dump_history
+from ipydurable.runtime.history_rows import dump_history
 from ipydurable.runtime.requests import Rewind
 from tests.replay.programs import PROGRAMS, activities
 from tests.support.world import World

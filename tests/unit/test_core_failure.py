@@ -15,7 +15,6 @@ from ipydurable.runtime.core.events import TaskFailed
 from ipydurable.runtime.core.failure import FailureDetails, resolve_exception_class
 from tests.support.core import at, failed, failure, json_round_trip, result, run, started
 
-
 BAD_JSON = json.JSONDecodeError("Expecting value", "", 0)
 TOO_SHORT = urllib.error.ContentTooShortError("only half of it", b"")
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from ipydurable import OrchestrationContext, RetryPolicy, RuntimeStatus, activity, orchestrator
@@ -80,19 +79,3 @@ class TestHistories:
         path = tmp_path / "history.jsonl"
         dump_history(retried_history(), path)
         assert load_history(path) == retried_history()
-
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            "history.jsonl",
-            pd.DataFrame({"event_type": ["ExecutionStarted"]}),
-            [],
-            [completed(1)],
-            [started(3), "no event"],
-        ],
-        ids=["a path", "a DataFrame", "nothing", "no beginning", "no event"],
-    )
-    def test_what_is_no_history_of_an_execution_is_refused(self, wrong: Any) -> None:
-        """A test that replays nothing would be green for ever."""
-        with pytest.raises((TypeError, ValueError)):
-            replay(wrong, once)
