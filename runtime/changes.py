@@ -405,12 +405,13 @@ class Changes:
     # Entities.
 
     def _call_entity(self, request: CallEntity, future: Future[Any]) -> None:
-        self._engine.entities.call(self._requested(request), future)
+        requested = self._requested(request)
+        self._engine.entities.call(requested, future, repeated=request.repeated)
 
     def _signal_entity(self, request: SignalEntity, future: Future[Any]) -> None:
         requested = self._requested(request)
-        at = request.scheduled_at
-        self._engine.entities.signal(msgspec.structs.replace(requested, scheduled_at=at))
+        requested = msgspec.structs.replace(requested, scheduled_at=request.scheduled_at)
+        self._engine.entities.signal(requested, repeated=request.repeated)
         self._answer(future)
 
     def _requested(self, request: CallEntity | SignalEntity) -> OperationRequested:

@@ -64,6 +64,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         resident: How many waiting instances keep their code in memory; the others replay when
             something happens to them. 0 keeps none.
+        idle_entities: How many entities with nothing to do stay in memory; the others are read
+            again when a message reaches them.
         turn_limit_s: Seconds orchestrator code may run without waiting before it is interrupted
             and its instance parked.
         strict_replay: Whether an instance whose code no longer fits its history fails, rather
@@ -71,6 +73,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     resident: int = 10_000
+    idle_entities: int = 2_000
     turn_limit_s: float = 1.0
     strict_replay: bool = False
 
@@ -127,7 +130,7 @@ class Engine:
             options,
         )
         self.rewinder = Rewinder(self)
-        self.entities = Entities(self, entity_runner or ThreadEntityRunner())
+        self.entities = Entities(self, entity_runner or ThreadEntityRunner(), options.idle_entities)
         self.journal = journal(
             store,
             lambda batches: self.post(self._on_durable, batches),

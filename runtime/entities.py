@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
@@ -27,9 +27,10 @@ from .core.events import (
     OperationDone,
     OperationRequested,
 )
-from .core.records import EntityRecord, fold_entity
+from .core.records import EntityRecord, Record, fold_entity
 from .definitions import Kind
 from .entity_runner import EntityJob, EntityRunner, failed_batch
+from .idle_entities import IdleEntities
 from .messages import answer_of
 from .ports import JournalRow, Stream
 from .requests import LockInfo
@@ -43,8 +44,7 @@ __all__ = ["Entities", "Entity"]
 _log = logging.getLogger(__name__)
 
 _MAX_BATCH = 200
-_MAX_IDLE = 2_000
-_REMEMBERED_REQUESTS = 64
+_SEARCHED_FOR_REPEATED = 10_000
 
 Message = tuple[int, OperationRequested | LockRequested]
 
@@ -58,20 +58,10 @@ class Entity:
         scheduled: Signals whose time has not come, by `gseq`.
         batch: The operations that run now; empty where none do.
         waiters: Clients that wait for an operation's answer, by `gseq`.
-        answered: The newest client requests that were answered, so that a repeated one is not
-            done again.
         last_gseq: Its newest row; it may leave memory only once that is durable.
     """
 
-    __slots__ = (
-        "answered",
-        "batch",
-        "last_gseq",
-        "queue",
-        "record",
-        "scheduled",
-        "waiters",
-    )
+    __slots__ = ("batch", "last_gseq", "queue", "record", "scheduled", "waiters")
 
     def __init__(self, record: EntityRecord) -> None:
         self.record = record
@@ -79,7 +69,6 @@ class Entity:
         self.scheduled: dict[int, OperationRequested] = {}
         self.batch: list[Message] = []
         self.waiters: dict[int, list[Future[Any]]] = {}
-        self.answered: OrderedDict[str, OperationDone] = OrderedDict()
         self.last_gseq = 0
 
     @property
@@ -95,13 +84,6 @@ class Entity:
                 return gseq
         return 0
 
-    def remember(self, done: OperationDone) -> None:
-        """Keep the answer to a client's request for a while."""
-        if done.request_id:
-            self.answered[done.request_id] = done
-            if len(self.answered) > _REMEMBERED_REQUESTS:
-                self.answered.popitem(last=False)
-
 
 class Entities:
     """All entities of an engine that are in memory.
@@ -109,15 +91,17 @@ class Entities:
     Args:
         engine: Writes the rows and keeps the time.
         runner: Runs the operations.
+        idle: How many with nothing to do stay in memory.
     """
 
-    def __init__(self, engine: Engine, runner: EntityRunner) -> None:
+    def __init__(self, engine: Engine, runner: EntityRunner, idle: int) -> None:
         self._engine = engine
         self._runner = runner
         self._by_id: dict[str, Entity] = {}
         self._by_iid: dict[int, Entity] = {}
-        self._idle: OrderedDict[int, Entity] = OrderedDict()
+        self._idle = IdleEntities(idle)
         self._given_up: set[int] = set()
+        self._answering: deque[tuple[int, OperationDone]] = deque()
 
     @property
     def live(self) -> int:
@@ -144,26 +128,43 @@ class Entities:
             self._advance(entity)
         return entity, gseq
 
-    def call(self, requested: OperationRequested, future: Future[Any]) -> None:
-        """Have an operation done for a client, who gets the `OperationDone` once durable."""
-        entity = self._entity(requested.entity_id)
-        done = entity.answered.get(requested.request_id)
-        if done is not None:
-            self._engine.after_commit(partial(future.set_result, done))
-            return
-        gseq = entity.find_request(requested.request_id)
+    def call(
+        self, requested: OperationRequested, future: Future[Any], *, repeated: bool = False
+    ) -> None:
+        """Have an operation done for a client, who gets the `OperationDone` once durable.
+
+        Args:
+            requested: What to do.
+            future: Gets what came of it.
+            repeated: Whether an earlier host may have seen the request: it is not done twice then.
+        """
+        entity, gseq = self._entity(requested.entity_id), 0
+        if repeated:
+            done = self._find_done(entity, requested.request_id)
+            if done is not None:
+                self._engine.after_commit(partial(future.set_result, done))
+                return
+            gseq = entity.find_request(requested.request_id)
         if not gseq:
             entity, gseq = self.request(requested)
         entity.waiters.setdefault(gseq, []).append(future)
 
-    def signal(self, requested: OperationRequested) -> None:
-        """Have an operation done for a client, unless this request was seen before."""
-        entity = self._entity(requested.entity_id)
-        is_repeated = requested.request_id and (
-            requested.request_id in entity.answered or entity.find_request(requested.request_id)
-        )
-        if not is_repeated:
-            self.request(requested)
+    def signal(self, requested: OperationRequested, *, repeated: bool = False) -> None:
+        """Have an operation done for a client; `repeated` as for `call`."""
+        if repeated:
+            entity = self._entity(requested.entity_id)
+            request_id = requested.request_id
+            if entity.find_request(request_id) or self._find_done(entity, request_id):
+                return
+        self.request(requested)
+
+    def expect(self, entity_ids: Iterable[str]) -> None:
+        """Take up entities that are about to get messages: one query finds them all."""
+        unknown = [one for one in dict.fromkeys(entity_ids) if one not in self._by_id]
+        if len(unknown) > 1:
+            found = self._engine.store.find_many(unknown)
+            for entity_id in unknown:
+                self._take_up(entity_id, self._usable(found.get(entity_id)))
 
     def on_due(self, iid: int, gseq: int) -> None:
         """A scheduled signal's time has come."""
@@ -283,8 +284,9 @@ class Entities:
                 state=result.state if changed and is_last else None,
                 request_id=event.request_id,
             )
-            self._write(entity, done, ref=gseq)
-            entity.remember(done)
+            written = self._write(entity, done, ref=gseq)
+            if done.request_id:
+                self._answering.append((written, done))
             self._answer(entity, gseq, event, done)
             self._pass_on(entity, one)
         self._advance(entity)
@@ -302,6 +304,7 @@ class Entities:
 
     def _pass_on(self, entity: Entity, result: OperationResult) -> None:
         sender = entity.record.instance_id
+        self.expect(signal.entity_id for signal in result.signals)
         for signal in result.signals:
             at = signal.scheduled_at
             if signal.delay is not None:
@@ -372,7 +375,7 @@ class Entities:
                 continue
             given_up.append(record.iid)
             self._given_up.add(record.iid)
-            self._idle.pop(record.iid, None)
+            self._idle.discard(record.iid)
             if entity is not None:
                 del self._by_iid[record.iid]
                 del self._by_id[record.instance_id]
@@ -406,20 +409,16 @@ class Entities:
         entity = self._by_id.get(entity_id)
         if entity is not None:
             return copy.copy(entity.record)
-        found = self._engine.store.find(entity_id)
-        if not isinstance(found, EntityRecord) or found.iid in self._given_up:
-            return None
-        return found
+        return self._usable(self._engine.store.find(entity_id))
 
     def evict(self) -> None:
         """Have the longest idle entities leave memory, as far as their rows are durable."""
-        surplus = len(self._idle) - _MAX_IDLE
-        if surplus <= 0:
-            return
-        for iid, entity in list(self._idle.items())[:surplus]:
+        while self._answering and self._answering[0][0] <= self._engine.durable_gseq:
+            self._answering.popleft()
+        for entity in self._idle.surplus():
             if entity.last_gseq <= self._engine.durable_gseq and entity.is_idle:
-                del self._idle[iid]
-                del self._by_iid[iid]
+                self._idle.discard(entity.record.iid)
+                del self._by_iid[entity.record.iid]
                 del self._by_id[entity.record.instance_id]
 
     def close(self) -> None:
@@ -428,9 +427,9 @@ class Entities:
 
     def _entity(self, entity_id: str) -> Entity:
         entity = self._by_id.get(entity_id)
-        if entity is not None:
-            return entity
-        record = self.find(entity_id)
+        return entity or self._take_up(entity_id, self.find(entity_id))
+
+    def _take_up(self, entity_id: str, record: EntityRecord | None) -> Entity:
         if record is None:
             record = EntityRecord(
                 iid=self._engine.new_iid(),
@@ -440,21 +439,28 @@ class Entities:
                 updated_at=self._engine.now,
             )
         entity = Entity(record)
-        self._recall_answers(entity)
         self._adopt(entity)
         return entity
 
-    def _recall_answers(self, entity: Entity) -> None:
+    def _usable(self, record: Record | None) -> EntityRecord | None:
+        is_usable = isinstance(record, EntityRecord) and record.iid not in self._given_up
+        return record if is_usable else None  # type: ignore[return-value]
+
+    def _find_done(self, entity: Entity, request_id: str) -> OperationDone | None:
+        """Return what came of a client's request that an earlier host was asked."""
         record = entity.record
-        if record.last_seq:
-            first = max(1, record.last_seq - _REMEMBERED_REQUESTS)
-            for row in self._engine.store.history(record.iid, first):
-                if isinstance(row.event, OperationDone):
-                    entity.remember(row.event)
+        first = max(1, record.last_seq - _SEARCHED_FOR_REPEATED)
+        durable = [row.event for row in self._engine.store.history(record.iid, first)]
+        for event in [*durable, *(done for _, done in self._answering)]:
+            if isinstance(event, OperationDone) and event.request_id == request_id:
+                return event
+        return None
 
     def _adopt(self, entity: Entity) -> None:
         self._by_id[entity.record.instance_id] = entity
         self._by_iid[entity.record.iid] = entity
+        if not entity.record.is_live:
+            self._idle.put(entity)
 
     def _write(
         self, entity: Entity, event: Event, stream: Stream = Stream.HISTORY, ref: int = 0
@@ -464,10 +470,9 @@ class Entities:
         entity.last_gseq = self._engine.add_row(record, seq, stream, event, ref)
         fold_entity(record, record.iid, seq, event)
         if record.is_live:
-            self._idle.pop(record.iid, None)
+            self._idle.discard(record.iid)
         else:
-            self._idle[record.iid] = entity
-            self._idle.move_to_end(record.iid)
+            self._idle.put(entity)
         return entity.last_gseq
 
 

@@ -19,7 +19,9 @@ from .core.errors import AuthenticationError, DurableError, HostGoneError
 from .launch import ensure_host, find_host
 from .ports import InstanceUpdate
 from .requests import (
+    CallEntity,
     Request,
+    SignalEntity,
     StopHost,
     Subscribe,
     Unsubscribe,
@@ -223,7 +225,10 @@ class Link:
             reason = f"{pending.hosts} hosts in a row ended over this request; see {self.paths.log}"
             pending.future.set_exception(HostGoneError(str(self.paths.store), reason))
         else:
-            self._send_call(pending._replace(hosts=pending.hosts + 1))
+            request = pending.request
+            if isinstance(request, CallEntity | SignalEntity):
+                request = msgspec.structs.replace(request, repeated=True)
+            self._send_call(pending._replace(request=request, hosts=pending.hosts + 1))
 
     def _fail_pending(self, reason: str, error: DurableError | None = None) -> None:
         with self._lock:

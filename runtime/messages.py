@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from .core.errors import TurnBlockedError
@@ -10,6 +11,7 @@ from .core.events import (
     EntityOperationCompleted,
     EntityOperationFailed,
     EntityOperationSignaled,
+    Event,
     ExecutionCompleted,
     ExecutionStarted,
     LockOwner,
@@ -39,6 +41,7 @@ __all__ = [
     "outcome_of_record",
     "owner_of",
     "terminated",
+    "told_entities",
 ]
 
 
@@ -154,6 +157,12 @@ def answer_of(
     if done.failure is None:
         return EntityOperationCompleted(timestamp=now, task_id=task_id, result=done.result)
     return EntityOperationFailed(timestamp=now, task_id=task_id, failure=done.failure)
+
+
+def told_entities(decisions: Iterable[Event]) -> list[str]:
+    """Return the ids of the entities that decisions call or signal."""
+    told = EntityOperationCalled | EntityOperationSignaled
+    return [event.entity_id for event in decisions if isinstance(event, told)]
 
 
 def operation_of(

@@ -52,6 +52,7 @@ from .messages import (
     outcome_for_parent,
     owner_of,
     terminated,
+    told_entities,
 )
 from .ports import Stream
 from .registry import retry_policy_of
@@ -166,7 +167,9 @@ class Orchestrations:
         self._resident.move_to_end(instance.iid)
         instance.awaited_events = executor.awaited_events
         instance.lost_waits = executor.lost_waits
-        self._carry_out(instance, executor.take_decisions())
+        decisions = executor.take_decisions()
+        self._engine.entities.expect(told_entities(decisions))
+        self._carry_out(instance, decisions)
         return True
 
     def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:

@@ -319,23 +319,36 @@ class DescribeOpen(_Request, frozen=True, kw_only=True):
 
 
 class CallEntity(_Request, frozen=True, kw_only=True):
-    """Have an entity do an operation; answered with what came of it, once that is durable."""
+    """Have an entity do an operation; answered with what came of it, once that is durable.
+
+    Attributes:
+        entity_id: The entity.
+        operation: The operation's name.
+        input: The encoded input; None for none.
+        request_id: Makes the request safe to repeat.
+        repeated: Whether an earlier host was asked already: only then is it looked for.
+    """
 
     answer_type: ClassVar[Any] = OperationDone
     entity_id: str
     operation: str
     input: Payload | None = None
     request_id: str
+    repeated: bool = False
 
 
 class SignalEntity(_Request, frozen=True, kw_only=True):
-    """Have an entity do an operation; answered once the signal is durable."""
+    """Have an entity do an operation; answered once the signal is durable.
+
+    Attributes are those of `CallEntity`, and when the operation is to be done.
+    """
 
     entity_id: str
     operation: str
     input: Payload | None = None
     scheduled_at: datetime | None = None
     request_id: str = ""
+    repeated: bool = False
 
 
 class GetEntity(_Request, frozen=True, kw_only=True):

@@ -162,15 +162,24 @@ class World:
     Args:
         resident: As `EngineOptions.resident`.
         strict_replay: As `EngineOptions.strict_replay`.
+        idle_entities: As `EngineOptions.idle_entities`.
     """
 
-    def __init__(self, resident: int = 10_000, *, strict_replay: bool = False) -> None:
+    def __init__(
+        self,
+        resident: int = 10_000,
+        *,
+        strict_replay: bool = False,
+        idle_entities: int = 2_000,
+    ) -> None:
         self.store = MemoryStore()
         self.clock = VirtualClock()
         self.loader = FunctionLoader()
         self.executor = ManualExecutor()
         self.runner = ManualEntityRunner()
-        self._options = EngineOptions(resident=resident, strict_replay=strict_replay)
+        self._options = EngineOptions(
+            resident=resident, strict_replay=strict_replay, idle_entities=idle_entities
+        )
         self._ids = 0
         self._boot()
 
