@@ -12,6 +12,7 @@ from ipydurable.runtime.client import DurableClient, InProcess
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.ports import ActivityExecutor, Clock, Store
 
+from .activity_executors import activity_executors
 from .arguments import Duration, Statuses, Time, parse_seconds
 from .entity_handles import EntityHandle
 from .functions import OrchestratorFunction
@@ -61,7 +62,6 @@ class Runtime:
     ) -> None:
         from ipydurable.runtime.codecs import NamespaceConverter
         from ipydurable.runtime.embedded import EmbeddedEngine
-        from ipydurable.runtime.executors import default_executors
         from ipydurable.store import open_store
 
         if isinstance(path, str | Path):
@@ -71,7 +71,7 @@ class Runtime:
         self.path = str(store.path)
         self._engine = EmbeddedEngine(
             store,
-            default_executors() if executors is None else executors,
+            activity_executors() if executors is None else executors,
             options,
             clock,
             __version__,

@@ -9,11 +9,13 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.output import AttemptOutput
 from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
 
 from .display import Static, TimelineView, current_shell, is_notebook, show, take_snapshot
+from .output_display import show_output
 from .waiting import explaining_interrupts, wait_for
 
 __all__ = ["NotebookInstance"]
@@ -83,6 +85,9 @@ class NotebookInstance(InstanceHandle):
         shell = current_shell()
         show(self.timeline())
         self._shown_in = None if shell is None else shell.execution_count
+
+    def _show_output(self, output: AttemptOutput) -> None:
+        show_output(output)
 
     def _wait_here(self, timeout: float | None) -> InstanceRecord:
         with explaining_interrupts(self._goes_on):

@@ -45,9 +45,9 @@ def _open_store(path: Path) -> Store:
 
 
 def _executors() -> Mapping[str, ActivityExecutor]:
-    from ipydurable.runtime.executors import default_executors
+    from .activity_executors import activity_executors
 
-    return default_executors()
+    return activity_executors()
 
 
 if __name__ == "__main__":

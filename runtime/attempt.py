@@ -30,6 +30,7 @@ from .core.payload import Converter, Payload
 from .core.serialization import CallArguments
 from .definitions import CodePackage
 from .ports import AttemptKey, AttemptOutcome, AttemptRequest
+from .recording import Recorder, recording
 from .stubs import Stub
 
 __all__ = [
@@ -286,6 +287,7 @@ def run_attempt(
     *,
     begin: Callable[[Activity, bool], None] | None = None,
     progress: Callable[[float, float | None, str], None] | None = None,
+    recorder: Recorder | None = None,
 ) -> bytes:
     """Run one attempt of an activity in this process.
 
@@ -294,27 +296,36 @@ def run_attempt(
         begin: Called just before the body begins, with the activity and whether its code had to
             be loaded first.
         progress: Receives what the activity tells by `ctx.progress`.
+        recorder: Receives what it prints, logs and displays; else that is in the outcome.
 
     Returns:
         The encoded `AttemptOutcome`, for `decode_outcome`. Whatever the activity does short of
         ending the process, including `sys.exit()`, is in there.
     """
     work = _decode_work(payload)
+    with recording(recorder or Recorder()) as kept:
+        outcome = _run_work(work, begin, progress)
+    if recorder is None:
+        outcome = msgspec.structs.replace(outcome, output=kept.take())
+    return _encode(outcome)
+
+
+def _run_work(
+    work: _Work,
+    begin: Callable[[Activity, bool], None] | None,
+    progress: Callable[[float, float | None, str], None] | None,
+) -> AttemptOutcome:
     worker = f"process {getpid()}"
     try:
         known = LOADED.find(work.name, work.version)
         activity = known or LOADED.load(work.name, work.version, lambda: _read_package(work))
     except BaseException as error:  # noqa: BLE001 - loading runs the user's code
         now = utc_now()
-        outcome = AttemptOutcome(
-            failure=describe(error), started_at=now, ended_at=now, worker=worker
-        )
-    else:
-        if begin is not None:
-            begin(activity, known is None)
-        context = make_context(work.name, work.instance_id, work.key, progress=progress)
-        outcome = run_activity(activity, work.input, context, worker)
-    return _encode(outcome)
+        return AttemptOutcome(failure=describe(error), started_at=now, ended_at=now, worker=worker)
+    if begin is not None:
+        begin(activity, known is None)
+    context = make_context(work.name, work.instance_id, work.key, progress=progress)
+    return run_activity(activity, work.input, context, worker)
 
 
 def make_context(

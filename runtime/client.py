@@ -14,6 +14,7 @@ from .core.entity_ids import check_operation_name, entity_id_of
 from .core.errors import EntityCallError, WaitTimeoutError
 from .core.events import OperationDone
 from .core.ids import check_event_name, check_instance_id
+from .core.output import AttemptOutput
 from .core.payload import Converter, Payload
 from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
@@ -31,6 +32,7 @@ from .requests import (
     FindDefinition,
     GetEntity,
     GetInstance,
+    GetOutput,
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
@@ -239,6 +241,26 @@ class DurableClient:
     def open_tasks(self, instance_ids: Iterable[str]) -> dict[str, list[OpenTask]]:
         """Return what instances wait for, by id; finished and unknown ones are left out."""
         answer: dict[str, list[OpenTask]] = self._ask(DescribeOpen(instance_ids=list(instance_ids)))
+        return answer
+
+    def attempt_output(
+        self, instance_id: str, task_id: int, number: int = 0
+    ) -> AttemptOutput | None:
+        """Return what an attempt has printed, logged and displayed; also while it runs.
+
+        Args:
+            instance_id: The instance; its present execution is meant.
+            task_id: The action id of the activity.
+            number: The attempt, as in its history events; 0 for the newest.
+
+        Returns:
+            The output; None where there was none.
+
+        Raises:
+            UnknownInstanceError: There is no such instance.
+        """
+        request = GetOutput(instance_id=instance_id, task_id=task_id, number=number)
+        answer: AttemptOutput | None = self._ask(request)
         return answer
 
     def query(self, query: InstanceQuery) -> list[InstanceRecord]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from .core.errors import DefinitionError
 from .core.failure import FailureDetails
+from .core.output import AttemptOutput
 from .definitions import Definition, Kind
 from .instances import Instance, OpenActivity
 from .ports import ActivityExecutor, AttemptKey, AttemptOutcome, AttemptRequest
@@ -81,11 +82,11 @@ class Dispatcher:
                 instance, activity = lane.ready.popleft()
                 self._submit(lane, instance, activity)
 
-    def finished(self, key: AttemptKey) -> None:
-        """Account for an attempt that ended."""
+    def finished(self, key: AttemptKey) -> str:
+        """Account for an attempt that ended; returns the activity's name, if it was known."""
         flying = self._flying.pop(key, None)
         if flying is None:
-            return
+            return ""
         lane, name = flying
         lane.in_flight -= 1
         running = self._parallel.get(name)
@@ -94,6 +95,19 @@ class Dispatcher:
             held = self._held.get(name)
             if held:
                 lane.ready.append(held.popleft())
+        return name
+
+    def output(self, instance: Instance, task_id: int) -> tuple[int, AttemptOutput | None] | None:
+        """Return the number of an activity's running attempt and what it has printed so far.
+
+        Any thread may ask. None where no executor has it.
+        """
+        activity = instance.activities.get(task_id)
+        if activity is None:
+            return None
+        key = _key(instance, activity)
+        flying = self._flying.get(key)
+        return None if flying is None else (key.number, flying[0].executor.output(key))
 
     def cancel(self, instance: Instance) -> None:
         """Stop all attempts of an instance's open activities."""

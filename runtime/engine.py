@@ -36,6 +36,7 @@ from .ports import (
     AttemptOutcome,
     Clock,
     JournalRow,
+    KeptOutput,
     RunningAttempt,
     Store,
     Stream,
@@ -120,6 +121,7 @@ class Engine:
         self._gseq = recovery.last_gseq
         self._posted: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
         self._rows: list[JournalRow] = []
+        self._outputs: list[KeptOutput] = []
         self._effects: list[Callable[[], None] | tuple[Instance, OpenActivity]] = []
         self._dirty: dict[int, Record] = {}
         self._last_iid = recovery.last_iid
@@ -275,11 +277,11 @@ class Engine:
 
     def _seal(self) -> None:
         """Hand the batch to the journal."""
-        if not self._rows and not self._effects:
+        if not self._rows and not self._effects and not self._outputs:
             return
         records = [copy.copy(record) for record in self._dirty.values()]
-        batch = Batch(self._rows, records, self._effects)
-        self._rows, self._effects, self._dirty = [], [], {}
+        batch = Batch(self._rows, records, self._effects, self._outputs)
+        self._rows, self._effects, self._dirty, self._outputs = [], [], {}, []
         self.journal.submit(batch)
 
     def _on_durable(self, batches: list[Batch]) -> None:
@@ -335,7 +337,9 @@ class Engine:
     def _on_attempt_done(self, key: AttemptKey, outcome: AttemptOutcome) -> None:
         instance = self.orchestrations.by_iid.get(key.iid)
         activity = instance.activities.get(key.task_id) if instance is not None else None
-        self.dispatcher.finished(key)
+        name = self.dispatcher.finished(key)
+        if outcome.output is not None:
+            self._outputs.append(KeptOutput(key, name, self.now, outcome.output))
         if (
             instance is None
             or activity is None

@@ -12,12 +12,14 @@ from .client import DurableClient
 from .core.errors import OrchestrationFailedError, OrchestrationTerminatedError
 from .core.events import HistoryEvent
 from .core.failure import FailureDetails
+from .core.output import AttemptOutput
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .frames import to_frame
 from .history_rows import dump_history
 from .ports import InstanceUpdate
 from .requests import Migrated, OpenTask
+from .task_handles import TaskHandles, tasks_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +78,12 @@ class InstanceHandle:
         """Why it failed, or why it was parked; else None."""
         return self.record.failure
 
+    @property
+    def traceback(self) -> str:
+        """The whole traceback of its failure, with all causes; empty where there is none."""
+        failure = self.failure
+        return "\n".join(failure.explain()) if failure is not None else ""
+
     def wait(self, timeout: float | None = None) -> RuntimeStatus:
         """Wait until it has ended, well or not.
 
@@ -125,6 +133,27 @@ class InstanceHandle:
 
     def events(self) -> list[HistoryEvent]:
         """Return the present execution's history events; `ipydurable.testing` takes them."""
+        return [event for _, event in self._snapshot().events]
+
+    def __getitem__(self, name: str) -> TaskHandles:
+        """Return the calls of an activity in the present execution, in order.
+
+        `run["fetch"][3].output` is what the fourth call has printed, `.show()` shows it as a cell
+        would; `.input`, `.result`, `.failure` and `.attempts` are what they say.
+
+        Args:
+            name: The activity.
+
+        Raises:
+            KeyError: There is no call of it; lists the activities that were called.
+        """
+        return tasks_of(self._client, self._snapshot(), str(name), self._show_output)
+
+    def _show_output(self, output: AttemptOutput) -> None:
+        print(output.text, end="")  # noqa: T201 - this is what was asked for
+
+    def _snapshot(self) -> InstanceUpdate:
+        """Return everything about it, as of now."""
         told: Future[InstanceUpdate] = Future()
 
         def tell(update: InstanceUpdate) -> None:
@@ -133,7 +162,7 @@ class InstanceHandle:
 
         end = self._client.subscribe(self.instance_id, tell)
         try:
-            return [event for _, event in told.result(timeout=_SNAPSHOT_TIMEOUT_S).events]
+            return told.result(timeout=_SNAPSHOT_TIMEOUT_S)
         finally:
             end()
 

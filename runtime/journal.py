@@ -11,7 +11,7 @@ from typing import Any
 
 from .core.errors import StoreError
 from .core.records import Record
-from .ports import JournalRow, Store
+from .ports import JournalRow, KeptOutput, Store
 
 __all__ = ["Batch", "InlineJournal", "Journal", "ThreadedJournal"]
 
@@ -29,14 +29,22 @@ class Batch:
         rows: New journal rows in order.
         records: Copies of the records they changed.
         effects: What the engine does after the commit; only the engine looks inside.
+        outputs: What the attempts printed whose end is among the rows; kept before them.
     """
 
-    __slots__ = ("effects", "records", "rows")
+    __slots__ = ("effects", "outputs", "records", "rows")
 
-    def __init__(self, rows: list[JournalRow], records: list[Record], effects: list[Any]) -> None:
+    def __init__(
+        self,
+        rows: list[JournalRow],
+        records: list[Record],
+        effects: list[Any],
+        outputs: list[KeptOutput],
+    ) -> None:
         self.rows = rows
         self.records = records
         self.effects = effects
+        self.outputs = outputs
 
 
 class Journal:
@@ -73,6 +81,11 @@ class Journal:
         raise NotImplementedError
 
     def _append(self, batches: list[Batch]) -> None:
+        outputs = [output for batch in batches for output in batch.outputs]
+        if outputs:
+            self._store.keep_outputs(outputs)
+            for batch in batches:
+                batch.outputs = []
         if len(batches) == 1:
             rows, records = batches[0].rows, batches[0].records
         else:

@@ -11,6 +11,7 @@ import msgspec
 
 from .core.events import Event, HistoryEvent
 from .core.failure import FailureDetails
+from .core.output import AttemptOutput
 from .core.payload import Payload
 from .core.records import EntityRecord, InstanceRecord, Record
 from .core.status import RuntimeStatus
@@ -30,6 +31,7 @@ __all__ = [
     "InstanceUpdate",
     "JournalRow",
     "Journaled",
+    "KeptOutput",
     "Recovery",
     "RunningAttempt",
     "Store",
@@ -205,6 +207,14 @@ class Store(Protocol):
         """Return all rows in order of `gseq`, for who must look at everything; any thread."""
         ...
 
+    def keep_outputs(self, outputs: Sequence[KeptOutput]) -> None:
+        """Make what attempts printed durable; called by the writer thread before their end is."""
+        ...
+
+    def outputs(self, iid: int, execution_id: str, task_id: int) -> list[KeptOutput]:
+        """Return what the attempts of an activity printed, in order of their numbers."""
+        ...
+
     def purge(self, iids: Sequence[int]) -> None:
         """Delete everything about these instances; called by the writer thread."""
         ...
@@ -292,6 +302,7 @@ class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         started_at: When the body began (naive UTC).
         ended_at: When it ended.
         worker: Who ran it, e.g. `"process 4711"`.
+        output: What it printed, logged and displayed; None for nothing.
     """
 
     result: Payload | None = None
@@ -301,6 +312,23 @@ class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     started_at: datetime | None = None
     ended_at: datetime | None = None
     worker: str = ""
+    output: AttemptOutput | None = None
+
+
+class KeptOutput(NamedTuple):
+    """What an attempt printed, logged and displayed, as the store keeps it.
+
+    Attributes:
+        key: Which attempt.
+        name: The activity.
+        written_at: When the attempt ended (naive UTC).
+        output: The output.
+    """
+
+    key: AttemptKey
+    name: str
+    written_at: datetime
+    output: AttemptOutput
 
 
 class ActivityExecutor(Protocol):
@@ -332,6 +360,10 @@ class ActivityExecutor(Protocol):
 
         An attempt that has not begun never begins. Unknown keys are ignored.
         """
+        ...
+
+    def output(self, key: AttemptKey) -> AttemptOutput | None:
+        """Return what a running attempt has printed so far; None where that is not known."""
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import msgspec
 
 from .core.events import OperationDone
+from .core.output import AttemptOutput
 from .core.payload import Payload
 from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
@@ -26,6 +27,7 @@ __all__ = [
     "FindDefinition",
     "GetEntity",
     "GetInstance",
+    "GetOutput",
     "HostStatus",
     "HostStatusRequest",
     "ListDefinitions",
@@ -318,6 +320,21 @@ class DescribeOpen(_Request, frozen=True, kw_only=True):
     instance_ids: list[str]
 
 
+class GetOutput(_Request, frozen=True, kw_only=True):
+    """Ask for what an attempt has printed and displayed; None for nothing.
+
+    Attributes:
+        instance_id: The instance.
+        task_id: The action id of the activity.
+        number: The attempt; 0 for the newest.
+    """
+
+    answer_type: ClassVar[Any] = AttemptOutput | None
+    instance_id: str
+    task_id: int
+    number: int = 0
+
+
 class CallEntity(_Request, frozen=True, kw_only=True):
     """Have an entity do an operation; answered with what came of it, once that is durable.
 
@@ -519,6 +536,7 @@ Request: TypeAlias = (
     | CountInFlight
     | Purge
     | DescribeOpen
+    | GetOutput
     | CallEntity
     | SignalEntity
     | GetEntity

@@ -13,6 +13,7 @@ from .core.entity_ids import EntityInstanceId
 from .core.errors import (
     DurableError,
 )
+from .core.output import AttemptOutput
 from .core.records import EntityRecord, InstanceRecord
 from .definitions import Definition
 from .engine import Engine
@@ -23,6 +24,7 @@ from .requests import (
     FindDefinition,
     GetEntity,
     GetInstance,
+    GetOutput,
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
@@ -65,6 +67,7 @@ class Service:
         self._started_at = engine.clock.now()
         self._reads: dict[type, Callable[[Any], Any]] = {
             GetInstance: self._get_instance,
+            GetOutput: self._get_output,
             QueryInstances: self._query,
             GetEntity: self._get_entity,
             QueryEntities: self._query_entities,
@@ -171,6 +174,17 @@ class Service:
         if isinstance(record, InstanceRecord):
             return record
         return self._changes.record(request.instance_id)
+
+    def _get_output(self, request: GetOutput) -> AttemptOutput | None:
+        engine = self._engine
+        record = self._get_instance(GetInstance(instance_id=request.instance_id))
+        instance = engine.orchestrations.by_iid.get(record.iid)
+        running = engine.dispatcher.output(instance, request.task_id) if instance else None
+        if running is not None and request.number in (0, running[0]):
+            return running[1]
+        kept = engine.store.outputs(record.iid, record.execution_id, request.task_id)
+        found = {one.key.number: one.output for one in kept}
+        return found.get(request.number or max(found, default=0))
 
     def _get_entity(self, request: GetEntity) -> EntityRecord | None:
         entity_id = str(EntityInstanceId.parse(request.entity_id))

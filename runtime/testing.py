@@ -55,7 +55,7 @@ from .core.errors import QueryError
 from .core.records import EntityRecord, InstanceRecord, Record
 from .definitions import Definition, DefinitionAdded
 from .history_rows import dump_history, load_history
-from .ports import EntityQuery, InstanceQuery, JournalRow, Recovery, Stream
+from .ports import EntityQuery, InstanceQuery, JournalRow, KeptOutput, Recovery, Stream
 from .replaying import ReplayReport, replay
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class MemoryStore:
         self.rows: list[JournalRow] = []
         self._by_iid: dict[int, list[JournalRow]] = {}
         self._records: dict[int, Record] = {}
+        self._outputs: list[KeptOutput] = []
 
     def recover(self) -> Recovery:
         """Return what is known."""
@@ -205,12 +206,25 @@ class MemoryStore:
         with self._lock:
             return iter(list(self.rows))
 
+    def keep_outputs(self, outputs: Sequence[KeptOutput]) -> None:
+        """Keep what attempts printed."""
+        with self._lock:
+            self._outputs.extend(outputs)
+
+    def outputs(self, iid: int, execution_id: str, task_id: int) -> list[KeptOutput]:
+        """Return what an activity's attempts printed."""
+        wanted = iid, execution_id, task_id
+        with self._lock:
+            found = {kept.key: kept for kept in self._outputs if kept.key[:3] == wanted}
+        return [found[key] for key in sorted(found)]
+
     def purge(self, iids: Sequence[int]) -> None:
         """Forget instances; their rows' numbers are not used again."""
         with self._lock:
             for iid in iids:
                 self._records.pop(iid, None)
                 self._by_iid.pop(iid, None)
+            self._outputs = [kept for kept in self._outputs if kept.key.iid not in iids]
 
     def sql(self, text: str, parameters: Any = None) -> pa.Table:  # noqa: ARG002
         """Refuse: there is no database."""

@@ -14,13 +14,20 @@ import duckdb
 
 from ipydurable.runtime.core.errors import DurableInternalError, StoreError, StoreUnwritableError
 from ipydurable.runtime.core.records import EntityRecord, InstanceRecord, Record
-from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Recovery
+from ipydurable.runtime.ports import (
+    EntityQuery,
+    InstanceQuery,
+    JournalRow,
+    KeptOutput,
+    Recovery,
+)
 
 from . import queries
 from .codec import JournalColumns, pack
 from .database import Database, store_error
 from .known_ids import KnownIds
 from .migrations import migrate
+from .outputs import read_outputs, write_outputs
 from .payloads import LargeValue, LargeValues
 from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
 from .recovery import fold_tail, read_definitions, rows_after
@@ -213,6 +220,25 @@ class DuckDBStore:
         """Return all rows in order of `gseq`; may be called by any thread."""
         with self._database.reading() as cursor:
             yield from rows_after(cursor, 0)
+
+    def keep_outputs(self, outputs: Sequence[KeptOutput]) -> None:
+        """Make what attempts printed durable; called by the writer thread.
+
+        After an error the same may be kept again: the later row of an attempt counts.
+
+        Raises:
+            StoreUnwritableError: The disk is full or refuses to be written; nothing was stored.
+        """
+        if self._database.broken:
+            self._reopen()
+        with self._database.reading() as cursor:
+            write_outputs(cursor, outputs)
+        self._database.protect_wal()
+
+    def outputs(self, iid: int, execution_id: str, task_id: int) -> list[KeptOutput]:
+        """Return what the attempts of an activity printed, in order of their numbers."""
+        with self._database.reading() as cursor:
+            return read_outputs(cursor, iid, execution_id, task_id)
 
     def purge(self, iids: Sequence[int]) -> None:
         """Delete everything about these instances; called by the writer thread."""

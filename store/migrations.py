@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ipydurable.runtime.core.errors import NotAStoreError, StoreVersionError
 
-from .schema import META_DEFAULTS, TABLES_V1
-from .views import VIEWS_V1
+from .schema import META_DEFAULTS, TABLES_V1, TABLES_V2
+from .views import VIEWS_V1, VIEWS_V2
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,7 +45,10 @@ _META = (
     """,
 )
 
-MIGRATIONS = (Migration(1, "create the tables and views", (*_META, *TABLES_V1, *VIEWS_V1)),)
+MIGRATIONS = (
+    Migration(1, "create the tables and views", (*_META, *TABLES_V1, *VIEWS_V1)),
+    Migration(2, "keep what activities print and display", (*TABLES_V2, *VIEWS_V2)),
+)
 """All steps, in order, from an empty file on."""
 
 

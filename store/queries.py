@@ -133,7 +133,7 @@ def entity_conditions_of(query: EntityQuery) -> tuple[str, list[Any]]:
 
 def delete_instances(cursor: duckdb.DuckDBPyConnection, iids: Collection[int]) -> None:
     """Delete the rows of these instances; `cursor` is in a transaction."""
-    for table in ("journal", "instance_records"):
+    for table in ("journal", "instance_records", "attempt_output_rows"):
         cursor.execute(
             f"DELETE FROM {table} WHERE iid IN (SELECT unnest($1::BIGINT[]))", [list(iids)]
         ).fetchall()

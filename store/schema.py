@@ -1,4 +1,4 @@
-"""Tables of a store file, as of schema version 1.
+"""Tables of a store file, as of schema version 2.
 
 The journal is the truth. `instance_records` is folded from it and can be rebuilt; `payloads`
 holds the large values that journal rows and records name by digest.
@@ -12,9 +12,11 @@ __all__ = [
     "JOURNAL_COLUMNS",
     "LAST_IID",
     "META_DEFAULTS",
+    "OUTPUT_COLUMNS",
     "RECORD_COLUMNS",
     "TABLES",
     "TABLES_V1",
+    "TABLES_V2",
 ]
 
 INLINE_LIMIT = 64 * 1024
@@ -28,7 +30,9 @@ LAST_IID = "last_iid"
 
 META_DEFAULTS = {APPLIED_GSEQ: 0, LAST_IID: 0}
 
-TABLES = frozenset({"meta", "migrations", "journal", "payloads", "instance_records"})
+TABLES = frozenset(
+    {"meta", "migrations", "journal", "payloads", "instance_records", "attempt_output_rows"}
+)
 
 JOURNAL_COLUMNS = (
     "gseq, iid, seq, ts, stream, kind, name, task_id, ref, payload, extra, digest, data"
@@ -40,6 +44,9 @@ RECORD_COLUMNS = (
     "completed_at, parent_instance_id, tags, record, refs"
 )
 """Columns of `instance_records`, in order."""
+
+OUTPUT_COLUMNS = "iid, execution_id, task_id, attempt, name, ts, items, dropped"
+"""Columns of `attempt_output_rows`, in order."""
 
 # The journal has no key and no index: both cost file size and memory and serve no read. The
 # instance number grows with time, so DuckDB's zone maps find an instance's rows.
@@ -87,3 +94,18 @@ TABLES_V1 = (
     """,
 )
 """Statements that create the tables of version 1, but for `meta` and `migrations`."""
+
+TABLES_V2 = (
+    """
+    CREATE TABLE attempt_output_rows(
+      iid BIGINT NOT NULL,
+      execution_id VARCHAR NOT NULL,
+      task_id INTEGER NOT NULL,
+      attempt INTEGER NOT NULL,
+      name VARCHAR NOT NULL,
+      ts TIMESTAMP NOT NULL,
+      items VARCHAR NOT NULL,
+      dropped BIGINT NOT NULL)
+    """,
+)
+"""What version 2 adds: what attempts printed, one row each; a later row of an attempt counts."""

@@ -6,7 +6,7 @@ NULL where they are not JSON. `ipydurable.store.columns` says what each column m
 
 from __future__ import annotations
 
-__all__ = ["VIEWS_V1"]
+__all__ = ["VIEWS_V1", "VIEWS_V2"]
 
 _INSTANCES = """
 CREATE VIEW instances AS
@@ -258,3 +258,19 @@ VIEWS_V1 = (
     _DEFINITIONS,
 )
 """Statements that create the views of schema version 1, in order."""
+
+_ATTEMPT_OUTPUTS = """
+CREATE VIEW attempt_outputs AS
+SELECT
+  r.instance_id, o.task_id, o.attempt, o.name,
+  array_to_string(o.items->>'$[*].text', '') AS text,
+  len(list_filter(o.items->>'$[*].kind', lambda one: one = 'display')) AS displays,
+  o.dropped, o.ts AS finished_at, o.items, o.execution_id, o.iid
+FROM attempt_output_rows o
+JOIN instance_records r USING (iid)
+QUALIFY row_number() OVER (
+  PARTITION BY o.iid, o.execution_id, o.task_id, o.attempt ORDER BY o.rowid DESC) = 1
+"""
+
+VIEWS_V2 = (_ATTEMPT_OUTPUTS,)
+"""Statements that create the views that version 2 adds."""

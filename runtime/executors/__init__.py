@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..ports import ActivityExecutor
 from .event_loop import AsyncioExecutor
 from .processes import ProcessExecutor
@@ -17,14 +19,17 @@ __all__ = [
 ]
 
 
-def default_executors(progress: ProgressSink | None = None) -> dict[str, ActivityExecutor]:
+def default_executors(
+    progress: ProgressSink | None = None, plugins: Sequence[str] = ()
+) -> dict[str, ActivityExecutor]:
     """Return a new executor of each kind, by name; none starts anything before its first attempt.
 
     Args:
         progress: Receives what activities tell by `ctx.progress`.
+        plugins: Modules of hooks for worker processes; see `ProcessExecutor`.
     """
     executors: tuple[ActivityExecutor, ...] = (
-        ProcessExecutor(progress=progress),
+        ProcessExecutor(progress=progress, plugins=plugins),
         AsyncioExecutor(progress=progress),
         ThreadExecutor(progress=progress),
     )

@@ -11,11 +11,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from ..activity_context import CURRENT
 from ..attempt import LOADED, Activity, describe, make_context, timed_out, utc_now
 from ..core.failure import FailureDetails
+from ..core.output import AttemptOutput
 from ..core.payload import Payload
 from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from ..recording import Recorder, log_to_recorders, recording, unroute_streams
 from .progress import ProgressSink
 from .threads import ThreadExecutor
 
@@ -32,7 +36,16 @@ _WORKER: Final = "event loop"
 class _Attempt:
     """An attempt that was submitted."""
 
-    __slots__ = ("began_at", "done", "is_cancelled", "is_entered", "request", "started", "task")
+    __slots__ = (
+        "began_at",
+        "done",
+        "is_cancelled",
+        "is_entered",
+        "recorder",
+        "request",
+        "started",
+        "task",
+    )
 
     def __init__(
         self,
@@ -43,6 +56,7 @@ class _Attempt:
         self.request = request
         self.started = started
         self.done = done
+        self.recorder = Recorder()
         self.task: asyncio.Task[None] | None = None
         self.began_at: datetime | None = None
         self.is_cancelled = False
@@ -140,6 +154,13 @@ class AsyncioExecutor:
             if self._loop is not None and not self._closed:
                 self._loop.call_soon_threadsafe(self._cancel, attempt)
 
+    def output(self, key: AttemptKey) -> AttemptOutput | None:
+        """Return what the attempt has printed so far; None for nothing."""
+        attempt = self._open.get(key)
+        if attempt is None:
+            return None
+        return self._threads.output(key) or attempt.recorder.take()
+
     def close(self) -> None:
         """Report what is open as lost, cancel its tasks and end the loop.
 
@@ -156,6 +177,7 @@ class AsyncioExecutor:
         asyncio.run_coroutine_threadsafe(_unwind(loop), loop)
         if thread is not threading.current_thread():
             thread.join(_CLOSE_TIMEOUT_S + 1.0)
+        unroute_streams()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop, starting it if need be; the lock is held."""
@@ -168,6 +190,7 @@ class AsyncioExecutor:
         return self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        log_to_recorders(logging.getLogger())
         while True:
             try:
                 loop.run_forever()
@@ -200,7 +223,8 @@ class AsyncioExecutor:
         """Run an attempt; ends normally whatever the activity does."""
         attempt.is_entered = True
         try:
-            outcome = await self._load_and_call(attempt)
+            with recording(attempt.recorder):
+                outcome = await self._load_and_call(attempt)
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             outcome = attempt.ended(failure=describe(error))
         finally:
@@ -269,6 +293,8 @@ class AsyncioExecutor:
         """Report the outcome, unless somebody has reported one."""
         if self._open.pop(attempt.request.key, None) is None:
             return
+        if outcome.output is None:  # else a thread has recorded it
+            outcome = msgspec.structs.replace(outcome, output=attempt.recorder.take())
         try:
             attempt.done(attempt.request.key, outcome)
         except Exception:  # noqa: BLE001 - it must not take the executor with it

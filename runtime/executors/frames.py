@@ -28,6 +28,8 @@ class Frame(enum.IntEnum):
     """Worker to host: the activity told how far it is; the body is `(done, total, note)`."""
     OUTCOME = 4
     """Worker to host: the attempt ended; the body is what `run_attempt` returned."""
+    OUTPUT = 5
+    """Worker to host: the activity printed or displayed something; the body is `OutputItem`s."""
 
 
 def pack(kind: Frame, body: bytes = b"") -> bytes:

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -23,10 +23,12 @@ import msgspec
 
 from ..attempt import decode_outcome, describe, encode_attempt, timed_out, utc_now
 from ..core.failure import FailureDetails
+from ..core.output import AttemptOutput
 from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
 from .frames import Frame
 from .packages import PackageShelf
 from .progress import ProgressSink
+from .sending import decode_items
 from .slots import Job, Slot
 
 __all__ = ["ProcessExecutor"]
@@ -57,6 +59,7 @@ class ProcessExecutor:
     Args:
         capacity: How many workers at most; one for each processor if not given.
         progress: Receives what activities tell by `ctx.progress`, on the executor's thread.
+        plugins: Modules of hooks that each worker imports; see `worker.main`.
 
     Attributes:
         name: `"processes"`.
@@ -66,10 +69,15 @@ class ProcessExecutor:
     name = "processes"
 
     def __init__(
-        self, capacity: int | None = None, *, progress: ProgressSink | None = None
+        self,
+        capacity: int | None = None,
+        *,
+        progress: ProgressSink | None = None,
+        plugins: Sequence[str] = (),
     ) -> None:
         self.capacity = capacity or os.cpu_count() or 1
         self._progress = progress
+        self._plugins = plugins
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._inbox: deque[Callable[[], None]] = deque()
@@ -110,6 +118,11 @@ class ProcessExecutor:
     def cancel(self, key: AttemptKey) -> None:
         """Kill the worker that runs the attempt; one that has not begun never begins."""
         self._post(lambda: self._cancel(key))
+
+    def output(self, key: AttemptKey) -> AttemptOutput | None:
+        """Return what the attempt has printed so far; None for nothing."""
+        job = self._jobs.get(key)
+        return job.recorder.take() if job is not None else None
 
     def close(self) -> None:
         """Kill the workers that are busy and let the others end; returns when all are gone.
@@ -173,12 +186,18 @@ class ProcessExecutor:
             self._asleep = not self._inbox and not self._closing
             timeout_s = self._next_look - time.monotonic() if self._asleep else 0.0
         for key, _ in self._selector.select(None if timeout_s == float("inf") else timeout_s):
-            slot = key.data
-            if slot is None:
+            if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     self._alarm.recv(4096)
-            elif slot in self._slots:
+                continue
+            slot, kind = key.data
+            if slot not in self._slots:
+                continue
+            if not kind:
                 self._attend(slot)
+            elif not slot.take_raw(kind):
+                self._selector.unregister(slot.process.raw[kind])
+                slot.process.raw.pop(kind).close()
         self._asleep = False
 
     def _attend(self, slot: Slot) -> None:
@@ -200,9 +219,14 @@ class ProcessExecutor:
             elif (job := slot.job) is None:
                 _log.warning("%s spoke out of turn", slot.name)
             elif kind == Frame.OUTCOME:
+                for raw in slot.process.raw:
+                    slot.take_raw(raw)  # What was written before the end belongs to it.
                 slot.end()
                 self._idle.append(slot)
                 self._settle(job, _decoded(body))
+            elif kind == Frame.OUTPUT:
+                for item in decode_items(body):
+                    job.recorder.add(item)
             elif kind == Frame.LOADED:
                 slot.end_loading()
                 self._look_by(min(slot.deadline, slot.began + _STARTED_AFTER_S))
@@ -305,16 +329,18 @@ class ProcessExecutor:
             return  # It is dead; reading tells, with what it had said before.
         if process.has_unsent != had_unsent:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.has_unsent else 0)
-            self._selector.modify(process, events, slot)
+            self._selector.modify(process, events, (slot, ""))
 
     def _start_worker(self) -> None:
         try:
-            slot = Slot()
+            slot = Slot(self._plugins)
         except OSError as error:
             self._note_boot_failure(f"a worker process cannot be started: {error}")
             return
         self._slots.add(slot)
-        self._selector.register(slot.process, selectors.EVENT_READ, slot)
+        self._selector.register(slot.process, selectors.EVENT_READ, (slot, ""))
+        for kind, pipe in slot.process.raw.items():
+            self._selector.register(pipe, selectors.EVENT_READ, (slot, kind))
 
     def _note_boot_failure(self, why: str) -> None:
         """Give up on what is queued when no worker starts: something is wrong with this place."""
@@ -353,6 +379,8 @@ class ProcessExecutor:
         if not slot.process.kill():
             _log.error("Worker process %d does not die", slot.process.pid)
         self._take_in(slot, slot.process.receive_rest())
+        for kind in slot.process.raw:
+            slot.take_raw(kind)
         job = slot.job
         if job is not None:
             if failure is None and not cancelled:
@@ -367,6 +395,8 @@ class ProcessExecutor:
         if slot in self._idle:
             self._idle.remove(slot)
         self._selector.unregister(slot.process)
+        for pipe in slot.process.raw.values():
+            self._selector.unregister(pipe)
         slot.process.hang_up()
 
     def _settle(self, job: Job, outcome: AttemptOutcome) -> None:
@@ -374,6 +404,7 @@ class ProcessExecutor:
         if job.is_settled:
             return
         job.is_settled = True
+        outcome = msgspec.structs.replace(outcome, output=job.recorder.take())
         self._jobs.pop(job.request.key, None)
         self._news.append(lambda: job.done(job.request.key, outcome))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 from ..attempt import utc_now
 from ..core.failure import FailureDetails
 from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from ..recording import Recorder
 from .worker_process import WorkerProcess
 
 __all__ = ["Job", "Slot"]
@@ -17,17 +20,20 @@ __all__ = ["Job", "Slot"]
 _LOADING_ALLOWANCE_S: Final = 60.0
 """Added to the timeout while a worker loads code that is new to it."""
 _NEVER: Final = float("inf")
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
+_log = logging.getLogger(__name__)
 
 
 class Job:
     """An attempt that was submitted and is not done.
 
     Attributes:
+        recorder: Keeps what it prints.
         slot: The worker it was sent to; None while it is queued.
         is_settled: Whether its outcome was reported.
     """
 
-    __slots__ = ("done", "is_settled", "request", "slot", "started")
+    __slots__ = ("done", "is_settled", "recorder", "request", "slot", "started")
 
     def __init__(
         self,
@@ -38,6 +44,7 @@ class Job:
         self.request = request
         self.started = started
         self.done = done
+        self.recorder = Recorder()
         self.slot: Slot | None = None
         self.is_settled = False
 
@@ -57,6 +64,7 @@ class Slot:
     """
 
     __slots__ = (
+        "_decoders",
         "began",
         "began_at",
         "deadline",
@@ -68,8 +76,9 @@ class Slot:
         "process",
     )
 
-    def __init__(self) -> None:
-        self.process = WorkerProcess()
+    def __init__(self, plugins: Sequence[str] = ()) -> None:
+        self.process = WorkerProcess(plugins)
+        self._decoders = {kind: _UTF8("replace") for kind in self.process.raw}
         self.is_ready = False
         self.job: Job | None = None
         self.loaded_versions: set[tuple[str, str]] = set()
@@ -97,6 +106,17 @@ class Slot:
         """Note that the body begins only now."""
         self.is_loading = False
         self._start_clock(0.0)
+
+    def take_raw(self, kind: str) -> bool:
+        """Record what was written to a descriptor; False where it was closed."""
+        data = self.process.read_raw(kind)
+        if data:
+            text = self._decoders[kind].decode(data)
+            if self.job is not None:
+                self.job.recorder.write(kind, text)
+            else:
+                _log.warning("%s says: %s", self.name, text.rstrip())
+        return data is not None
 
     def end(self) -> None:
         """Note that the worker has answered."""

@@ -11,6 +11,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
+import msgspec
+
 from ..attempt import (
     LOADED,
     Activity,
@@ -21,7 +23,9 @@ from ..attempt import (
     utc_now,
 )
 from ..core.failure import FailureDetails
+from ..core.output import AttemptOutput
 from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from ..recording import Recorder, log_to_recorders, recording, unroute_streams
 from .progress import ProgressSink
 
 __all__ = ["ThreadExecutor"]
@@ -45,6 +49,7 @@ class _Attempt:
         "is_abandoned",
         "is_cancelled",
         "is_reported",
+        "recorder",
         "request",
         "started",
         "worker",
@@ -59,6 +64,7 @@ class _Attempt:
         self.request = request
         self.started = started
         self.done = done
+        self.recorder = Recorder()
         self.began = _NEVER
         self.began_at: datetime | None = None
         self.deadline = _NEVER
@@ -155,6 +161,11 @@ class ThreadExecutor:
             attempt.is_cancelled = True
             self._look_again.set()
 
+    def output(self, key: AttemptKey) -> AttemptOutput | None:
+        """Return what the attempt has printed so far; None for nothing."""
+        attempt = self._open.get(key)
+        return attempt.recorder.take() if attempt is not None else None
+
     def close(self) -> None:
         """Report what is open as lost and let the threads end; does not wait for the functions.
 
@@ -172,6 +183,7 @@ class ThreadExecutor:
         self._look_again.set()
         if self._watcher is not None and self._watcher is not threading.current_thread():
             self._watcher.join()
+        unroute_streams()
 
     def _start_thread(self) -> None:
         """Start a thread; the lock is held."""
@@ -188,11 +200,13 @@ class ThreadExecutor:
 
     def _serve(self, worker: str) -> None:
         """Run attempts; a thread whose place was taken ends after its attempt."""
+        log_to_recorders(logging.getLogger())
         while (attempt := self._queue.get()) is not None:
             if attempt.is_cancelled:
                 self._settle(attempt, attempt.ended(cancelled=True))
                 continue
-            outcome = self._run(attempt, worker)
+            with recording(attempt.recorder):
+                outcome = self._run(attempt, worker)
             if attempt.is_cancelled:
                 outcome = attempt.ended(cancelled=True)
             if not self._settle(attempt, outcome) and attempt.is_abandoned:
@@ -224,6 +238,7 @@ class ThreadExecutor:
         """Report the outcome; return False where somebody else has reported one."""
         if self._open.pop(attempt.request.key, None) is None:
             return False
+        outcome = msgspec.structs.replace(outcome, output=attempt.recorder.take())
         if attempt.is_reported:
             with self._reporting:  # `started` may be under way; it comes first.
                 pass

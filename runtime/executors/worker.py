@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import io
 import os
 import signal
@@ -10,13 +11,18 @@ import socket
 import sys
 import threading
 import time
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 import msgspec
 
 from ..attempt import Activity, run_attempt
+from ..recording import set_sole_recorder
 from .frames import HEADER, Frame, pack
+from .sending import SendingRecorder
 
 __all__ = ["die_with_host", "main", "watch_host"]
 
@@ -24,20 +30,25 @@ _PR_SET_PDEATHSIG: Final = 1
 _WATCH_INTERVAL_S: Final = 1.0
 
 
-def main(descriptor: int, host_pid: int) -> None:
+def main(descriptor: int, host_pid: int, plugins: Sequence[str] = ()) -> None:
     """Serve the host until it hangs up.
 
     Args:
         descriptor: File descriptor of the socket to the host.
         host_pid: The host; this process must not outlive it.
+        plugins: Modules whose `install_in_worker()` is called first, and whose `end_attempt()`
+            at the end of each attempt.
     """
     die_with_host(host_pid)
     del sys.argv[1:]
     os.set_inheritable(descriptor, False)
+    modules = [importlib.import_module(plugin) for plugin in plugins]
+    for module in modules:
+        module.install_in_worker()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # What was printed survives a kill.
     with socket.socket(fileno=descriptor) as link, link.makefile("rb") as reader:
-        _Worker(link, reader).serve()
+        _Worker(link, reader, [module.end_attempt for module in modules]).serve()
 
 
 def die_with_host(host_pid: int) -> None:
@@ -64,7 +75,13 @@ def watch_host(host_pid: int, interval_s: float = _WATCH_INTERVAL_S) -> None:
 class _Worker:
     """The worker's side of the link."""
 
-    def __init__(self, link: socket.socket, reader: io.BufferedReader) -> None:
+    def __init__(
+        self,
+        link: socket.socket,
+        reader: io.BufferedReader,
+        end_attempt: Sequence[Callable[[], None]],
+    ) -> None:
+        self._end_attempt = end_attempt
         self._link = link
         self._reader = reader
         self._encode = msgspec.msgpack.Encoder().encode
@@ -87,9 +104,24 @@ class _Worker:
 
     def _run(self, payload: bytes) -> None:
         number = self._attempts_run
-        outcome = run_attempt(payload, begin=self._begin, progress=partial(self._tell, number))
+        recorder = SendingRecorder(partial(self._tell, number, Frame.OUTPUT))
+        set_sole_recorder(recorder)
+        with warnings.catch_warnings():  # So that each attempt warns anew.
+            outcome = run_attempt(
+                payload,
+                begin=self._begin,
+                progress=partial(self._tell_progress, number),
+                recorder=recorder,
+            )
+            for end in self._end_attempt:
+                try:
+                    end()
+                except Exception:  # noqa: BLE001 - what is shown must not cost the result
+                    recorder.write("stderr", traceback.format_exc())
+        set_sole_recorder(None)
         if os.getpid() != self._pid:
             os._exit(0)  # The activity forked, and its child came back: it must not answer too.
+        recorder.flush()
         with self._sending:
             self._attempts_run += 1
             self._link.sendall(pack(Frame.OUTCOME, outcome))
@@ -101,9 +133,12 @@ class _Worker:
         if is_new:
             self._send(Frame.LOADED)
 
-    def _tell(self, number: int, done: float, total: float | None, note: str) -> None:
-        """Send progress, unless its attempt is over: a thread that was left behind may go on."""
-        frame = pack(Frame.PROGRESS, self._encode((done, total, note)))
+    def _tell_progress(self, number: int, done: float, total: float | None, note: str) -> None:
+        self._tell(number, Frame.PROGRESS, self._encode((done, total, note)))
+
+    def _tell(self, number: int, kind: Frame, body: bytes) -> None:
+        """Send a frame, unless its attempt is over: a thread that was left behind may go on."""
+        frame = pack(kind, body)
         with self._sending:
             if number == self._attempts_run:
                 self._link.sendall(frame)

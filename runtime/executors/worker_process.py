@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Sequence
+from typing import IO
 
 from .frames import HEADER, Frame, FrameReader
 
@@ -19,11 +21,12 @@ __all__ = ["WorkerProcess"]
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from ipydurable.runtime.executors.worker import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]))"
+    "main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])"
 )
 _SMALL_BODY = 1 << 16
 _DEATH_TIMEOUT_S = 2.0
 _HANG_UP_TIMEOUT_S = 1.0
+_MAX_RAW_BYTES = 1 << 20
 
 
 class WorkerProcess:
@@ -31,12 +34,20 @@ class WorkerProcess:
 
     It leads a process group of its own: a signal for the host (Ctrl-C) does not reach it, and
     what the activity has started ends with it when it is killed.
+
+    Attributes:
+        pid: The process.
+        raw: By name, `"stdout"` and `"stderr"`: what is written to these descriptors, by C code
+            and by what the activity starts, arrives there.
     """
 
-    __slots__ = ("_frames", "_link", "_outgoing", "_process", "pid")
+    __slots__ = ("_frames", "_link", "_outgoing", "_process", "pid", "raw")
 
-    def __init__(self) -> None:
+    def __init__(self, plugins: Sequence[str] = ()) -> None:
         """Start the process; it says READY when it can take work.
+
+        Args:
+            plugins: Modules of hooks; see `worker.main`.
 
         Raises:
             OSError: It cannot be started.
@@ -55,9 +66,13 @@ class WorkerProcess:
                             json.dumps([str(folder) for folder in sys.path]),
                             str(descriptor),
                             str(os.getpid()),
+                            *plugins,
                         ),
                     ],
                     stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
                     pass_fds=[descriptor],
                     start_new_session=True,
                 )
@@ -65,6 +80,11 @@ class WorkerProcess:
             self._link.close()
             raise
         self.pid = self._process.pid
+        self.raw: dict[str, IO[bytes]] = {}
+        for kind, pipe in (("stdout", self._process.stdout), ("stderr", self._process.stderr)):
+            assert pipe is not None
+            os.set_blocking(pipe.fileno(), False)
+            self.raw[kind] = pipe
         self._frames = FrameReader()
         self._outgoing: deque[memoryview] = deque()
 
@@ -117,6 +137,24 @@ class WorkerProcess:
             frames += self._frames.feed(data)
         return frames
 
+    def read_raw(self, kind: str) -> bytes | None:
+        """Return what was written to a descriptor; no bytes for nothing new, None for its end.
+
+        What more than 1 MiB arrived at once is read by the next call.
+        """
+        pipe = self.raw.get(kind)
+        if pipe is None:
+            return None
+        parts = bytearray()
+        while len(parts) < _MAX_RAW_BYTES:
+            data = pipe.read(1 << 16)
+            if data is None:
+                break
+            if not data:
+                return bytes(parts) or None
+            parts += data
+        return bytes(parts)
+
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self._process.poll() is None
@@ -139,6 +177,8 @@ class WorkerProcess:
         """Close the link; an idle worker then ends by itself."""
         self._outgoing.clear()
         self._link.close()
+        for pipe in self.raw.values():
+            pipe.close()
 
     def end(self) -> None:
         """Wait for the process to end by itself after `hang_up`; kill it if it does not."""

@@ -15,6 +15,7 @@ from ipydurable.runtime.core.code import OrchestratorCode
 from ipydurable.runtime.core.entities import EntityBatchResult, EntityCode, execute_batch
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.core.failure import FailureDetails
+from ipydurable.runtime.core.output import AttemptOutput
 from ipydurable.runtime.core.records import EntityRecord, InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import ActivityOptions, CodePackage, Definition, Kind
@@ -67,6 +68,7 @@ class ManualExecutor:
         self.functions: dict[tuple[str, str], Callable[..., Any]] = {}
         self.waiting: dict[AttemptKey, tuple[AttemptRequest, Callable[..., None]]] = {}
         self.cancelled: list[AttemptKey] = []
+        self.printed: dict[AttemptKey, AttemptOutput] = {}
         self._started: dict[AttemptKey, Callable[[AttemptKey, datetime, str], None]] = {}
         self.ran: list[AttemptKey] = []
 
@@ -90,18 +92,21 @@ class ManualExecutor:
         request, done = self.waiting.pop(key)
         self.ran.append(key)
         function = self.functions[(request.name, request.version)]
+        output = self.printed.get(key)
         try:
             args = [] if request.input is None else [msgspec.json.decode(request.input)]
             value = msgspec.json.encode(function(*args)).decode()
         except Exception as error:  # noqa: BLE001
-            done(key, AttemptOutcome(failure=FailureDetails.from_exception(error)))
+            failure = FailureDetails.from_exception(error)
+            done(key, AttemptOutcome(failure=failure, output=output))
         else:
-            done(key, AttemptOutcome(result=value))
+            done(key, AttemptOutcome(result=value, output=output))
 
     def lose(self, key: AttemptKey, worker: str = "process 1") -> None:
         """Let the worker of an attempt die."""
         _, done = self.waiting.pop(key)
-        done(key, AttemptOutcome(lost="it was killed", worker=worker))
+        output = self.printed.get(key)
+        done(key, AttemptOutcome(lost="it was killed", worker=worker, output=output))
 
     def cancel(self, key: AttemptKey) -> None:
         """Stop an attempt."""
@@ -109,6 +114,10 @@ class ManualExecutor:
         waiting = self.waiting.pop(key, None)
         if waiting is not None:
             waiting[1](key, AttemptOutcome(cancelled=True))
+
+    def output(self, key: AttemptKey) -> AttemptOutput | None:
+        """Return what an attempt was made to print."""
+        return self.printed.get(key)
 
     def close(self) -> None:
         """Forget everything."""

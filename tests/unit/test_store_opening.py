@@ -23,7 +23,8 @@ from ipydurable.runtime.core.errors import (
     StoreVersionError,
 )
 from ipydurable.runtime.core.events import EventRaised
-from ipydurable.runtime.ports import JournalRow, Store, Stream
+from ipydurable.runtime.core.output import AttemptOutput, OutputItem
+from ipydurable.runtime.ports import AttemptKey, JournalRow, KeptOutput, Store, Stream
 from ipydurable.store import open_store
 from ipydurable.store.database import store_error
 from ipydurable.store.migrations import MIGRATIONS, Migration, migrate, schema_version
@@ -230,6 +231,18 @@ def test_older_files_are_brought_up_step_by_step(path: Path) -> None:
             (2, "add a column"),
             (3, "fill it"),
         ]
+
+
+def test_a_file_from_before_output_was_kept_gains_a_place_for_it(path: Path) -> None:
+    with closing(duckdb.connect(path)) as raw:
+        migrate(raw, "p", OLD)
+    with closing(open_store(path)) as store:
+        (sentence,) = store.recover().report
+        assert "schema 2: keep what activities print and display" in sentence
+        key = AttemptKey(1, "e", 1, 1)
+        output = AttemptOutput(items=(OutputItem("stdout", "hello"),))
+        store.keep_outputs([KeptOutput(key, "fetch", datetime(2026, 1, 1), output)])
+        assert store.outputs(1, "e", 1)[0].output == output
 
 
 def test_a_step_that_fails_is_undone_whole(path: Path) -> None:

@@ -1,0 +1,52 @@
+"""What activities say, in a real kernel with a real host: kept, found by name, and shown."""
+
+from tests.kernel.shells import Kernel
+
+TALK = """%%activity
+def talk(n):
+    print("talking of", n)
+    display(pd.DataFrame({"n": [n]}))
+    if n == 2:
+        raise ValueError("enough")
+    return n"""
+MUTTER = """%%activity
+async def mutter(n):
+    print("muttering of", n)
+    return n"""
+CHATTER = """%%orchestrator
+async def chatter(ctx, n):
+    return await ctx.when_all([*map(talk, range(n)), *map(mutter, range(n))])"""
+
+
+def text_of(outputs: list[dict[str, object]]) -> str:
+    """All that streams and results say."""
+    parts = []
+    for one in outputs:
+        data = one.get("data", {})
+        parts.append(str(one.get("text", "")) + str(data.get("text/plain", "")))  # type: ignore[attr-defined]
+    return "\n".join(parts)
+
+
+def test_what_an_activity_prints_and_displays_is_found_by_name_and_shown(kernel: Kernel) -> None:
+    for cell in ("import pandas as pd", TALK, MUTTER, CHATTER):
+        assert "error" not in [one["kind"] for one in kernel.run(cell)], cell
+    kernel.run("spoken = chatter.start(2); spoken.wait(60)")
+    assert "2 calls of talk: 2 completed" in text_of(kernel.run("spoken['talk']"))
+    assert "talking of 1" in text_of(kernel.run("print(spoken['talk'][1].output.text)"))
+    assert "muttering of 0" in text_of(kernel.run("spoken['mutter'][0].show()"))
+    stream, table = kernel.run("spoken['talk'][0].show()")
+    assert (stream["name"], stream["text"]) == ("stdout", "talking of 0\n")
+    assert table["kind"] == "display_data"
+    assert "<table" in table["data"]["text/html"]
+    (told,) = kernel.run(
+        "%durable sql SELECT name, text FROM attempt_outputs WHERE displays > 0 ORDER BY text"
+    )
+    assert "talking of 1" in told["data"]["text/html"]
+
+
+def test_the_traceback_of_a_run_names_the_notebooks_own_line(kernel: Kernel) -> None:
+    kernel.run("failed = chatter.start(3); failed.wait(60)")
+    shown = text_of(kernel.run("print(failed.traceback)"))
+    assert 'raise ValueError("enough")' in shown
+    assert "Cell In[" in shown
+    assert "ValueError: enough" in text_of(kernel.run("failed['talk'][2]"))
