@@ -200,6 +200,7 @@ class _Capture:
             future=tuple(sorted(self._future)),
             paths=local.paths,
             module_hashes=local.hashes,
+            content={name: hash_of(self._nodes[name].material) for name in sorted(self._nodes)},
         )
 
     def _version(self, local: LocalModules) -> str:

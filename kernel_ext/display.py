@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from .functions import DurableFunction
 
 __all__ = [
+    "FONT",
     "Facts",
     "Line",
+    "Nothing",
     "Static",
     "TimelineView",
     "current_shell",
@@ -37,7 +39,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _FIRST_UPDATE_S = 5.0
-_FONT = (
+FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);"
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.6"
 )
@@ -84,6 +86,7 @@ class Line:
         detail: The rest of the line.
         notes: One line each, shown as warnings.
         tone: What the line itself is.
+        is_muted: Whether it stands back.
     """
 
     def __init__(
@@ -93,12 +96,15 @@ class Line:
         detail: str = "",
         notes: Sequence[str] = (),
         tone: Literal["", "warning", "error"] = "",
+        *,
+        is_muted: bool = False,
     ) -> None:
         self.label = label
         self.name = name
         self.detail = detail
         self.notes = tuple(notes)
         self.tone = tone
+        self.is_muted = is_muted
 
     def __repr__(self) -> str:
         head = " ".join(part for part in (self.label, self.name, self.detail) if part)
@@ -116,8 +122,9 @@ class Line:
             for note in self.notes
         )
         head = " ".join(part for part in parts if part)
-        return f'<div style="{_FONT};white-space:pre-wrap;{_TONES[self.tone]}">{head}</div>' + (
-            f'<div style="{_FONT}">{notes}</div>' if notes else ""
+        style = f"{FONT};white-space:pre-wrap;{_MUTED if self.is_muted else _TONES[self.tone]}"
+        return f'<div style="{style}">{head}</div>' + (
+            f'<div style="{FONT}">{notes}</div>' if notes else ""
         )
 
 
@@ -145,8 +152,8 @@ class Facts:
             for label, value in self.rows
         )
         return (
-            f'<div style="{_FONT}"><b>{escape(self.heading)}</b>'
-            f'<table style="border-collapse:collapse;margin:2px 0 0;{_FONT}">{rows}</table></div>'
+            f'<div style="{FONT}"><b>{escape(self.heading)}</b>'
+            f'<table style="border-collapse:collapse;margin:2px 0 0;{FONT}">{rows}</table></div>'
         )
 
 
@@ -165,14 +172,17 @@ def defined_line(function: DurableFunction, defined: Defined, previous: int = 0)
         for number, count in sorted(defined.in_flight.items())
     ]
     if not defined.is_new:
-        detail += " (unchanged)"
+        detail += " · same content, same version"
     elif stay:
         detail += f" · {', '.join(stay)}"
+    elif defined.number == previous:
+        detail += " · other options, new runs take them"
     elif defined.number < previous:
         detail += " again · new runs take it"
     elif defined.number > 1:
         detail += " · new runs take it"
-    return Line(function.kind.value, function.name, detail, function.warnings)
+    is_quiet = not defined.is_new and not function.warnings
+    return Line(function.kind.value, function.name, detail, function.warnings, is_muted=is_quiet)
 
 
 class Static:
@@ -202,8 +212,7 @@ class Reattach:
 
     def _repr_html_(self) -> str:
         return (
-            f'<div style="{_FONT};{_MUTED}">after a restart: '
-            f"<code>{escape(self._code)}</code></div>"
+            f'<div style="{FONT};{_MUTED}">after a restart: <code>{escape(self._code)}</code></div>'
         )
 
 

@@ -18,13 +18,14 @@ from ipydurable.runtime.stubs import EntityReference
 
 from .arguments import Duration, Time, near, parse_seconds, parse_time
 from .display import Facts
+from .reading import NotLoaded, decode_to_show
 from .waiting import explaining_interrupts, wait_for
 
 if TYPE_CHECKING:
     from .entity_functions import EntityFunction
     from .session import DurableSession
 
-__all__ = ["EntityCall", "EntityHandle", "public_state"]
+__all__ = ["EntityCall", "EntityHandle", "public_state", "state_to_show"]
 
 _SHOWN_AFTER_S = 2.0
 
@@ -257,6 +258,12 @@ class EntityCall:
         with explaining_interrupts(self._goes_on):
             answer = await wait_for(self._future)
         return self._client.call_outcome(self.entity_id, answer)
+
+
+def state_to_show(client: DurableClient, record: EntityRecord) -> Any:
+    """Return an entity's state for a list; `NotLoaded` where it cannot be loaded here."""
+    state = decode_to_show(client, record.state)
+    return state if isinstance(state, NotLoaded) else public_state(client, record)
 
 
 def public_state(client: DurableClient, record: EntityRecord) -> Any:

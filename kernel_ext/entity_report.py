@@ -39,7 +39,7 @@ def entity_line(function: EntityFunction, defined: Defined, client: DurableClien
     detail = f"v{defined.number}"
     notes = list(function.warnings)
     if not defined.is_new:
-        detail += " (unchanged)"
+        detail += " · same content, same version"
     else:
         query = EntityQuery(name=function.name, limit=_LOOKED_AT + 1)
         found = [one for one in client.query_entities(query) if one.state is not None]

@@ -21,6 +21,7 @@ __all__ = [
     "entities_frame",
     "instances_frame",
     "locks_frame",
+    "versions_frame",
     "waiting_rows",
     "waiting_text",
 ]
@@ -203,3 +204,22 @@ def definitions_frame(definitions: Sequence[Definition]) -> pd.DataFrame:
     ]
     columns = ["kind", "name", "number", "version", "notebook", "cell", "created_at", "source"]
     return _frame(rows, columns, {"number": "int64", "created_at": _TIME})
+
+
+def versions_frame(
+    definitions: Sequence[Definition],
+    in_flight: Mapping[int, int],
+    finished: Mapping[str, int] | None,
+) -> pd.DataFrame:
+    """Return the versions of one definition as a DataFrame; see `versioning.versions`.
+
+    Args:
+        definitions: The versions.
+        in_flight: How many run each, by number.
+        finished: How many have ended on each, by content hash; None where nobody can count.
+    """
+    frame = definitions_frame(definitions)
+    frame.insert(4, "in_flight", [in_flight.get(one.number, 0) for one in definitions])
+    counts = [None if finished is None else finished.get(one.version, 0) for one in definitions]
+    frame.insert(5, "finished", counts)
+    return frame.astype({"in_flight": "int64", "finished": "Int64"})

@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import os
+import sys
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,16 @@ from ipydurable.runtime.definitions import ActivityOptions, Definition, Kind
 from .live_objects import globals_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ipydurable.runtime.activity_context import ActivityContext
+    from ipydurable.runtime.handles import InstanceHandle
+    from ipydurable.runtime.requests import Adopted
 
     from .arguments import Duration, Statuses, Time
     from .handles import NotebookInstance
+    from .in_flight import Moves
+    from .versioning import VersionDiff
 
 __all__ = ["DECLARED", "ActivityFunction", "DurableFunction", "OrchestratorFunction"]
 
@@ -102,6 +109,33 @@ class DurableFunction:
         found = (variables.get(name) for name in self.definition.package.stubs)
         return tuple(one for one in found if isinstance(one, DurableFunction))
 
+    @property
+    def versions(self) -> pd.DataFrame:
+        """All versions of it in the store, oldest first, and how many instances are on each.
+
+        The columns are `kind, name, number, version` (content hash)`, in_flight, finished,
+        notebook, cell, created_at` (UTC) and `source`.
+        """
+        from .session import current_session
+        from .versioning import versions
+
+        return versions(current_session().client, self.kind, self.name)
+
+    def diff(self, old: int | str | None = None, new: int | str | None = None) -> VersionDiff:
+        """Return what changed between two versions, in the code and in all it reaches.
+
+        Args:
+            old: Number or beginning of the content hash; by default the one before `new`.
+            new: The same; by default the newest.
+
+        Raises:
+            UnknownVersionError: There is no such version; lists those there are.
+        """
+        from .session import current_session
+        from .versioning import diff
+
+        return diff(current_session().client, self.kind, self.name, old, new)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here or, in an orchestrator, schedule it and return its task."""
         context = current_context()
@@ -159,6 +193,26 @@ class ActivityFunction(DurableFunction):
                 f"{self.name} is to run on asyncio, where it would block all others: "
                 "make it an `async def`, or run it on threads or processes."
             )
+
+    def adopt(self, *runs: InstanceHandle | str) -> Adopted:
+        """Have instances in flight take this version from their next attempt on.
+
+        An attempt that runs now ends as it began; retries and later calls take this code. How often
+        and when is retried stays as it was when the instance started.
+
+        Args:
+            *runs: Instances, or their ids, with their sub-orchestrations; by default all in
+                flight that would run another version.
+
+        Returns:
+            Who took it.
+
+        Raises:
+            InstanceStateError: One of them is not in flight; nothing is changed.
+        """
+        from .session import current_session
+
+        return current_session().adopt(self, runs)
 
     def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         from ipydurable.runtime.activity_context import CURRENT, ActivityContext, takes_context
@@ -257,6 +311,21 @@ class OrchestratorFunction(DurableFunction):
 
         return current_session().start_many(self, inputs, tags=tags)
 
+    def migrate(self, *runs: InstanceHandle | str, to: int | str | None = None) -> Moves:
+        """Move instances in flight to another version, as far as their histories fit it.
+
+        Args:
+            *runs: Instances, or their ids; by default all in flight.
+            to: The version, by number or beginning of its content hash; by default the newest.
+
+        Returns:
+            Who was moved, and why others stay.
+        """
+        from .in_flight import ids_of, migrate_all
+        from .session import current_session
+
+        return migrate_all(current_session().client, self.name, to, ids_of(runs))
+
     def check_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Raise TypeError where the orchestrator does not take these arguments."""
         if not args and not kwargs:
@@ -322,4 +391,8 @@ async def _run_async(
 
 def _notebook() -> str:
     """Return the path of the notebook this kernel serves; empty if nobody told us."""
-    return os.environ.get("JPY_SESSION_NAME", "")
+    path = os.environ.get("JPY_SESSION_NAME", "")
+    if not path:  # Visual Studio Code
+        main = sys.modules.get("__main__")
+        path = str(getattr(main, "__vsc_ipynb_file__", ""))
+    return path

@@ -159,10 +159,14 @@ class DurableMagics(Magics):
                                                the same, and return its result
         %durable locks                         all locks with owner, age and queue, as a DataFrame
         %durable clean                         delete entities without state that have nothing to do
+        %durable versions NAME                 all versions, and how many instances are on each
+        %durable diff NAME [OLD [NEW]]         what changed between two versions, or the last two
+        %durable adopt NAME [ID ...] [--to V]  have instances in flight take a new version
+        %durable migrate ID|NAME [--to V]      move instances in flight to new code that fits
         %durable definitions                   what is defined in the store
-        %durable versions NAME                 all versions of a definition
         %durable sql QUERY                     query history, activities, instances, definitions
         %durable open PATH                     use another store
+        %durable trust [--yes]                 run a store from elsewhere, once its code was shown
         %durable stop                          end the host; what runs goes on with the next one
         %durable help [SUBCOMMAND]             this list, or the options of one
 
@@ -234,6 +238,7 @@ class DurableMagics(Magics):
             show(entity_line(function, defined, self.session.client))
         else:
             show(defined_line(function, defined, before.number if before else 0))
+            self.session.offer_to_in_flight(function, defined)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -271,5 +276,8 @@ def _greeting(store: str, connection: Future[DurableClient]) -> Line:
     if error is not None:
         return Line("durable store", store, "did not open", [str(error)], tone="error")
     status = connection.result().host_status()
+    if status.untrusted:
+        detail = "comes from elsewhere: it can be read, but nothing in it runs. %durable trust"
+        return Line("durable store", store, detail, status.report, tone="warning")
     count = f"{status.live} instance{'s' if status.live != 1 else ''} in flight"
     return Line("durable store", store, f"· {count}" if status.live else "", status.report)

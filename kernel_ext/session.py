@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.core.context import pack_arguments
 from ipydurable.runtime.core.entity_ids import EntityInstanceId, entity_id_of
 from ipydurable.runtime.core.errors import DefinitionError, DurableError
@@ -24,14 +25,17 @@ from .arguments import Duration, Statuses, Time, parse_replaceable, parse_second
 from .display import Line, TimelineView, current_shell, is_notebook, show
 from .entity_functions import EntityFunction
 from .entity_handles import EntityHandle
-from .functions import DECLARED, DurableFunction, OrchestratorFunction
+from .functions import DECLARED, ActivityFunction, DurableFunction, OrchestratorFunction
 from .handles import NotebookInstance
+from .in_flight import adopted_line, ids_of, migrate_all
+from .offers import Offer
 from .store_view import StoreView
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ipydurable.runtime.requests import Defined
+    from ipydurable.runtime.handles import InstanceHandle
+    from ipydurable.runtime.requests import Adopted, Defined, Untrusted
 
 __all__ = [
     "SESSIONS",
@@ -82,7 +86,7 @@ class DurableSession(StoreView):
         self._is_closed = False
         self._functions: dict[tuple[Kind, str], DurableFunction] = {}
         self._sent: dict[tuple[Kind, str], DurableFunction] = {}
-        self._views: weakref.WeakSet[TimelineView] = weakref.WeakSet()
+        self._views: weakref.WeakSet[TimelineView | Offer] = weakref.WeakSet()
         self._shown_in = (0, 0)
         self._connection = self._begin()
 
@@ -202,6 +206,50 @@ class DurableSession(StoreView):
             if isinstance(one, EntityFunction) and one.name.lower() == entity_id.name
         ]
         return max(found, key=lambda one: one.serial, default=None)
+
+    def adopt(self, function: ActivityFunction, runs: Iterable[InstanceHandle | str]) -> Adopted:
+        """Have instances in flight take an activity; see `ActivityFunction.adopt`."""
+        if self.sent(function.kind, function.name) is not function:
+            self.define(function)
+        return self.client.adopt(function.name, ids_of(runs), version=function.version)
+
+    def offer_to_in_flight(self, function: DurableFunction, defined: Defined) -> None:
+        """Offer a new version to the instances in flight that stay on another one."""
+        if not defined.is_new or not defined.in_flight or isinstance(function, EntityFunction):
+            return
+        name, number = function.name, defined.number
+        if function.kind is Kind.ACTIVITY:
+            offer = Offer(
+                f"Have them take v{number}",
+                f"they take v{number} from their next attempt on",
+                f"%durable adopt {name}",
+                lambda: adopted_line(self.client.adopt(name, version=defined.version)),
+            )
+        else:
+            offer = Offer(
+                f"Move those that fit to v{number}",
+                f"moves those to v{number} whose history fits it",
+                f"%durable migrate {name}",
+                lambda: migrate_all(self.client, name, number),
+            )
+        self.keep(offer)
+        offer.show()
+
+    def keep(self, offer: Offer) -> None:
+        """Have an offer taken back when the session ends."""
+        self._views.add(offer)
+
+    def trust(self, shown: Untrusted) -> int:
+        """Trust code from elsewhere that was shown; returns how many definitions that was.
+
+        Raises:
+            UntrustedStoreError: There is more of it; nothing is trusted.
+        """
+        count = self.client.trust(shown)
+        converter = self.client.converter
+        if isinstance(converter, NamespaceConverter):
+            converter.may_import = True
+        return count
 
     def take_over(self, other: DurableSession) -> None:
         """Know the definitions of another session too; they are sent when they are needed."""
@@ -347,11 +395,14 @@ def host_client(
     namespace = vars(sys.modules["__main__"]) if shell is None else shell.user_ns
 
     def connect_now() -> DurableClient:
-        from ipydurable.runtime.codecs import NamespaceConverter
         from ipydurable.runtime.connection import HostPaths
         from ipydurable.runtime.link import Link
 
-        return DurableClient(Link(HostPaths(store)), NamespaceConverter(namespace))
+        client = DurableClient(Link(HostPaths(store)), NamespaceConverter(namespace))
+        if client.host_status().untrusted:
+            # What its values name must not make this process import anything.
+            client.converter = NamespaceConverter(namespace, may_import=False)
+        return client
 
     return connect_now
 

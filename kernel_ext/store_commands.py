@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ipydurable.runtime.core.errors import DurableError, QueryError
-from ipydurable.runtime.definitions import Kind
+from ipydurable.runtime.core.errors import QueryError
 
-from .arguments import near
 from .command import Desk, Subcommand, take_word
 from .display import Facts, Line
 from .frames import definitions_frame
 from .session import DurableSession
+from .trust_review import trust
 
 __all__ = ["STATUS", "STORE_COMMANDS"]
 
@@ -30,6 +29,7 @@ def _status(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
             ("clients", str(status.clients)),
             ("repaired", "\n".join(status.report)),
             ("trouble", status.trouble),
+            ("trust", _trust_of(status.untrusted)),
             ("log", status.log),
         ],
     )
@@ -37,19 +37,6 @@ def _status(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
 
 def _definitions(desk: Desk, rest: str) -> Any:  # noqa: ARG001
     return definitions_frame(desk.session.client.definitions())
-
-
-def _versions(desk: Desk, rest: str) -> Any:
-    name, _ = take_word(rest)
-    client = desk.session.client
-    found = [one for kind in Kind for one in client.versions(kind, name)]
-    if not found:
-        known = {one.name for one in client.definitions()}
-        raise DurableError(
-            f"Nothing named {name!r} is defined in {desk.session.store}"
-            f"{near(name, known)}. %durable definitions lists what is."
-        )
-    return definitions_frame(found)
 
 
 def _sql(desk: Desk, rest: str) -> Any:
@@ -67,6 +54,12 @@ def _stop(desk: Desk, rest: str) -> Line:  # noqa: ARG001
     client.stop_host()
     left = f"; {status.live} in flight go on when it is used again" if status.live else ""
     return Line("host", f"process {status.pid}", f"of {status.store} ends{left}")
+
+
+def _trust_of(untrusted: int) -> str:
+    if not untrusted:
+        return ""
+    return f"nothing runs: {untrusted} definitions come from elsewhere. %durable trust shows them"
 
 
 def _counts(session: DurableSession) -> str:
@@ -90,11 +83,14 @@ STATUS = Subcommand(_status, "status", "how store and host are; also without a s
 
 STORE_COMMANDS = {
     "definitions": Subcommand(_definitions, "definitions", "what is defined in the store"),
-    "versions": Subcommand(
-        _versions, "versions NAME", "all versions of a definition", 1, "definition"
-    ),
     "sql": Subcommand(_sql, "sql QUERY", "query history, activities, instances, definitions", 1),
     "open": Subcommand(_open, "open PATH", "use another store", 1),
+    "trust": Subcommand(
+        trust,
+        "trust [--yes]",
+        "run a store from elsewhere, once its code was shown",
+        options={"--yes": "without being asked"},
+    ),
     "stop": Subcommand(_stop, "stop", "end the host; what runs goes on with the next one"),
 }
 """What can be done with the store, by name."""

@@ -12,8 +12,9 @@ from ipydurable.runtime.handles import InstanceHandle
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import ArgumentError, Statuses, Time, parse_statuses, parse_time
-from .entity_handles import public_state
+from .entity_handles import state_to_show
 from .frames import entities_frame, instances_frame, locks_frame
+from .reading import decode_to_show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ class StoreView(ABC):
         records = self.client.query(query)
         live = [one.instance_id for one in records if one.is_live]
         waiting = self.client.open_tasks(live[:_DESCRIBED]) if live else {}
-        return instances_frame(records, self.client.decode, waiting)
+        return instances_frame(records, partial(decode_to_show, self.client), waiting)
 
     def purge(
         self,
@@ -114,7 +115,7 @@ class StoreView(ABC):
             before_iid=self._number_of_entity(after) if after else 0,
         )
         client = self.client
-        return entities_frame(client.query_entities(query), partial(public_state, client))
+        return entities_frame(client.query_entities(query), partial(state_to_show, client))
 
     def locks(self) -> pd.DataFrame:
         """Return the locks as a DataFrame; see `ipydurable.locks`."""

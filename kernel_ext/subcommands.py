@@ -12,6 +12,7 @@ from .display import Facts
 from .entity_commands import ENTITY_COMMANDS
 from .instance_commands import INSTANCE_COMMANDS
 from .store_commands import STATUS, STORE_COMMANDS
+from .version_commands import VERSION_COMMANDS
 
 __all__ = ["SUBCOMMANDS", "run_subcommand"]
 
@@ -39,6 +40,7 @@ SUBCOMMANDS = {
     "status": STATUS,
     **INSTANCE_COMMANDS,
     **ENTITY_COMMANDS,
+    **VERSION_COMMANDS,
     **STORE_COMMANDS,
     "help": Subcommand(
         _help, "help [SUBCOMMAND]", "this list, or the options of one", 0, "subcommand"

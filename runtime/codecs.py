@@ -52,6 +52,9 @@ class NamespaceConverter:
             which can be passed on.
         may_import: Whether classes may be looked for in modules that are not loaded yet; not
             for reading a store from elsewhere.
+
+    Attributes:
+        may_import: As given.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class NamespaceConverter:
         strict: bool = False,
         may_import: bool = True,
     ) -> None:
-        self._may_import = may_import
+        self.may_import = may_import
         self._namespace = namespace
         self._signer = signer
         self._strict = strict
@@ -211,7 +214,7 @@ class NamespaceConverter:
 
     def _load_module(self, name: str) -> Any:
         loaded = sys.modules.get(name)
-        if loaded is None and self._may_import:
+        if loaded is None and self.may_import:
             try:
                 loaded = importlib.import_module(name)
             except ImportError as error:

@@ -52,6 +52,7 @@ class CodePackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         future: Names of `__future__` features the chunks are compiled with.
         paths: Folders to put on `sys.path`, for local modules.
         module_hashes: Content hash of each local module that is imported, by module name.
+        content: Content hash of what each global name is bound to, to tell what has changed.
     """
 
     entry: str
@@ -62,6 +63,7 @@ class CodePackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     future: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     module_hashes: dict[str, str] = {}
+    content: dict[str, str] = {}
 
 
 class ActivityOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

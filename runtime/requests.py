@@ -98,6 +98,13 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     instance_ids: list[str]
 
+    def __repr__(self) -> str:
+        count = len(self.instance_ids)
+        what = "1 instance takes" if count == 1 else f"{count} instances take"
+        if not count:
+            return f"nothing in flight runs another version of {self.name} than v{self.number}"
+        return f"{what} {self.name} v{self.number} from the next attempt on"
+
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an instance was moved to.
@@ -119,6 +126,10 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: int
     status: RuntimeStatus
     warnings: list[str] = []
+
+    def __repr__(self) -> str:
+        moved = f"{self.instance_id} moved from {self.name} v{self.before} to v{self.number}"
+        return "; ".join([moved, *self.warnings])
 
 
 class Define(_Request, frozen=True, kw_only=True):

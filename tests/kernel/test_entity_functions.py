@@ -445,7 +445,9 @@ class TestRedefinition:
     def test_entities_that_hold_state_are_counted(self, session: DurableSession):
         """The line says how many entities take the new code."""
         assert self._line(session, self.FIRST) == "entity Box v1"
-        assert self._line(session, self.FIRST + "#\n") == "entity Box v1 (unchanged)"
+        assert (
+            self._line(session, self.FIRST + "#\n") == "entity Box v1 · same content, same version"
+        )
         changed = self.FIRST + "    def take(self): ...\n"
         for key in ("a", "b"):
             session.client.call_entity(f"Box@{key}", "put")

@@ -40,7 +40,7 @@ def test_a_new_version_is_told(shell: Shell):
     """The line says whether anything changed, and who gets the new version."""
     shell.must("%%activity\ndef g(): return 1")
     shell.must("%%activity\ndef g():\n    # a comment\n    return 1")
-    assert shell.text.strip() == "activity g v1 (unchanged)"
+    assert shell.text.strip() == "activity g v1 · same content, same version"
     shell.must("%%activity\ndef g(): return 2")
     assert shell.text.strip() == "activity g v2 · new runs take it"
     shell.must("%%activity\ndef g(): return 1")
@@ -52,7 +52,9 @@ def test_instances_in_flight_keep_their_version(shell: Shell):
     shell.must(WAITS)
     shell.must("run = waits.start(instance_id='stays')")
     shell.must(WAITS + " or 0")
-    assert shell.text.strip() == "orchestrator waits v2 · 1 instance in flight stays on v1"
+    said, offered = shell.text.strip().splitlines()
+    assert said == "orchestrator waits v2 · 1 instance in flight stays on v1"
+    assert offered == "%durable migrate waits  moves those to v2 whose history fits it"
     shell.must("%durable terminate stays")
 
 
@@ -373,7 +375,7 @@ def test_after_a_restart_the_instance_is_found_again(kernel: Kernel):
     (result,) = kernel.run("await run")
     assert result["data"]["text/plain"] == "3"
     for cell in (FETCH, REPORT, WAITS):
-        assert "(unchanged)" in kernel.run(cell)[0]["data"]["text/plain"]
+        assert "same content, same version" in kernel.run(cell)[0]["data"]["text/plain"]
 
 
 def test_a_locked_store_is_told_at_load(kernel: Kernel, tmp_path: Path):
