@@ -216,28 +216,27 @@ class Changes:
         for one in request.starts:
             if one.replace and self._is_settling(one.instance_id, request, future):
                 return
-        for one in [one for one in request.starts if self._may_start(one)]:
-            self._make_room(one.instance_id)
+        found = [(one, self._orchestrations.find(one.instance_id)) for one in request.starts]
+        for one, existing in [pair for pair in found if self._may_start(*pair)]:
+            self._make_room(existing)
             self._create(one)
         self._answer(future, [one.instance_id for one in request.starts])
 
-    def _may_start(self, one: Start) -> bool:
+    def _may_start(self, one: Start, existing: InstanceRecord | None) -> bool:
         """Return False for a repeated request; raises where the id is taken."""
         check_instance_id(one.instance_id)
         self._engine.registry.newest(Kind.ORCHESTRATOR, one.name)
-        existing = self._orchestrations.find(one.instance_id)
         if existing is None or existing.status in one.replace:
             return True
         if one.request_id and existing.request_id == one.request_id:
             return False
         raise InstanceExistsError(one.instance_id, existing.status.value)
 
-    def _make_room(self, instance_id: str) -> None:
-        """Have an existing instance of that id end and be deleted."""
-        existing = self._orchestrations.find(instance_id)
+    def _make_room(self, existing: InstanceRecord | None) -> None:
+        """Have the instance that has the id end and be deleted."""
         if existing is None:
             return
-        live = self._live(instance_id)
+        live = self._live(existing.instance_id)
         if live is not None:
             ended = terminated(live, self._engine.now)
             self._orchestrations.end(live, ended, recurse=True)
@@ -283,8 +282,9 @@ class Changes:
             replace=tuple(TERMINAL) if same_id else (),
             request_id=request.request_id,
         )
-        if self._may_start(start):
-            self._make_room(start.instance_id)
+        existing = self._orchestrations.find(start.instance_id)
+        if self._may_start(start, existing):
+            self._make_room(existing)
             self._create(start)
         self._answer(future, request.new_id)
 

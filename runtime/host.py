@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -30,6 +31,9 @@ __all__ = ["run_host"]
 _log = logging.getLogger(__name__)
 
 _IDLE_CHECK_S = 1.0
+# A hundred thousand instances that wait are long-lived and hold few cycles: with Python's own
+# thresholds (700, 10, 10) the collector looks at them again and again.
+_GC_THRESHOLDS = (50_000, 20, 100)
 DEFAULT_IDLE_S = 300.0
 
 
@@ -60,6 +64,7 @@ def run_host(
     lock = HostLock(paths.lock)
     if not lock.acquire():
         return 0
+    gc.set_threshold(*_GC_THRESHOLDS)
     # That of a host that was killed would send clients to where nobody listens.
     paths.connection.unlink(missing_ok=True)
     try:
