@@ -118,7 +118,7 @@ def test_modules_are_small_checked_and_safe(path: Path) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|\beval\(|new Function", source)
 
 
-# JupyterLab's own themes, and what stands in for them elsewhere: background, and whether it is dark.
+# JupyterLab's own themes, and what stands in for them elsewhere: background, and if it is dark.
 PAPERS = [("#ffffff", False), ("#f5f5f5", False), ("#111111", True), ("#212121", True)]
 
 
