@@ -266,7 +266,7 @@ class Entities:
 
     def _on_done(self, entity: Entity, version: str, result: EntityBatchResult) -> None:
         """Write down what a batch did, and pass on what it said."""
-        batch, entity.batch = entity.batch, []
+        batch = entity.batch
         changed = result.state != entity.record.state
         for position, ((gseq, event), one) in enumerate(zip(batch, result.results, strict=True)):
             assert isinstance(event, OperationRequested)
@@ -289,6 +289,8 @@ class Entities:
                 self._answering.append((written, done))
             self._answer(entity, gseq, event, done)
             self._pass_on(entity, one)
+        # Only now, so that nothing it told itself gets in between.
+        entity.batch = []
         self._advance(entity)
 
     def _answer(

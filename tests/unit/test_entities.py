@@ -240,6 +240,25 @@ class TestOperations:
         assert world.state("Account@a") == {"balance": 5}
 
 
+def test_a_lock_is_given_when_the_whole_batch_before_it_is_written_down() -> None:
+    """Also where an operation of the batch tells its own entity something."""
+    world = World()
+    world.entity(Account)
+    world.orchestrator(holder)
+    world.signal("Account@a", "get")
+    world.signal("Account@a", "tell", "a")
+    world.signal("Account@a", "deposit", 5)
+    world.start("holder", "Account@a")
+    world.runner.run()
+    world.settle()
+    world.runner.run()
+    world.settle()
+    record = world.store.find("@account@a")
+    assert record is not None
+    rows = [row.event for row in world.store.history(record.iid) if row.seq]
+    assert [type(event).__name__ for event in rows] == ["OperationDone"] * 3 + ["LockAcquired"]
+
+
 class TestFromOrchestrations:
     def test_a_call_gives_the_result_and_a_failure_is_caught_by_its_class(
         self, world: World
