@@ -14,9 +14,9 @@ from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
 
-from .display import Static, TimelineView, current_shell, is_notebook, show, take_snapshot
+from .display import Line, Static, TimelineView, current_shell, is_notebook, show, take_snapshot
 from .output_display import show_output
-from .waiting import explaining_interrupts, wait_for
+from .waiting import explaining_interrupts, wait_for, wait_here
 
 __all__ = ["NotebookInstance"]
 
@@ -91,19 +91,33 @@ class NotebookInstance(InstanceHandle):
 
     def _wait_here(self, timeout: float | None) -> InstanceRecord:
         with explaining_interrupts(self._goes_on):
-            record = self._client.wait(self.instance_id, timeout)
+            completion = self._client.completion(self.instance_id)
+            what = f"the end of {self.instance_id!r}"
+            record = wait_here(completion, what, timeout, self._tell_who_must_act)
             for view in self._live_views():
                 with contextlib.suppress(FutureTimeoutError):
                     view.settled.result(_SETTLE_S)
-        return record
+        return self._client.ended(record)
 
     async def _wait_async(self) -> Any:
         with explaining_interrupts(self._goes_on):
-            record = await wait_for(self._client.completion(self.instance_id))
+            completion = self._client.completion(self.instance_id)
+            record = await wait_for(completion, self._tell_who_must_act)
             settled = [asyncio.wrap_future(view.settled) for view in self._live_views()]
             if settled:
                 await asyncio.wait(settled, timeout=_SETTLE_S)
         return self._outcome(record)
+
+    def _tell_who_must_act(self) -> None:
+        """Say in a line who must do what before the end can come: nobody should wait in vain."""
+        for task in self.waiting_for:
+            if task.kind == "resume":
+                why = f" ({task.hint})" if task.hint else ""
+                detail = f"is suspended{why} · %durable resume {self.instance_id} has it go on"
+                show(Line("instance", self.instance_id, detail, tone="warning"))
+            elif task.kind == "sub-orchestration" and task.state:
+                detail = f"is {task.state} · %durable resume {task.name} has it go on"
+                show(Line("sub-orchestration", task.name, detail, tone="warning"))
 
     def _live_views(self) -> list[TimelineView]:
         """The timelines to wait for: what is shown last must be what is saved."""

@@ -5,6 +5,7 @@ Belongs to the engine and runs in its thread only.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -292,7 +293,9 @@ class Changes:
 
     def _wait_for_completion(self, request: WaitForCompletion, future: Future[Any]) -> None:
         instance = self._orchestrations.by_id.get(request.instance_id)
-        if instance is not None:
+        if instance is not None and instance.record.is_parked:
+            self._answer(future, copy.copy(instance.record))
+        elif instance is not None:
             instance.waiters.append(future)
         else:
             self._finder.find(request.instance_id, future)
@@ -310,8 +313,12 @@ class Changes:
             instance = self._orchestrations.by_id.get(instance_id)
             if instance is not None and not instance.record.status.is_terminal:
                 self._orchestrations.know_awaited_events(instance)
-                found[instance_id] = open_tasks(instance)
+                found[instance_id] = open_tasks(instance, self._record_of_live)
         self._answer(future, found)
+
+    def _record_of_live(self, instance_id: str) -> InstanceRecord | None:
+        instance = self._orchestrations.by_id.get(instance_id)
+        return None if instance is None else instance.record
 
     # Steering.
 

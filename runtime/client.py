@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .core.context import NO_INPUT
 from .core.entity_ids import check_operation_name, entity_id_of
-from .core.errors import EntityCallError, WaitTimeoutError
+from .core.errors import EntityCallError, OrchestrationParkedError, WaitTimeoutError
 from .core.events import OperationDone
 from .core.ids import check_event_name, check_instance_id
 from .core.output import AttemptOutput
@@ -210,7 +210,7 @@ class DurableClient:
         return answer
 
     def completion(self, instance_id: str) -> Future[InstanceRecord]:
-        """Return the future of an instance's record in a final status."""
+        """Return the future of an instance's record once it has ended or is parked; see `ended`."""
         return self.transport.request(WaitForCompletion(instance_id=instance_id))
 
     def wait(self, instance_id: str, timeout_s: float | None = None) -> InstanceRecord:
@@ -221,13 +221,22 @@ class DurableClient:
             timeout_s: Seconds to wait at most; None for no limit.
 
         Raises:
+            OrchestrationParkedError: Its code cannot go on until it is mended and resumed.
             WaitTimeoutError: It has not ended by then.
             UnknownInstanceError: There is no such instance.
         """
         try:
-            return self.completion(instance_id).result(timeout_s)
+            return self.ended(self.completion(instance_id).result(timeout_s))
         except FutureTimeoutError:
             raise WaitTimeoutError(f"the end of {instance_id!r}", timeout_s or 0.0) from None
+
+    @staticmethod
+    def ended(record: InstanceRecord) -> InstanceRecord:
+        """Return the record of an instance that has ended; raises where it is parked instead."""
+        if record.is_parked:
+            assert record.failure is not None
+            raise OrchestrationParkedError(record.instance_id, record.failure)
+        return record
 
     def wait_for_start(self, instance_id: str, timeout_s: float | None = None) -> InstanceRecord:
         """Wait until an instance has left PENDING; arguments and errors as `wait`."""

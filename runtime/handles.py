@@ -94,6 +94,7 @@ class InstanceHandle:
             The final status.
 
         Raises:
+            OrchestrationParkedError: Its code cannot go on until it is mended and resumed.
             WaitTimeoutError: It has not ended by then.
         """
         return self._client.wait(self.instance_id, timeout).status
@@ -106,6 +107,7 @@ class InstanceHandle:
 
         Raises:
             OrchestrationFailedError: It failed; carries the failure.
+            OrchestrationParkedError: Its code cannot go on until it is mended and resumed.
             OrchestrationTerminatedError: It was terminated.
             WaitTimeoutError: It has not ended by then.
         """
@@ -247,6 +249,7 @@ class InstanceHandle:
         return f"<instance {self.instance_id!r}>"
 
     def _outcome(self, record: InstanceRecord) -> Any:
+        self._client.ended(record)
         if record.status is RuntimeStatus.FAILED:
             failure = record.failure or FailureDetails(error_type="Exception", message="unknown")
             raise OrchestrationFailedError(self.instance_id, failure)

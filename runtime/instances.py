@@ -100,7 +100,7 @@ class Instance:
         requests: The newest requests that raised events, so that a repeated one raises none.
         awaited_events: Names of the external events its code waited for when it last ran.
         lost_waits: Those whose next event goes to a wait that lost a `when_any`.
-        waiters: Whoever waits for its end.
+        waiters: Whoever waits until it has ended or is parked.
         start_waiters: Whoever waits for its start.
         last_gseq: Its newest row; it may leave memory only once that is durable.
         is_held: Whether messages wait for a moment, because its code is being exchanged.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .instances import Instance
 from .requests import OpenTask
@@ -11,12 +14,22 @@ __all__ = ["open_tasks"]
 _LOST_WAIT = "the next event goes to a wait that lost a when_any: cancel() such a wait"
 
 
-def open_tasks(instance: Instance) -> list[OpenTask]:
-    """Return everything an instance waits for: activities first, then children, timers, events."""
+def open_tasks(
+    instance: Instance, record_of: Callable[[str], InstanceRecord | None]
+) -> list[OpenTask]:
+    """Return everything an instance waits for: activities first, then children, timers, events.
+
+    Args:
+        instance: Which.
+        record_of: Gives the record of a live instance: children may wait for somebody.
+    """
     record = instance.record
     if record.status is RuntimeStatus.PENDING:
         return [OpenTask(kind="start", name=record.name, until=record.start_at)]
-    found = [
+    found = []
+    if record.status is RuntimeStatus.SUSPENDED:
+        found.append(OpenTask(kind="resume", hint=record.suspend_reason))
+    found += [
         OpenTask(
             kind="activity",
             name=activity.scheduled.name,
@@ -27,7 +40,12 @@ def open_tasks(instance: Instance) -> list[OpenTask]:
         for task_id, activity in instance.activities.items()
     ]
     found += [
-        OpenTask(kind="sub-orchestration", name=child_id, task_id=task_id)
+        OpenTask(
+            kind="sub-orchestration",
+            name=child_id,
+            task_id=task_id,
+            state=_state_of(record_of(child_id)),
+        )
         for task_id, child_id in instance.children.items()
     ]
     found += [
@@ -57,3 +75,10 @@ def open_tasks(instance: Instance) -> list[OpenTask]:
         for name in instance.awaited_events
     ]
     return found
+
+
+def _state_of(child: InstanceRecord | None) -> str:
+    """Return in which state a child goes on only when somebody resumes it; empty if by itself."""
+    if child is None or child.status is not RuntimeStatus.SUSPENDED:
+        return ""
+    return "parked" if child.is_parked else "suspended"

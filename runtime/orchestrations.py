@@ -458,6 +458,7 @@ class Orchestrations:
         if executor is not None:
             executor.close()
         instance.executor = None
+        instance.awaited_events = instance.lost_waits = ()
         self._resident.pop(instance.iid, None)
         failure = FailureDetails.from_exception(error)
         _log.warning("%s is suspended: %s", instance.record.instance_id, error)
@@ -465,12 +466,18 @@ class Orchestrations:
             instance,
             ExecutionSuspended(timestamp=self._engine.now, reason=str(error), failure=failure),
         )
+        waiters, instance.waiters = instance.waiters, []
+        self._tell(waiters, instance.record)
 
     def _tell_started(self, instance: Instance) -> None:
         waiters, instance.start_waiters = instance.start_waiters, []
+        self._tell(waiters, instance.record)
+
+    def _tell(self, waiters: list[Future[Any]], record: InstanceRecord) -> None:
+        """Answer with the record as it is now, once it is durable."""
         if waiters:
-            record = copy.copy(instance.record)
-            self._engine.after_commit(lambda: _answer_all(waiters, record))
+            now = copy.copy(record)
+            self._engine.after_commit(lambda: _answer_all(waiters, now))
 
     def _fail(self, instance: Instance, error: NonDeterminismError) -> None:
         """Fail an instance whose code no longer fits its history."""

@@ -178,7 +178,10 @@ class GetInstance(_Request, frozen=True, kw_only=True):
 
 
 class WaitForCompletion(_Request, frozen=True, kw_only=True):
-    """Ask for the record of an instance once it is in a final status."""
+    """Ask for the record of an instance once it is in a final status, or parked.
+
+    A parked instance is one whose code cannot go on until somebody mends it and resumes it.
+    """
 
     answer_type: ClassVar[Any] = InstanceRecord
     instance_id: str
@@ -306,12 +309,13 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         kind: `"activity"`, `"timer"`, `"sub-orchestration"`, `"entity call"`, `"lock"`,
-            `"external event"` or `"start"`.
+            `"external event"`, `"start"` (its time has not come) or `"resume"` (suspended).
         name: Of the activity, the child, the operation and entity, the entities, or the event.
         task_id: The action id; 0 where there is none.
         since: Since when (naive UTC); None where it is not known.
         until: When it will end by itself: a timer's time.
-        state: `"queued"` or `"running"`, for an activity.
+        state: `"queued"` or `"running"`, for an activity; `"suspended"` or `"parked"` for a
+            sub-orchestration that does not go on by itself.
         hint: What is odd about it, and what to do.
     """
 

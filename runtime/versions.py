@@ -155,7 +155,7 @@ class Versions:
         moved = migration(engine, instance, definition)
         warnings = self._check(instance, moved, definition)
         self._orchestrations.move(instance, moved)
-        if record.status is RuntimeStatus.SUSPENDED and record.failure is not None:
+        if record.is_parked:
             # It was parked because its old code could not go on.
             why = f"it was moved to v{definition.number}"
             engine.write(instance, ExecutionResumed(timestamp=engine.now, reason=why))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DurableError", "DurableInternalError"]
+__all__ = ["DurableError", "DurableInternalError", "or_list"]
 
 
 class DurableError(Exception):
@@ -22,3 +22,9 @@ class DurableInternalError(DurableError):
 
     def __str__(self) -> str:
         return f"{self.what}. This is a bug in ipydurable; please report it."
+
+
+def or_list(names: tuple[str, ...]) -> str:
+    """Return names as people list them: `'a', 'b' or 'c'`."""
+    quoted = [repr(name) for name in names]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]

@@ -26,6 +26,7 @@
     │   ├── InstanceStateError          the instance's status does not allow the request
     │   ├── MigrationError              the history does not replay under the other version
     │   ├── OrchestrationFailedError    the awaited orchestration failed
+    │   ├── OrchestrationParkedError    the awaited one waits until its code is mended
     │   └── OrchestrationTerminatedError  the awaited orchestration was terminated
     ├── WaitTimeoutError                not finished in the time given (also a TimeoutError)
     ├── StoreError
@@ -49,8 +50,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from .error_base import DurableError, DurableInternalError
+from .error_base import DurableError, DurableInternalError, or_list
 from .failure import FailureDetails
+from .instance_errors import (
+    InstanceError,
+    InstanceExistsError,
+    InstanceStateError,
+    InvalidInstanceIdError,
+    MigrationError,
+    OrchestrationFailedError,
+    OrchestrationParkedError,
+    OrchestrationTerminatedError,
+    UnknownInstanceError,
+)
 from .store_errors import (
     AuthenticationError,
     HostError,
@@ -92,6 +104,7 @@ __all__ = [
     "NotDurableError",
     "OrchestrationError",
     "OrchestrationFailedError",
+    "OrchestrationParkedError",
     "OrchestrationTerminatedError",
     "QueryError",
     "StoreDamagedError",
@@ -168,7 +181,7 @@ class UnknownDefinitionError(DefinitionError):
         self.near = tuple(near)
 
     def __str__(self) -> str:
-        hint = f" Did you mean {_or_list(self.near)}?" if self.near else ""
+        hint = f" Did you mean {or_list(self.near)}?" if self.near else ""
         article = "an" if self.kind[:1] in "aeiou" else "a"
         return (
             f"There is no {self.kind} named {self.name!r}.{hint} "
@@ -357,129 +370,6 @@ class EntityStateError(EntityError):
         )
 
 
-class InstanceError(DurableError):
-    """Base of errors about one instance."""
-
-
-class UnknownInstanceError(InstanceError):
-    """No instance of that id in the store."""
-
-    def __init__(self, instance_id: str, store: str, near: tuple[str, ...] = ()) -> None:
-        super().__init__(instance_id, store, tuple(near))
-        self.instance_id = instance_id
-        self.store = store
-        self.near = tuple(near)
-
-    def __str__(self) -> str:
-        hint = f" Did you mean {_or_list(self.near)}?" if self.near else ""
-        return (
-            f"There is no instance {self.instance_id!r} in {self.store}.{hint} "
-            "%durable list shows those there are."
-        )
-
-
-class InstanceExistsError(InstanceError):
-    """The instance id is taken."""
-
-    def __init__(self, instance_id: str, status: str) -> None:
-        super().__init__(instance_id, status)
-        self.instance_id = instance_id
-        self.status = status
-
-    def __str__(self) -> str:
-        return (
-            f"There is an instance {self.instance_id!r} already; it is {self.status}. "
-            f"ipydurable.instance({self.instance_id!r}) gives its handle. To start another, "
-            "choose another id, leave the id out, or say which statuses may be replaced."
-        )
-
-
-class InvalidInstanceIdError(InstanceError):
-    """The instance id breaks the rules for ids."""
-
-    def __init__(self, instance_id: str, rule: str) -> None:
-        super().__init__(instance_id, rule)
-        self.instance_id = instance_id
-        self.rule = rule
-
-    def __str__(self) -> str:
-        return f"{self.instance_id!r} cannot be an instance id: {self.rule}"
-
-
-class InstanceStateError(InstanceError):
-    """The instance's status does not allow what was asked."""
-
-    def __init__(self, instance_id: str, status: str, wanted: str) -> None:
-        super().__init__(instance_id, status, wanted)
-        self.instance_id = instance_id
-        self.status = status
-        self.wanted = wanted
-
-    def __str__(self) -> str:
-        return f"{self.instance_id!r} is {self.status}: {self.wanted}"
-
-
-class MigrationError(InstanceError):
-    """The history of an instance does not replay under the version it was to be moved to.
-
-    Attributes:
-        instance_id: The instance, which stays as it is.
-        version: The version, as people call it: `"report v3"`.
-        task_id: The action id at which they part; 0 where it is not about one action.
-        history: What history says.
-        code: What the code of that version did.
-        line: Where in the code.
-    """
-
-    def __init__(
-        self, instance_id: str, version: str, task_id: int, history: str, code: str, line: str
-    ) -> None:
-        super().__init__(instance_id, version, task_id, history, code, line)
-        self.instance_id = instance_id
-        self.version = version
-        self.task_id = task_id
-        self.history = history
-        self.code = code
-        self.line = line
-
-    def __str__(self) -> str:
-        number = f" at action {self.task_id}" if self.task_id else ""
-        at = f" at {self.line}" if self.line else ""
-        return (
-            f"{self.instance_id!r} stays as it is: its history does not replay under "
-            f"{self.version}. They part{number}. History: {self.history}. Code{at}: {self.code}. "
-            "Let it finish on its own version, or have the new code do first what was done already."
-        )
-
-
-class OrchestrationFailedError(InstanceError):
-    """The orchestration whose result was awaited failed."""
-
-    def __init__(self, instance_id: str, failure: FailureDetails) -> None:
-        super().__init__(instance_id, failure)
-        self.instance_id = instance_id
-        self.failure = failure
-
-    def __str__(self) -> str:
-        return f"{self.instance_id!r} failed: {self.failure}"
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"OrchestrationFailedError: {self}", "", *self.failure.explain()]
-
-
-class OrchestrationTerminatedError(InstanceError):
-    """The orchestration whose result was awaited was terminated."""
-
-    def __init__(self, instance_id: str, output: str = "") -> None:
-        super().__init__(instance_id, output)
-        self.instance_id = instance_id
-        self.output = output
-
-    def __str__(self) -> str:
-        said = f" with {self.output}" if self.output else ""
-        return f"{self.instance_id!r} was terminated{said}"
-
-
 class WaitTimeoutError(DurableError, TimeoutError):
     """Not finished within the time given; the instance goes on."""
 
@@ -490,8 +380,3 @@ class WaitTimeoutError(DurableError, TimeoutError):
 
     def __str__(self) -> str:
         return f"{self.what} did not happen within {self.timeout_s:g} s; it goes on meanwhile"
-
-
-def _or_list(names: tuple[str, ...]) -> str:
-    quoted = [repr(name) for name in names]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]

@@ -97,6 +97,11 @@ class InstanceRecord(msgspec.Struct, kw_only=True, omit_defaults=True, tag="orch
     adopted: dict[str, str] = {}
 
     @property
+    def is_parked(self) -> bool:
+        """Whether its code cannot go on until somebody mends it and resumes it."""
+        return self.status is RuntimeStatus.SUSPENDED and self.failure is not None
+
+    @property
     def is_live(self) -> bool:
         """Whether the engine must know it: it is not in a final status."""
         return not self.status.is_terminal

@@ -1,5 +1,7 @@
 """Starting with options, listing, paging, restarting and purging: the client model in Python."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +19,10 @@ from ipydurable.runtime.core.errors import (
     InstanceExistsError,
     InstanceStateError,
     OrchestrationFailedError,
+    OrchestrationParkedError,
+    OrchestrationTerminatedError,
     UnknownInstanceError,
+    WaitTimeoutError,
 )
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.embedded import EmbeddedEngine
@@ -247,3 +252,81 @@ def test_the_embedded_runtime_can_do_the_same(tmp_path: Path):
         assert runtime.instances().empty
     with Runtime(tmp_path / "orders.duckdb", executors={}) as runtime:
         assert runtime.entity("Counter@c").add().result(30) == 2
+
+
+@orchestrator
+async def gets_stuck(ctx):
+    """Never come to a wait again."""
+    await ctx.wait_for_external_event("go")
+    while ctx.custom_status is None:
+        pass
+
+
+@orchestrator
+async def parent_of_stuck(ctx, child_id):
+    """Have a child that gets stuck."""
+    return await ctx.call_sub_orchestrator(gets_stuck, instance_id=child_id)
+
+
+class TestWaitingForWhatDoesNotGoOn:
+    def test_the_end_of_a_parked_instance_is_not_waited_for(self, session: DurableSession):
+        """Parked before or while somebody waits, it says why and how to resume it, at once."""
+        run = gets_stuck.start(instance_id="stuck")
+        waiting = run._client.completion("stuck")
+        run.raise_event("go")
+        assert waiting.result(30).is_parked
+        for wait in (run.result, run.wait, lambda: asyncio.run(awaited(run))):
+            with pytest.raises(OrchestrationParkedError, match=r"line \d+.*%durable resume stuck"):
+                wait()
+        assert [task.kind for task in run.waiting_for] == ["resume"]
+        assert "line" in run.waiting_for[0].hint
+
+    def test_after_a_resume_it_is_waited_for_again(
+        self, session: DurableSession, clock: VirtualClock
+    ):
+        """Which ends with the next parking, or the end."""
+        run = gets_stuck.start(instance_id="stuck")
+        run.raise_event("go")
+        with pytest.raises(OrchestrationParkedError):
+            run.result(30)
+        run.resume()
+        with pytest.raises(OrchestrationParkedError):
+            run.result(30)
+        run.terminate("enough")
+        with pytest.raises(OrchestrationTerminatedError, match="enough"):
+            run.result(30)
+
+    @pytest.mark.parametrize("way", ["await", "result"])
+    def test_a_suspended_one_is_waited_for_and_who_must_act_is_told(
+        self, session: DurableSession, way: str, capsys: pytest.CaptureFixture[str]
+    ):
+        """It may be resumed from elsewhere."""
+        run = waits.start(instance_id="held")
+        run.suspend("a look at the data first")
+        resume = threading.Timer(1.2, lambda: (run.raise_event("go", 5), run.resume()))
+        resume.start()
+        found = asyncio.run(awaited(run)) if way == "await" else run.result(30)
+        resume.join()
+        assert found == 5
+        said = capsys.readouterr().out
+        assert "held is suspended (a look at the data first) · %durable resume held" in said
+
+    def test_a_parent_waits_for_its_parked_child_and_says_so(
+        self, session: DurableSession, capsys: pytest.CaptureFixture[str]
+    ):
+        """The child may be mended; the parent itself is well."""
+        run = parent_of_stuck.start("child", instance_id="parent")
+        child = ipydurable.instance("child")
+        child.raise_event("go")
+        with pytest.raises(OrchestrationParkedError):
+            child.result(30)
+        with pytest.raises(WaitTimeoutError, match=r"within 1\.1 s"):
+            run.result(1.1)
+        assert "child is parked · %durable resume child has it go on" in capsys.readouterr().out
+        waiting = ipydurable.instances(prefix="parent")["waiting_for"][0]
+        assert waiting == "sub-orchestration child (parked)"
+
+
+async def awaited(run: NotebookInstance):
+    """Await a handle."""
+    return await run

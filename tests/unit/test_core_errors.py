@@ -122,6 +122,10 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             errors.OrchestrationFailedError("one", REMOTE),
             ("'one' failed", "ValueError: bad"),
         ),
+        (
+            errors.OrchestrationParkedError("one", REMOTE),
+            ("'one' is parked", "bad", "%durable resume one", "await it again"),
+        ),
         (errors.OrchestrationTerminatedError("one", "enough"), ("'one' was terminated", "enough")),
         (
             errors.WaitTimeoutError("the end of 'one'", 2.5),
