@@ -144,11 +144,11 @@ class TestInstances:
         suspended = ExecutionSuspended(timestamp=at(2), reason="look", failure=FAILURE)
         record = folded(started(), suspended)
         assert (record.status, record.suspend_reason) == (RuntimeStatus.SUSPENDED, "look")
-        assert (record.failure, record.is_live) == (FAILURE, True)
+        assert (record.failure, record.is_live, record.is_parked) == (FAILURE, True, True)
         resumed = fold(record, 7, 3, ExecutionResumed(timestamp=at(3)))
         assert resumed is not None
         assert (resumed.status, resumed.suspend_reason) == (RuntimeStatus.RUNNING, "")
-        assert resumed.failure is None
+        assert (resumed.failure, resumed.is_parked) == (None, False)
 
     def test_an_end_while_suspended_is_no_longer_suspended(self) -> None:
         record = folded(
