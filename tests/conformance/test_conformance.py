@@ -15,6 +15,7 @@ import pytest
 from ipydurable.functions import DurableFunction
 from ipydurable.runtime.definitions import Definition, Kind
 from ipydurable.runtime.ports import InstanceQuery
+from tests.conformance import common, entity_common
 from tests.conformance.backends import WAYS, Backend, TimedClient, make_backend
 from tests.conformance.histories import Histories, histories_of
 from tests.conformance.scenario import SCENARIOS, Scenario, World
@@ -29,7 +30,7 @@ _REFERENCE = WAYS[0]
 def _functions() -> dict[tuple[Kind, str], DurableFunction]:
     """Return the durable functions of all modules; of several of one name the first."""
     functions: dict[tuple[Kind, str], DurableFunction] = {}
-    for module in _MODULES:
+    for module in (common, entity_common, *_MODULES):
         for value in vars(module).values():
             if isinstance(value, DurableFunction):
                 known = functions.setdefault((value.kind, value.name), value)

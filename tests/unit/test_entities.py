@@ -352,6 +352,32 @@ class TestCriticalSections:
         assert locks(world) == []
         assert world.call("Account@a", "deposit", 1) == 1
 
+    @pytest.mark.parametrize("strict", [False, True], ids=["parked", "strict"])
+    def test_code_that_no_longer_fits_its_history_leaves_no_orphaned_lock(
+        self, strict: bool
+    ) -> None:
+        """A parked owner keeps its locks until it is ended; strict replay fails it at once."""
+
+        async def edited(ctx: Any, entity: str) -> None:
+            await ctx.create_timer(timedelta(hours=1))
+
+        world = World(resident=0, strict_replay=strict)
+        world.entity(Account)
+        world.orchestrator(holder)
+        world.start("holder", "Account@a")
+        world.start("holder", "Account@a", instance_id="two")
+        world.loader.functions["holder", "v1"] = edited
+        world.raise_event("leave")
+        status = RuntimeStatus.FAILED if strict else RuntimeStatus.SUSPENDED
+        assert world.record().status is status
+        if not strict:
+            assert locks(world) == [("@account@a", "one", ["two"])]
+            world.ask(Terminate(instance_id="one"))
+        assert "one" not in str(locks(world))
+        world.ask(Terminate(instance_id="two"))
+        assert locks(world) == []
+        assert world.call("Account@a", "deposit", 1) == 1
+
     def test_a_request_that_is_still_queued_is_withdrawn_with_its_owner(self, world: World) -> None:
         world.start("holder", "Account@b")
         world.start("transfer", ["a", "b", 1], instance_id="two")

@@ -6,9 +6,8 @@ from typing import Any
 
 from ipydurable import orchestrator
 from tests.conformance.common import flaky
+from tests.conformance.entity_common import ask, entity_of, hold, locks_of, state_of
 from tests.conformance.scenario import World, scenario
-from tests.conformance.scenarios_critical_sections import hold, locks_of
-from tests.conformance.scenarios_entities import ask, entity_of, state_of
 
 
 @orchestrator
