@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collections import deque
+
 import msgspec
 
 from .core.determinism import difference_error
@@ -125,9 +127,9 @@ class Versions:
 
     def _with_children(self, instances: list[Instance]) -> list[Instance]:
         found: dict[int, Instance] = {}
-        waiting = list(instances)
+        waiting = deque(instances)
         while waiting:
-            instance = waiting.pop()
+            instance = waiting.popleft()
             if instance.iid in found or not _has_started(instance):
                 continue
             found[instance.iid] = instance
