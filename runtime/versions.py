@@ -5,9 +5,8 @@ Belongs to the engine and runs in its thread only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from collections import deque
+from typing import TYPE_CHECKING
 
 import msgspec
 
