@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from ipydurable.runtime.core.errors import DurableError
 
-from .display import Line, Nothing, current_shell, is_notebook, show, show_replaceable
+from .display import FONT, Line, Nothing, current_shell, is_notebook, show, show_replaceable
 
 __all__ = ["Offer"]
+
+
+class _Command:
+    """A command, and what it does."""
+
+    def __init__(self, command: str, help_text: str) -> None:
+        self._command = command
+        self._help = help_text
+
+    def __repr__(self) -> str:
+        return f"{self._command}  {self._help}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div style="{FONT};opacity:.65"><code>{escape(self._command)}</code> '
+            f"{escape(self._help)}</div>"
+        )
 
 
 class Offer:
@@ -34,7 +52,7 @@ class Offer:
 
     def show(self) -> None:
         """Show it below the cell that runs now."""
-        show(Line(detail=f"{self._command}  {self._help}", is_muted=True))
+        show(_Command(self._command, self._help))
         if is_notebook(current_shell()):
             from ipydurable.widgets.offer import OfferButton
 

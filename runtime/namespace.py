@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 # Modules and source lines belong to the whole process.
 _import_lock = threading.RLock()
 _lines_lock = threading.Lock()
+_main_lock = threading.RLock()
 _registered: set[str] = set()
 _imported: dict[str, str] = {}
 
@@ -190,7 +191,7 @@ def _execute(chunk: Chunk, flags: int, namespace: dict[str, Any], entry: str) ->
     padding = "\n" * (chunk.first_line - 1)
     try:
         code = compile(padding + chunk.source, filename, "exec", flags, dont_inherit=True)
-        with _as_module(namespace):
+        with _as_module(namespace, is_lazy=bool(flags)):
             exec(code, namespace)  # noqa: S102 - running the user's code is what this is for
     except Exception as error:
         raise DefinitionError(
@@ -200,19 +201,28 @@ def _execute(chunk: Chunk, flags: int, namespace: dict[str, Any], entry: str) ->
 
 
 @contextlib.contextmanager
-def _as_module(namespace: dict[str, Any]) -> Iterator[None]:
-    """Have the namespace found as a module: dataclasses look their annotations up in it."""
+def _as_module(namespace: dict[str, Any], *, is_lazy: bool) -> Iterator[None]:
+    """Have the namespace found as a module: dataclasses look their annotations up in it.
+
+    That of `__main__` is put in the place of this process's own for a moment, and only where
+    annotations are text, which they must understand.
+    """
     name = namespace["__name__"]
-    if name in sys.modules:
+    if name in sys.modules and not (is_lazy and name == "__main__"):
         yield
         return
     module = ModuleType(name)
     module.__dict__.update(namespace)
-    sys.modules[name] = module
-    try:
-        yield
-    finally:
-        sys.modules.pop(name, None)
+    with _main_lock:
+        before = sys.modules.get(name)
+        sys.modules[name] = module
+        try:
+            yield
+        finally:
+            if before is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = before
 
 
 def _line_of(error: Exception, filename: str, chunk: Chunk) -> int:

@@ -15,24 +15,31 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from ipydurable.capture import Captured, capture
+from ipydurable.runtime.core.payload import Payload
 
 # Builds each namespace it is sent and evaluates an expression in it.
 OTHER_PROCESS = """
 import asyncio, base64, inspect, json, sys, traceback
 import msgspec
+from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.definitions import CodePackage
 from ipydurable.runtime.namespace import build_namespace
 from ipydurable.runtime.stubs import Stub
 
 for line in sys.stdin:
-    package, expression = json.loads(line)
+    package, expression, encodes = json.loads(line)
     package = msgspec.msgpack.decode(base64.b64decode(package), type=CodePackage)
     answer = {}
     try:
         namespace = build_namespace(package, Stub)
         namespace.update(ENTRY=namespace[package.entry], inspect=inspect)
         value = eval(expression, namespace)
-        answer["result"] = repr(asyncio.run(value) if inspect.iscoroutine(value) else value)
+        value = asyncio.run(value) if inspect.iscoroutine(value) else value
+        answer["result"] = repr(value)
+        if encodes:
+            payload = NamespaceConverter(namespace).encode(value, "result")
+            data = msgspec.msgpack.encode(payload)
+            answer["payload"] = base64.b64encode(data).decode()
     except Exception:
         answer["error"] = traceback.format_exc()
     print(json.dumps(answer), flush=True)
@@ -45,10 +52,10 @@ class OtherProcess:
     def __init__(self, process: subprocess.Popen) -> None:
         self._process = process
 
-    def ask(self, captured: Captured, expression: str) -> dict[str, str]:
+    def ask(self, captured: Captured, expression: str, *, encodes: bool = False) -> dict[str, str]:
         """Evaluate an expression in the package's namespace."""
         package = base64.b64encode(msgspec.msgpack.encode(captured.package)).decode()
-        self._process.stdin.write(json.dumps([package, expression]) + "\n")
+        self._process.stdin.write(json.dumps([package, expression, encodes]) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
@@ -57,6 +64,12 @@ class OtherProcess:
         answer = self.ask(captured, expression)
         assert "error" not in answer, answer["error"]
         return answer["result"]
+
+    def give(self, captured: Captured, expression: str) -> Payload:
+        """Evaluate an expression that must succeed; returns its value as it would be stored."""
+        answer = self.ask(captured, expression, encodes=True)
+        assert "error" not in answer, answer["error"]
+        return msgspec.msgpack.decode(base64.b64decode(answer["payload"]), type=Payload)
 
     def fail(self, captured: Captured, expression: str) -> str:
         """Evaluate an expression that must fail; returns the traceback."""

@@ -1,27 +1,46 @@
 """Capturing code in cells, and running it in another process."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from ipydurable.capture import capture
+from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.core.errors import DefinitionError, NotDurableError
 from ipydurable.runtime.definitions import Kind
 from tests.unit.capture.conftest import Notebook, OtherProcess
 from tests.unit.capture.constructs import TRAVELLERS
+from tests.unit.capture.more_constructs import MORE_TRAVELLERS
+
+ALL = {**TRAVELLERS, **MORE_TRAVELLERS}
 
 
-@pytest.mark.parametrize("construct", TRAVELLERS)
-def test_travels(construct: str, notebook: Notebook, other: OtherProcess):
-    """Every construct gives the same result in a process that has never seen the notebook."""
-    cell, expression, expected = TRAVELLERS[construct]
+@pytest.mark.parametrize("construct", ALL)
+def test_travels_and_comes_back(construct: str, notebook: Notebook, other: OtherProcess):
+    """Every construct gives the same in a process that never saw the notebook, and returns home."""
+    cell, expression, expected = ALL[construct]
     notebook.run(cell)
 
     captured = notebook.capture("f")
 
     here = notebook.shell.user_ns["f"]
-    assert other.run(captured, expression.replace("f(", "ENTRY(", 1)) == expected
+    called = expression.replace("f(", "ENTRY(", 1)
+    assert other.run(captured, called) == expected
+    back = NamespaceConverter(notebook.shell.user_ns).decode(other.give(captured, called))
+    assert repr(back) == expected
+    _assert_at_home(back, notebook.shell.user_ns)
     assert captured.version == notebook.capture("f").version
     assert notebook.shell.user_ns["f"] is here
+
+
+def _assert_at_home(value: Any, namespace: dict[str, Any]) -> None:
+    """Check that what came back is of the notebook's own classes."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    for part in parts:
+        kind = part if isinstance(part, type) else type(part)
+        if kind.__module__ == "__main__":
+            assert namespace[kind.__qualname__.partition(".")[0]] is kind
 
 
 def test_tracebacks_show_the_notebooks_own_lines(notebook: Notebook, other: OtherProcess):
