@@ -157,7 +157,7 @@ class EntityHandle:
             *rows,
             ("kept aside", ", ".join(f"{name}={value!r}" for name, value in kept.items())),
             ("locked by", owner),
-            ("waiting", f"{record.pending} messages" if record.pending else ""),
+            ("waiting", _messages(record.pending)),
             ("modified", f"{record.updated_at:%Y-%m-%d %H:%M:%S} UTC"),
         ]
 
@@ -278,3 +278,7 @@ def _kept_aside(client: DurableClient, record: EntityRecord) -> dict[str, Any]:
     state = client.decode(record.state)
     kept = state.get(KEPT_ASIDE, {}) if isinstance(state, dict) else {}
     return dict(kept)
+
+
+def _messages(count: int) -> str:
+    return f"{count} message{'s' * (count != 1)}" if count else ""

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +22,7 @@ from .core.errors import DefinitionError, DurableError, DurableInternalError
 from .core.failure import FailureDetails
 from .core.payload import Payload
 from .definitions import Definition
+from .entity_threads import GrowingThreads
 from .namespace import build_namespace
 from .stubs import Stub
 
@@ -35,7 +35,8 @@ __all__ = [
     "run_without_loop",
 ]
 
-_THREADS = 32
+_FEW_THREADS = 32
+_MOST_THREADS = 2_000
 
 
 class EntityJob(NamedTuple):
@@ -67,20 +68,20 @@ class EntityRunner(Protocol):
 
 
 class ThreadEntityRunner:
-    """Runs jobs in a pool of threads."""
+    """Runs jobs in threads; one that takes long delays no other."""
 
-    def __init__(self, threads: int = _THREADS) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ipydurable-entity")
+    def __init__(self) -> None:
+        self._threads = GrowingThreads(_FEW_THREADS, _MOST_THREADS)
         self._loaded: dict[tuple[str, str], EntityCode] = {}
         self._lock = threading.Lock()
 
     def submit(self, job: EntityJob, done: Callable[[EntityBatchResult], None]) -> None:
         """Run a job in one of the threads."""
-        self._pool.submit(lambda: done(self._run(job)))
+        self._threads.submit(lambda: done(self._run(job)))
 
     def close(self) -> None:
         """Let running operations end on their own, and run no more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _run(self, job: EntityJob) -> EntityBatchResult:
         try:

@@ -364,9 +364,9 @@ class EntityStateError(EntityError):
     def __str__(self) -> str:
         what = f"attribute {self.attribute!r}" if self.attribute else "state"
         return (
-            f"The {what} of this {self.entity} holds a {self.found}, and the class now wants "
-            f"{self.wanted}; it cannot be converted. The state was left alone: give the attribute "
-            "another name, or a type that takes both."
+            f"The {what} of this {self.entity} holds a value of type {self.found}, "
+            f"and the class now wants {self.wanted}; it cannot be converted. The state was left "
+            "alone: give the attribute another name, or a type that takes both."
         )
 
 

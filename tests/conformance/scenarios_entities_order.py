@@ -179,6 +179,21 @@ def slow(ctx: Any, path: Any) -> Any:
     return ctx.get_state()
 
 
+@scenario(gives=[1, 0, [1] * 40], order_varies=True)
+def slow_operations_delay_only_their_own_entities(world: World) -> Any:
+    """However many there are."""
+    slow_ones = [entity_of(world, "slow", f"slow{n}") for n in range(40)]
+    futures = [world.client.entity_call(one, "work", world.file("go")) for one in slow_ones]
+    answer = ask(world, entity_of(world, "Account"), "deposit", 1)
+    done = sum(future.done() for future in futures)
+    world.write("go")
+    answers = [
+        world.client.call_outcome(one, future.result(PATIENCE_S))
+        for one, future in zip(slow_ones, futures, strict=True)
+    ]
+    return [answer, done, answers]
+
+
 @orchestrator
 async def calls_slowly(ctx: Any, job: list[str]) -> Any:
     entity_id, path = job

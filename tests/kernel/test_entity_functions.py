@@ -480,7 +480,7 @@ class TestRedefinition:
         session.client.call_entity("Box@a", "put")
         shown = self._line(session, first.replace("label: str = ''", "label: int = 0"))
 
-        assert "attribute 'label' of this Box holds a str, and the class now wants int" in shown
+        assert "'label' of this Box holds a value of type str, and the class now wants int" in shown
 
     def test_what_is_kept_aside_is_shown_apart(self, session: DurableSession):
         """Attributes that went are no part of the state, but the card tells of them."""

@@ -46,6 +46,24 @@ def test_a_cell_defines_an_entity(shell: Shell):
     assert shell.must("Account('counted').deposit(5).result(60)") == 10
 
 
+def test_a_cell_that_changes_a_type_says_so_and_the_state_waits_for_one_that_fits(shell: Shell):
+    """The cell, and every operation, names the attribute; nothing is lost on the way."""
+    purse = "%%entity\nclass Purse:\n    coins: int = 0\n    note: str = ''\n{}"
+    put = "    def put(self, n):\n        self.coins += n\n        return self.coins"
+    shell.must(purse.format(put))
+    shell.must("Purse('p').put(5).result(60)")
+    shell.must(purse.format(put).replace("coins: int = 0", "coins: dict = {}"))
+    assert "⚠ The attribute 'coins' of this Purse holds a value of type int" in shell.text
+    shell.run("Purse('p').put(1).result(60)")
+    assert "EntityStateError: The attribute 'coins'" in str(shell.error)
+    assert shell.must("Purse('p').state") == {"coins": 5, "note": ""}
+    shell.must(purse.format(put).replace("    note: str = ''\n", ""))
+    assert "⚠ note is no longer in the class: kept aside" in shell.text
+    assert shell.must("Purse('p').put(1).result(60)") == 6
+    shell.must("Purse('p')")
+    assert "kept aside  note=''" in shell.text
+
+
 def test_a_function_and_a_name(shell: Shell):
     """A function may be an entity; --name names it."""
     shell.must("%%entity --name Tally\ndef tally(ctx, n):\n    ctx.set_state(ctx.get_state(0) + n)")
@@ -82,7 +100,7 @@ def test_operations_by_the_line_magic(shell: Shell):
     assert shell.must("%durable call account@alice deposit 0") == 12
     shell.must("%durable entity Account@alice")
     assert "balance   12" in shell.text
-    assert "waiting   1 messages" in shell.text
+    assert "waiting   1 message" in shell.text
     frame = shell.must("%durable entities --name account --prefix Account@al --since 1h")
     assert list(frame["entity_id"]) == ["@account@alice"]
     shell.run("%durable call Account@alice fail")

@@ -255,9 +255,21 @@ class TestClassState:
     @pytest.mark.parametrize(
         ("hint", "value", "message"),
         [
-            (list[int], 5, "'v' of this Holder holds a int, and the class now wants list"),
-            (int, "many", "'v' of this Holder holds a str, and the class now wants int"),
-            (Order, 5, "'v' of this Holder holds a int, and the class now wants Order"),
+            (
+                list[int],
+                5,
+                "of type int, and the class now wants list",
+            ),
+            (
+                int,
+                "many",
+                "of type str, and the class now wants int",
+            ),
+            (
+                Order,
+                5,
+                "of type int, and the class now wants Order",
+            ),
             (int | None, "many", "wants int | None"),
         ],
     )
@@ -270,7 +282,7 @@ class TestClassState:
 
     def test_state_that_is_no_object_is_refused(self) -> None:
         """A function entity that became a class finds a state of another kind."""
-        with pytest.raises(EntityStateError, match="state of this Order holds a int"):
+        with pytest.raises(EntityStateError, match="state of this Order holds a value of type int"):
             ClassState(Order, {}).load(5)
 
     def test_hints_that_cannot_be_read_check_nothing(self) -> None:

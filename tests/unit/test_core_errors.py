@@ -85,7 +85,13 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
         ),
         (
             errors.EntityStateError("Account", "balance", "str", "int"),
-            ("attribute 'balance'", "Account", "holds a str", "wants int", "another name"),
+            (
+                "attribute 'balance'",
+                "Account",
+                "holds a value of type str",
+                "wants int",
+                "another name",
+            ),
         ),
         (
             errors.UnknownInstanceError("repot-1", "orders.duckdb", ("report-1",)),

@@ -494,7 +494,7 @@ class TestRedefinition:
 
         Strict.__name__ = "Account"
         world.entity(Strict, "v2")
-        with pytest.raises(EntityCallError, match="'balance' of this Account holds a int"):
+        with pytest.raises(EntityCallError, match="'balance' of this Account"):
             world.call("Account@a", "get")
         assert world.state("Account@a") == {"balance": 5}
 
