@@ -1,4 +1,4 @@
-"""Random orchestration programs: a small language, its interpreter, and how to generate it."""
+"""Random orchestration programs: a small language of all the model, its interpreter, generators."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ipydurable.runtime.core.errors import TaskFailedError
+from ipydurable.runtime.core.errors import LockRuleError, TaskCancelledError, TaskFailedError
 from ipydurable.runtime.core.retry import RetryPolicy
 
-__all__ = ["EVENT_NAMES", "interpret", "programs", "work"]
+__all__ = ["EVENT_NAMES", "KEYS", "Tally", "interpret", "interpret_generator", "programs", "work"]
 
 EVENT_NAMES = ("red", "blue")
+KEYS = ("Tally@a", "Tally@b")
 
 Op = list[Any]
 
@@ -25,21 +26,43 @@ def work(what: list[Any]) -> Any:
     return value
 
 
+class Tally:
+    """The only entity."""
+
+    count: int = 0
+
+    def add(self, by: int) -> int:
+        """Count on; refuses 9."""
+        if by == 9:
+            raise ValueError("nine is refused")
+        self.count += by
+        return self.count
+
+
 def _leaves() -> st.SearchStrategy[Op]:
-    number = st.integers(0, 9)
+    number, name, key = st.integers(0, 9), st.sampled_from(EVENT_NAMES), st.sampled_from(KEYS)
+
+    def op(kind: str, *parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Op]:
+        return st.builds(lambda *values: [kind, *values], *parts)
+
     return st.one_of(
-        st.builds(lambda n, f: ["activity", n, f], number, st.booleans()),
-        st.builds(lambda n, f: ["retried", n, f], number, st.booleans()),
-        st.builds(lambda n: ["timer", n], number),
-        st.builds(lambda name: ["event", name], st.sampled_from(EVENT_NAMES)),
-        st.builds(
-            lambda name, n: ["event or timeout", name, n], st.sampled_from(EVENT_NAMES), number
-        ),
-        st.builds(lambda n: ["status", n], number),
+        op("activity", number, st.booleans()),
+        op("retried", number, st.booleans(), st.sampled_from([1, 3])),
+        op("timer", number),
+        op("cancelled timer", number),
+        op("event", name),
+        op("cancelled event", name),
+        op("event or timeout", name, number),
+        op("race", name, number),
+        op("send", name),
+        op("status", number),
         st.just(["uuid"]),
         st.just(["random"]),
         st.just(["time"]),
-        st.builds(lambda n: ["unawaited", n], number),
+        op("unawaited", number),
+        op("call entity", key, number),
+        op("signal entity", key, st.integers(0, 8), st.booleans()),
+        op("failing child", st.booleans()),
     )
 
 
@@ -48,47 +71,74 @@ def _branches(children: st.SearchStrategy[Op]) -> st.SearchStrategy[Op]:
     return st.one_of(
         st.builds(lambda ops: ["all", ops], several),
         st.builds(lambda ops: ["any", ops], several),
+        st.builds(lambda ops: ["shared", ops], several),
         st.builds(lambda ops: ["child", ops], several),
+        st.builds(lambda ops: ["generator child", ops], several),
         st.builds(lambda ops: ["in turn", ops], several),
+        st.builds(
+            lambda keys, ops: ["locked", keys, ops],
+            st.lists(st.sampled_from(KEYS), min_size=1, max_size=2),
+            several,
+        ),
     )
 
 
 def programs(max_leaves: int = 12) -> st.SearchStrategy[list[Op]]:
-    """Programs: lists of operations, done in turn."""
+    """Programs: lists of operations, done in turn; some go on as new in between."""
     op = st.recursive(_leaves(), _branches, max_leaves=max_leaves)
-    return st.lists(op, min_size=1, max_size=4)
+    some = st.lists(op, min_size=1, max_size=3)
+    as_new = st.builds(
+        lambda before, keeps, after: [*before, ["as new", keeps], *after], some, st.booleans(), some
+    )
+    return st.one_of(some, some, as_new)
 
 
 async def interpret(ctx: Any, program: list[Op]) -> list[Any]:
     """The orchestrator: does a program and returns what each operation gave."""
-    return [await _do(ctx, op) for op in program]
+    found = []
+    for position, op in enumerate(program):
+        if op[0] == "as new":
+            ctx.continue_as_new(program[position + 1 :], save_events=op[1])
+            return found
+        found.append(await _do(ctx, op))
+    return found
+
+
+def interpret_generator(ctx: Any, program: list[Op]) -> Any:
+    """The same, in the form that Azure Durable Functions' code has."""
+    found = []
+    for op in program:
+        match op:
+            case ["activity", value, False]:
+                found.append((yield ctx.call_activity("work", [value, False])))
+            case ["timer", seconds]:
+                found.append((yield ctx.create_timer(timedelta(seconds=seconds))))
+            case ["locked", keys, ops]:
+                try:
+                    with (yield ctx.lock_entities(keys)):
+                        found.append((yield ctx._spawn(_do(ctx, ["in turn", ops]))))
+                except LockRuleError:
+                    found.append("refused")
+            case _:
+                found.append((yield ctx._spawn(_do(ctx, op))))
+    return found
 
 
 async def _do(ctx: Any, op: Op) -> Any:
     try:
         return await _outcome(ctx, op)
+    except LockRuleError:
+        return ["refused"]
     except TaskFailedError as error:
         return ["failed", error.details.type_name]
+    except TaskCancelledError:
+        return ["cancelled"]
     except TimeoutError:
         return ["timeout"]
 
 
-async def _outcome(ctx: Any, op: Op) -> Any:  # noqa: C901, PLR0912  (one case an operation)
+async def _outcome(ctx: Any, op: Op) -> Any:
     match op:
-        case ["activity", value, fails]:
-            return await ctx.call_activity("work", [value, fails])
-        case ["retried", value, fails]:
-            policy = RetryPolicy(
-                first_retry_interval=timedelta(seconds=value), max_number_of_attempts=2
-            )
-            return await ctx.call_activity("work", [value, fails], retry_policy=policy)
-        case ["timer", seconds]:
-            await ctx.create_timer(timedelta(seconds=seconds))
-            return "fired"
-        case ["event", name]:
-            return await ctx.wait_for_external_event(name)
-        case ["event or timeout", name, seconds]:
-            return await ctx.wait_for_external_event(name, timeout=timedelta(seconds=seconds))
         case ["status", value]:
             return ctx.set_custom_status(value)
         case ["uuid"]:
@@ -97,17 +147,112 @@ async def _outcome(ctx: Any, op: Op) -> Any:  # noqa: C901, PLR0912  (one case a
             return ctx.random().random()
         case ["time"]:
             return str(ctx.current_utc_datetime)
+        case [("activity" | "retried" | "unawaited"), *_]:
+            return await _activity(ctx, op)
+        case [("timer" | "cancelled timer"), *_]:
+            return await _timer(ctx, op)
+        case [("event" | "cancelled event" | "event or timeout" | "race" | "send"), *_]:
+            return await _event(ctx, op)
+        case [("call entity" | "signal entity" | "locked"), *_]:
+            return await _entity(ctx, op)
+        case [("child" | "generator child" | "failing child"), *_]:
+            return await _child(ctx, op)
+        case ["boom"]:
+            raise ArithmeticError("told to fail")
+    return await _group(ctx, op)
+
+
+async def _activity(ctx: Any, op: Op) -> Any:
+    match op:
+        case ["activity", value, fails]:
+            return await ctx.call_activity("work", [value, fails])
+        case ["retried", value, fails, backoff]:
+            policy = RetryPolicy(
+                first_retry_interval=timedelta(seconds=value),
+                max_number_of_attempts=3,
+                backoff_coefficient=backoff,
+                max_retry_interval=timedelta(seconds=10),
+            )
+            return await ctx.call_activity("work", [value, fails], retry_policy=policy)
         case ["unawaited", value]:
             ctx.call_activity("work", [value, True])
             return None
+    raise AssertionError(op)
+
+
+async def _timer(ctx: Any, op: Op) -> Any:
+    timer = ctx.create_timer(timedelta(seconds=op[1]))
+    if op[0] == "cancelled timer":
+        timer.cancel()
+    await timer
+    return "fired"
+
+
+async def _event(ctx: Any, op: Op) -> Any:
+    match op:
+        case ["event", name]:
+            return await ctx.wait_for_external_event(name)
+        case ["cancelled event", name]:
+            wait = ctx.wait_for_external_event(name)
+            wait.cancel()
+            return await wait
+        case ["event or timeout", name, seconds]:
+            return await ctx.wait_for_external_event(name, timeout=timedelta(seconds=seconds))
+        case ["race", name, seconds]:
+            wait, timer = (
+                ctx.wait_for_external_event(name),
+                ctx.create_timer(timedelta(seconds=seconds)),
+            )
+            winner = await ctx.when_any([wait, timer])
+            (timer if winner is wait else wait).cancel()
+            return winner is wait
+        case ["send", name]:
+            return ctx.send_event("one", name, ctx.instance_id)
+    raise AssertionError(op)
+
+
+async def _entity(ctx: Any, op: Op) -> Any:
+    match op:
+        case ["call entity", key, by]:
+            return await ctx.call_entity(key, "add", by)
+        case ["signal entity", key, by, later]:
+            when = timedelta(seconds=3) if later else None
+            return ctx.signal_entity(key, "add", by, signal_time=when)
+        case ["locked", keys, ops]:
+            async with ctx.lock_entities(keys):
+                return [await _do(ctx, one) for one in ops]
+    raise AssertionError(op)
+
+
+async def _child(ctx: Any, op: Op) -> Any:
+    match op:
+        case ["child", ops]:
+            return await ctx.call_sub_orchestrator("interpret", ops)
+        case ["generator child", ops]:
+            return await ctx.call_sub_orchestrator("interpret_generator", ops)
+        case ["failing child", is_retried]:
+            policy = RetryPolicy(
+                first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2
+            )
+            return await ctx.call_sub_orchestrator(
+                "interpret", [["boom"]], retry_policy=policy if is_retried else None
+            )
+    raise AssertionError(op)
+
+
+async def _group(ctx: Any, op: Op) -> Any:
+    match op:
         case ["all", ops]:
             return await ctx.when_all(_do(ctx, one) for one in ops)
         case ["any", ops]:
             tasks = [ctx._spawn(_do(ctx, one)) for one in ops]
             winner = await ctx.when_any(tasks)
             return [tasks.index(winner), winner.result]
-        case ["child", ops]:
-            return await ctx.call_sub_orchestrator("interpret", ops)
+        case ["shared", ops]:
+            tasks = [ctx._spawn(_do(ctx, one)) for one in ops]
+            first = ctx.when_any([*tasks, ctx.create_timer(timedelta(seconds=2))])
+            both = await ctx.when_all([first, ctx.when_all([*tasks, *tasks]), tasks[0]])
+            return [tasks.index(both[0]) if both[0] in tasks else "timer", both[1], both[2]]
         case ["in turn", ops]:
             return [await _do(ctx, one) for one in ops]
     raise AssertionError(op)
