@@ -171,8 +171,12 @@ class DurableMagics(Magics):
         %durable help [SUBCOMMAND]             this list, or the options of one
 
         Lines below `%%durable ...` belong to its first line: long queries, long JSON.
+
+        `{name}`, `{rows[0]}`, `{run}` and other expressions of this notebook's variables are
+        replaced by their values, as in other magics: handles by their ids, lists by JSON.
         """
-        return run_subcommand(self._desk, line if cell is None else f"{line}\n{cell}")
+        text = line if cell is None else f"{line}\n{cell}"
+        return run_subcommand(self._desk, text, self._shell.user_ns)
 
     def open(self, store: str) -> None:
         """Use another store, once it is known to open; definitions are sent there when needed.

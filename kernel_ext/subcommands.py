@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -12,6 +13,7 @@ from .display import Facts
 from .entity_commands import ENTITY_COMMANDS
 from .instance_commands import INSTANCE_COMMANDS
 from .store_commands import STATUS, STORE_COMMANDS
+from .variables import expand_variables
 from .version_commands import VERSION_COMMANDS
 
 __all__ = ["SUBCOMMANDS", "run_subcommand"]
@@ -49,19 +51,20 @@ SUBCOMMANDS = {
 """What `%durable` can do, by name, in the order in which it is shown."""
 
 
-def run_subcommand(desk: Desk, text: str) -> Any:
+def run_subcommand(desk: Desk, text: str, variables: Mapping[str, Any]) -> Any:
     """Run a subcommand and return what is to be shown, if anything.
 
     Args:
         desk: What it works with.
         text: Everything after `%durable`; may have several lines.
+        variables: Those that `{name}` may mean there.
 
     Raises:
         UsageError: There is no such subcommand, or its words are not what it takes.
         DurableError: It could not be done; says why.
     """
     try:
-        return _run(desk, *take_word(text))
+        return _run(desk, *take_word(expand_variables(text, variables)))
     except ArgumentError as error:
         raise UsageError(str(error)) from None
 

@@ -139,14 +139,8 @@ async def _do(ctx: Any, op: Op) -> Any:
 
 async def _outcome(ctx: Any, op: Op) -> Any:
     match op:
-        case ["status", value]:
-            return ctx.set_custom_status(value)
-        case ["uuid"]:
-            return ctx.new_uuid()
-        case ["random"]:
-            return ctx.random().random()
-        case ["time"]:
-            return str(ctx.current_utc_datetime)
+        case [("status" | "uuid" | "random" | "time"), *_]:
+            return _fact(ctx, op)
         case [("activity" | "retried" | "unawaited"), *_]:
             return await _activity(ctx, op)
         case [("timer" | "cancelled timer"), *_]:
@@ -160,6 +154,17 @@ async def _outcome(ctx: Any, op: Op) -> Any:
         case ["boom"]:
             raise ArithmeticError("told to fail")
     return await _group(ctx, op)
+
+
+def _fact(ctx: Any, op: Op) -> Any:
+    match op:
+        case ["status", value]:
+            return ctx.set_custom_status(value)
+        case ["uuid"]:
+            return ctx.new_uuid()
+        case ["random"]:
+            return ctx.random().random()
+    return str(ctx.current_utc_datetime)
 
 
 async def _activity(ctx: Any, op: Op) -> Any:
