@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -43,6 +44,21 @@ async def transfer(ctx, order):
             return 'too little'
         await ctx.when_all([a.withdraw(amount), b.deposit(amount)])
     return 'done'
+"""
+HOLD = """\
+async def hold(ctx, key):
+    account = ctx.entity('Account', key)
+    async with ctx.lock_entities(account):
+        before = await account.deposit(1)
+        await ctx.wait_for_external_event('leave')
+        return [before, await account.deposit(1)]
+"""
+PAY = """\
+async def pay(ctx, amount):
+    source, target = ctx.entity('Account', 'source'), ctx.entity('Account', 'target')
+    async with ctx.lock_entities(source, target):
+        await target.deposit(amount)
+        return await source.withdraw(amount)
 """
 ACCOUNTS = 20
 TRANSFERS = 300
@@ -87,3 +103,68 @@ def test_money_is_conserved_when_the_host_is_killed_at_random(
     assert sum(balances) == ACCOUNTS * START
     assert min(balances) >= 0
     assert client.locks() == []
+
+
+def test_a_killed_host_neither_loses_nor_orphans_a_lock(
+    connect: Callable[[], DurableClient],
+) -> None:
+    client = connect()
+    client.define(
+        [
+            definition(Kind.ENTITY, "Account", ACCOUNT),
+            definition(Kind.ORCHESTRATOR, "hold", HOLD),
+        ]
+    )
+    for instance_id in ("first", "second"):
+        client.start("hold", "a", instance_id=instance_id)
+        _until(lambda: "first" in _locks(client)[:1])
+    _until(lambda: _locks(client) == ["first", "second"])
+    os.kill(client.host_status().pid, signal.SIGKILL)
+    assert _locks(client) == ["first", "second"]
+    called = client.entity_call("Account@a", "deposit", 10)
+    client.raise_event("first", "leave")
+    assert client.wait("first", timeout_s=60).status is RuntimeStatus.COMPLETED
+    assert "first" not in _locks(client)
+    os.kill(client.host_status().pid, signal.SIGKILL)
+    client.raise_event("second", "leave")
+    results = [client.decode(client.wait(one, timeout_s=60).output) for one in ("first", "second")]
+    assert results == [[1, 2], [3, 4]]
+    assert client.call_outcome("Account@a", called.result(30)) == 14
+    assert client.locks() == []
+
+
+def test_a_rewind_into_a_section_survives_a_killed_host(
+    connect: Callable[[], DurableClient],
+) -> None:
+    client = connect()
+    client.define(
+        [
+            definition(Kind.ENTITY, "Account", ACCOUNT),
+            definition(Kind.ORCHESTRATOR, "hold", HOLD),
+            definition(Kind.ORCHESTRATOR, "pay", PAY),
+        ]
+    )
+    client.start("pay", 1, instance_id="pay")
+    assert client.wait("pay", timeout_s=60).status is RuntimeStatus.FAILED
+    assert client.locks() == []
+    client.start("hold", "source", instance_id="other")
+    _until(lambda: "other" in _locks(client))
+    client.rewind("pay")
+    os.kill(client.host_status().pid, signal.SIGKILL)
+    assert _locks(client) == ["other", "pay"]
+    client.raise_event("other", "leave")
+    assert client.decode(client.wait("pay", timeout_s=60).output) == 1
+    assert client.call_entity("Account@target", "get", timeout_s=30) == 1
+    assert client.locks() == []
+
+
+def _locks(client: DurableClient) -> list[str]:
+    """Return who holds the only lock there is, then who waits for it."""
+    return [one for lock in client.locks() for one in (lock.owner, *lock.queue)]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -164,6 +164,57 @@ class TestEntityCalls:
         world.work()
         assert world.output() == 2
 
+    @pytest.mark.parametrize("when", ["while it had failed", "after the rewind"])
+    def test_an_answer_that_nobody_was_there_to_take_is_heard(
+        self, world: World, outside: Switch, when: str
+    ) -> None:
+        async def beside(ctx: Any) -> Any:
+            call = ctx.call_entity("Account@a", "deposit", 3)
+            await ctx.call_activity("audit", 0)
+            return await call
+
+        world.orchestrator(beside)
+        world.start("beside")
+        world.executor.run(next(iter(world.executor.waiting)))
+        world.settle()
+        assert world.record().status is RuntimeStatus.FAILED
+        if when == "while it had failed":
+            world.runner.run()
+            world.settle()
+        outside["broken"] = False
+        rewind(world)
+        world.work()
+        assert (world.output(), world.state("Account@a")) == (3, {"balance": 3})
+
+    def test_what_ran_beside_the_failure_is_taken_up_too(
+        self, world: World, outside: Switch
+    ) -> None:
+        """An activity that was stopped in the middle counts as lost; a timer keeps its time."""
+
+        async def beside(ctx: Any) -> Any:
+            timer = ctx.create_timer(timedelta(hours=1))
+            slow = ctx.call_activity("slow", 1)
+            await ctx.call_activity("audit", 0)
+            await timer
+            return await slow
+
+        world.define(outside.get, name="slow")
+        world.orchestrator(beside)
+        world.start("beside")
+        slow, audit = world.executor.waiting
+        world.executor.begin(slow)
+        world.settle()
+        world.executor.run(audit)
+        world.settle()
+        assert world.record().status is RuntimeStatus.FAILED
+        outside["broken"] = False
+        rewind(world)
+        world.work()
+        assert [(key.task_id, key.number) for key in world.executor.ran] == [(3, 1), (2, 2), (3, 2)]
+        assert world.record().status is RuntimeStatus.RUNNING
+        world.advance(timedelta(hours=1))
+        assert world.record().status is RuntimeStatus.COMPLETED
+
 
 class TestCriticalSections:
     def test_what_failed_inside_is_redone_with_the_locks_and_the_rest_is_kept(
@@ -402,6 +453,37 @@ class TestChildren:
 
         for one in (calls_child, broken, child_and_audit):
             world.orchestrator(one)
+
+    def test_a_child_that_was_ended_by_force_begins_anew(self, world: World) -> None:
+        world.start("calls_child", "holder")
+        world.work()
+        world.ask(Terminate(instance_id="child"))
+        world.work()
+        assert world.record().status is RuntimeStatus.FAILED
+        rewind(world)
+        world.work()
+        assert locks(world) == [("@account@a", "child", [])]
+        world.raise_event("leave", "again", instance_id="child")
+        world.work()
+        assert world.output() == "again"
+
+    def test_failed_children_are_rewound_with_their_parent_and_their_locks(
+        self, world: World, outside: Switch
+    ) -> None:
+        async def parent(ctx: Any) -> Any:
+            order = ["a", "b", 3]
+            return await ctx.call_sub_orchestrator("transfer", order, instance_id="child")
+
+        world.orchestrator(parent)
+        world.call("Account@a", "deposit", 5)
+        world.start("parent")
+        world.work()
+        assert world.record().status is RuntimeStatus.FAILED
+        outside["broken"] = False
+        rewind(world)
+        assert [owner for _, owner, _ in locks(world)] == ["child", "child"]
+        world.work()
+        assert (world.output(), balances(world), locks(world)) == ([2, 3], [2, 3], [])
 
     def test_a_child_that_cannot_be_rewound_leaves_its_parent_alone(self, world: World) -> None:
         world.start("calls_child", "broken")
