@@ -1,7 +1,6 @@
 """Starting with options, listing, paging, restarting and purging: the client model in Python."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import ipydurable
 from ipydurable import activity, entity, orchestrator
 from ipydurable.arguments import ArgumentError
+from ipydurable.display import Line
 from ipydurable.embedded import Runtime
 from ipydurable.handles import NotebookInstance
 from ipydurable.runtime.client import DurableClient, InProcess
@@ -298,18 +298,24 @@ class TestWaitingForWhatDoesNotGoOn:
 
     @pytest.mark.parametrize("way", ["await", "result"])
     def test_a_suspended_one_is_waited_for_and_who_must_act_is_told(
-        self, session: DurableSession, way: str, capsys: pytest.CaptureFixture[str]
+        self, session: DurableSession, way: str, monkeypatch: pytest.MonkeyPatch
     ):
         """It may be resumed from elsewhere."""
         run = waits.start(instance_id="held")
         run.suspend("a look at the data first")
-        resume = threading.Timer(1.2, lambda: (run.raise_event("go", 5), run.resume()))
-        resume.start()
-        found = asyncio.run(awaited(run)) if way == "await" else run.result(30)
-        resume.join()
-        assert found == 5
-        said = capsys.readouterr().out
-        assert "held is suspended (a look at the data first) · %durable resume held" in said
+        run.raise_event("go", 5)
+        said: list[str] = []
+
+        def read_and_resume(line: Line) -> None:
+            said.append(repr(line))
+            run.resume()
+
+        monkeypatch.setattr("ipydurable.handles.show", read_and_resume)
+        assert (asyncio.run(awaited(run)) if way == "await" else run.result(30)) == 5
+        assert said == [
+            "instance held is suspended (a look at the data first) · "
+            "%durable resume held has it go on"
+        ]
 
     def test_a_parent_waits_for_its_parked_child_and_says_so(
         self, session: DurableSession, capsys: pytest.CaptureFixture[str]
