@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ipydurable.runtime.core.errors import *  # noqa: F403
     from ipydurable.runtime.core.retry import RetryOptions, RetryPolicy
     from ipydurable.runtime.core.status import RuntimeStatus
+    from ipydurable.runtime.engine import EngineOptions
 
     from .decorators import activity, entity, orchestrator
     from .embedded import Runtime
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _ERRORS = "ipydurable.runtime.core.errors"
 _HOMES = {
     "ActivityContext": "ipydurable.runtime.activity_context",
+    "EngineOptions": "ipydurable.runtime.engine",
     "EntityContext": "ipydurable.runtime.core.entities",
     "EntityInstanceId": "ipydurable.runtime.core.entity_ids",
     "OrchestrationContext": "ipydurable.runtime.core.context",
@@ -56,6 +58,7 @@ _HOMES = {
 
 __all__ = [
     "ActivityContext",
+    "EngineOptions",
     "EntityContext",
     "EntityInstanceId",
     "OrchestrationContext",

@@ -24,6 +24,7 @@ from .entity_functions import EntityFunction
 from .entity_report import entity_line
 from .execution import run_definition_cell
 from .functions import ActivityFunction, DurableFunction, OrchestratorFunction
+from .host_settings import HostSettings
 from .session import SESSIONS, DurableSession, host_client
 from .subcommands import run_subcommand
 
@@ -36,7 +37,7 @@ _KNOWN_AT_ONCE_S = 0.2
 
 
 @magics_class
-class DurableMagics(Magics):
+class DurableMagics(Magics, HostSettings):
     """Durable Functions in this notebook; `%durable help` lists what can be done."""
 
     store = Unicode(

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from ipydurable import OrchestrationContext, Runtime, activity, entity, orchestrator
+from ipydurable import EngineOptions, OrchestrationContext, Runtime, activity, entity, orchestrator
 from ipydurable.runtime import testing
 from ipydurable.runtime.core.errors import WaitTimeoutError
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.engine import EngineOptions
 from ipydurable.testing import MemoryStore, VirtualClock, replay
 from tests.support.world import ManualExecutor
 
