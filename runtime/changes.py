@@ -436,7 +436,7 @@ class Changes:
         self._answer(future, self._engine.entities.locks())
 
     def _clean_entities(self, request: CleanEntities, future: Future[Any]) -> None:  # noqa: ARG002
-        found = self._engine.store.query_entities(EntityQuery(include_empty=True))
+        found = self._engine.store.query_entities(EntityQuery(only_empty=True))
         entities = self._engine.entities
         iids = entities.give_up_empty(found)
 

@@ -130,6 +130,7 @@ class EntityQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         modified_to: Last written before (naive UTC).
         locked: Only those that are locked.
         include_empty: Also those without state.
+        only_empty: Only those without state that have nothing to do.
         limit: How many at most; 0 for all.
         before_iid: Only those numbered below this; 0 from the newest.
     """
@@ -140,6 +141,7 @@ class EntityQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     modified_to: datetime | None = None
     locked: bool = False
     include_empty: bool = False
+    only_empty: bool = False
     limit: int = 0
     before_iid: int = 0
 

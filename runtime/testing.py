@@ -258,6 +258,11 @@ def _entity_matches(record: EntityRecord, query: EntityQuery) -> bool:
         or (query.modified_from is not None and record.updated_at < query.modified_from)
         or (query.modified_to is not None and record.updated_at >= query.modified_to)
         or (query.locked and record.locked_by is None)
-        or (not query.include_empty and record.state is None and not record.is_live)
+        or (_is_empty(record) and not (query.include_empty or query.only_empty))
+        or (query.only_empty and not _is_empty(record))
         or (query.before_iid and record.iid >= query.before_iid)
     )
+
+
+def _is_empty(record: EntityRecord) -> bool:
+    return record.state is None and not record.is_live

@@ -115,7 +115,7 @@ def conditions_of(query: InstanceQuery) -> tuple[str, list[Any]]:
 
 def entity_conditions_of(query: EntityQuery) -> tuple[str, list[Any]]:
     """Return what follows `FROM instance_records` for a query, and its parameters."""
-    has_state = "(record->>'$.state' IS NOT NULL OR refs IS NOT NULL)"
+    is_empty = "(NOT is_live AND record->>'$.state' IS NULL AND refs IS NULL)"
     return _newest_first(
         "entity",
         (
@@ -125,7 +125,8 @@ def entity_conditions_of(query: EntityQuery) -> tuple[str, list[Any]]:
             (query.modified_to is not None, "updated_at < ?", query.modified_to),
             (query.before_iid, "iid < ?", query.before_iid),
             (query.locked, "record->>'$.locked_by' IS NOT NULL"),
-            (not query.include_empty, f"(is_live OR {has_state})"),
+            (not (query.include_empty or query.only_empty), f"NOT {is_empty}"),
+            (query.only_empty, is_empty),
         ),
         query.limit,
     )

@@ -166,6 +166,7 @@ def test_records_can_be_rebuilt_from_the_journal(path: Path) -> None:
             EntityQuery(include_empty=True),
             ["@account@late", "@account@empty", "@account@held", "@counter@a", "@account@big"],
         ),
+        (EntityQuery(only_empty=True), ["@account@empty"]),
         (EntityQuery(name="Counter"), ["@counter@a"]),
         (EntityQuery(prefix="@account@h"), ["@account@held"]),
         (EntityQuery(prefix="@Account"), []),
