@@ -165,12 +165,12 @@ class Actions:
     ) -> CompletableTask[Any]:
         """Draw an `EntityOperationCalled` and return its task."""
         payload = self.encode(value, f"input of {operation} on {entity}")
-        self.section.check_call(entity)
         task_id = self._ledger.next_id
+        self.section.check_call(entity, task_id)
         task: CompletableTask[Any] = CompletableTask(
             f"call of {operation} on {entity} (task {task_id})"
         )
-        task.watch(lambda _: self.section.call_ended(entity))
+        task.watch(lambda _: self.section.call_ended(entity, task_id))
         self._ledger.draw(
             EntityOperationCalled(
                 timestamp=self._ledger.now,

@@ -23,7 +23,7 @@ class CriticalSection:
     def __init__(self) -> None:
         self._requested: tuple[EntityInstanceId, ...] = ()
         self._held: tuple[EntityInstanceId, ...] = ()
-        self._called: set[EntityInstanceId] = set()
+        self._called: dict[EntityInstanceId, int] = {}
         self.lock_id = 0
 
     @property
@@ -57,7 +57,7 @@ class CriticalSection:
         self._held, self._requested = (), ()
         self._called.clear()
 
-    def check_call(self, entity: EntityInstanceId) -> None:
+    def check_call(self, entity: EntityInstanceId, task_id: int) -> None:
         """Raise where an entity may not be called now; take note of the call otherwise."""
         self._check_awaited(f"calling {entity}")
         if not self._held:
@@ -72,11 +72,12 @@ class CriticalSection:
                 f"inside a critical section a locked entity has one call at a time: await the "
                 f"call of {entity} before the next"
             )
-        self._called.add(entity)
+        self._called[entity] = task_id
 
-    def call_ended(self, entity: EntityInstanceId) -> None:
-        """Take note that an entity answered."""
-        self._called.discard(entity)
+    def call_ended(self, entity: EntityInstanceId, task_id: int) -> None:
+        """Take note that an entity answered a call; one of an earlier section does not count."""
+        if self._called.get(entity) == task_id:
+            del self._called[entity]
 
     def check_signal(self, entity: EntityInstanceId) -> None:
         """Raise where an entity may not be signalled now."""

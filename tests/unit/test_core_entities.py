@@ -671,7 +671,7 @@ class TestCriticalSection:
     def test_outside_everything_is_allowed(self, section: CriticalSection) -> None:
         """Calls need not take turns there."""
         for _ in range(2):
-            section.check_call(A)
+            section.check_call(A, 1)
         section.check_signal(A)
         section.check_sub_orchestration()
         assert (section.is_inside, section.unreleased) == (False, ())
@@ -686,8 +686,8 @@ class TestCriticalSection:
         """Calls, children and other requests wait; it counts as something to give back."""
         section.request(4, (A,))
         for work in (
-            lambda: section.check_call(A),
-            lambda: section.check_call(C),
+            lambda: section.check_call(A, 1),
+            lambda: section.check_call(C, 1),
             section.check_sub_orchestration,
             lambda: section.request(5, (B,)),
         ):
@@ -700,7 +700,7 @@ class TestCriticalSection:
         for work, rule in (
             (lambda: inside.request(2, (C,)), "nested"),
             (inside.check_sub_orchestration, "sub-orchestration"),
-            (lambda: inside.check_call(C), "only locked"),
+            (lambda: inside.check_call(C, 1), "only locked"),
             (lambda: inside.check_signal(B), "not signalled"),
         ):
             with pytest.raises(LockRuleError, match=rule):
@@ -710,26 +710,29 @@ class TestCriticalSection:
 
     def test_a_locked_entity_has_one_call_at_a_time(self, inside: CriticalSection) -> None:
         """Others may be called meanwhile; while a call is open its entity stays locked."""
-        inside.check_call(A)
-        inside.check_call(B)
+        inside.check_call(A, 1)
+        inside.check_call(B, 1)
         with pytest.raises(LockRuleError, match="one call at a time"):
-            inside.check_call(A)
+            inside.check_call(A, 1)
         with pytest.raises(LockRuleError, match="not signalled"):
             inside.check_signal(A)
         assert inside.unreleased == (A, B)
-        inside.call_ended(A)
-        inside.check_call(A)
+        inside.call_ended(A, 1)
+        inside.check_call(A, 1)
 
     def test_after_it_all_is_allowed_again(self, inside: CriticalSection) -> None:
         """An open call does not reach into the next section."""
-        inside.check_call(A)
+        inside.check_call(A, 1)
         inside.release()
         assert inside.unreleased == ()
         inside.check_signal(A)
         inside.check_sub_orchestration()
         inside.request(2, (A,))
         inside.granted(2)
-        inside.check_call(A)
+        inside.check_call(A, 3)
+        inside.call_ended(A, 1)
+        with pytest.raises(LockRuleError, match="one call at a time"):
+            inside.check_call(A, 4)
 
     def test_locks_of_a_request_given_up_are_not_those_of_the_next(
         self, section: CriticalSection
@@ -747,7 +750,7 @@ class TestCriticalSection:
 
     def test_an_answer_nobody_counts_changes_nothing(self, section: CriticalSection) -> None:
         """Calls from before a section may be answered in it."""
-        section.call_ended(A)
+        section.call_ended(A, 1)
         assert section.unreleased == ()
 
 
