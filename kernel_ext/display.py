@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
@@ -157,14 +157,18 @@ class Facts:
         )
 
 
-def defined_line(function: DurableFunction, defined: Defined, previous: int = 0) -> Line:
+def defined_line(
+    function: DurableFunction, defined: Defined, before: DurableFunction | None = None
+) -> Line:
     """Return what a cell that defines something says.
 
     Args:
         function: What it defined.
         defined: What became of it.
-        previous: The number of the version this notebook had before; 0 for none.
+        before: What this notebook had sent under that name before; None for nothing.
     """
+    previous = 0 if before is None else before.number
+    notes = [*function.warnings, *_changed_modules(function, before)]
     detail = f"v{defined.number}"
     stay = [
         f"{count} instance{'s' if count != 1 else ''} in flight "
@@ -181,8 +185,17 @@ def defined_line(function: DurableFunction, defined: Defined, previous: int = 0)
         detail += " again · new runs take it"
     elif defined.number > 1:
         detail += " · new runs take it"
-    is_quiet = not defined.is_new and not function.warnings
-    return Line(function.kind.value, function.name, detail, function.warnings, is_muted=is_quiet)
+    is_quiet = not defined.is_new and not notes
+    return Line(function.kind.value, function.name, detail, notes, is_muted=is_quiet)
+
+
+def _changed_modules(function: DurableFunction, before: DurableFunction | None) -> Iterator[str]:
+    """Yield which modules beside the notebook make the difference to the version before."""
+    if before is not None and before is not function:
+        old = before.definition.package.module_hashes
+        for name, content in function.definition.package.module_hashes.items():
+            if old.get(name, content) != content:
+                yield f"the module {name} has changed since v{before.number}"
 
 
 class Static:

@@ -21,6 +21,7 @@ __all__ = ["INSTANCE_COMMANDS"]
 
 _LISTED = 20
 _WAITS_LISTED = 20
+_NEWEST = "--newest"
 _FILTERS = {
     "--status STATUS": "only these; may be given several times, as --tag",
     "--name NAME": "only of this orchestrator",
@@ -135,7 +136,9 @@ def _restart(desk: Desk, rest: str) -> NotebookInstance:
 
 def _rewind(desk: Desk, rest: str) -> Line:
     instance_id, reason = take_word(rest)
-    desk.session.client.rewind(instance_id, reason)
+    newest_code = reason.split()[:1] == [_NEWEST]
+    reason = reason.removeprefix(_NEWEST).strip() if newest_code else reason
+    desk.session.client.rewind(instance_id, reason, newest_code=newest_code)
     return _now(desk, instance_id)
 
 
@@ -205,7 +208,12 @@ INSTANCE_COMMANDS = {
         {"--new-id": "keep the finished one, and give the new one another id"},
     ),
     "rewind": Subcommand(
-        _rewind, "rewind ID [REASON]", "redo what failed, and keep the rest", 1, "instance"
+        _rewind,
+        "rewind ID [--newest] [REASON]",
+        "redo what failed, and keep the rest",
+        1,
+        "instance",
+        {_NEWEST: "with the newest code rather than that it started with"},
     ),
     "purge": Subcommand(
         _purge,

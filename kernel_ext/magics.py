@@ -150,7 +150,8 @@ class DurableMagics(Magics, HostSettings):
         %durable resume ID [REASON]            have it go on
         %durable terminate ID [REASON]         end it now
         %durable restart ID [--new-id]         start a finished one again with its input
-        %durable rewind ID [REASON]            redo what failed, and keep the rest
+        %durable rewind ID [--newest] [REASON]
+                                               redo what failed, and keep the rest
         %durable purge ID | OPTIONS            delete finished instances
         %durable entities [OPTIONS]            the newest entities, as a DataFrame
         %durable entity NAME@KEY               the state of an entity, and who holds it
@@ -242,7 +243,7 @@ class DurableMagics(Magics, HostSettings):
         if isinstance(function, EntityFunction):
             show(entity_line(function, defined, self.session.client))
         else:
-            show(defined_line(function, defined, before.number if before else 0))
+            show(defined_line(function, defined, before))
             self.session.offer_to_in_flight(function, defined)
 
 

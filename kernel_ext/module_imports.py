@@ -6,7 +6,7 @@ import ast
 import functools
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from .source_lookup import absolute_name
 
 __all__ = [
     "LocalModules",
+    "changed_modules",
     "find_import",
     "import_module_as",
     "is_importable",
@@ -56,6 +57,20 @@ class LocalModules(NamedTuple):
         paths = {_root_of(module) for module in found.values()}
         hashes = {name: hash_of_file(found[name].__file__ or "") for name in sorted(found)}
         return cls(tuple(sorted(paths)), hashes)
+
+
+def changed_modules(recorded: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return name and file of the local modules that are not as they were recorded.
+
+    Args:
+        recorded: Content hash by module name, as in a `CodePackage`.
+    """
+    found = []
+    for name, wanted in sorted(recorded.items()):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and hash_of_file(file) != wanted:
+            found.append((name, file))
+    return found
 
 
 def import_module_as(module: ModuleType, name: str) -> str | None:

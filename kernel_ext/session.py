@@ -20,6 +20,7 @@ from ipydurable.runtime.core.context import pack_arguments
 from ipydurable.runtime.core.entity_ids import EntityInstanceId, entity_id_of
 from ipydurable.runtime.core.errors import DefinitionError, DurableError
 from ipydurable.runtime.definitions import Kind
+from ipydurable.runtime.namespace import hash_of_file
 
 from .arguments import Duration, Statuses, Time, parse_replaceable, parse_seconds, parse_time
 from .display import Line, TimelineView, current_shell, is_notebook, show
@@ -28,6 +29,7 @@ from .entity_handles import EntityHandle
 from .functions import DECLARED, ActivityFunction, DurableFunction, OrchestratorFunction
 from .handles import NotebookInstance
 from .in_flight import adopted_line, ids_of, migrate_all
+from .module_imports import changed_modules
 from .offers import Offer
 from .store_view import StoreView
 
@@ -88,6 +90,7 @@ class DurableSession(StoreView):
         self._sent: dict[tuple[Kind, str], DurableFunction] = {}
         self._views: weakref.WeakSet[TimelineView | Offer] = weakref.WeakSet()
         self._shown_in = (0, 0)
+        self._reported: set[tuple[str, str, str, str]] = set()
         self._connection = self._begin()
 
     @property
@@ -322,6 +325,25 @@ class DurableSession(StoreView):
             ]
             if pending:
                 self._send(pending)
+            self._report_changed_modules(wanted.values())
+
+    def _report_changed_modules(self, functions: Iterable[DurableFunction]) -> None:
+        """Say once which local modules are not as they were when what is used was defined."""
+        for function in functions:
+            for name, file in changed_modules(function.definition.package.module_hashes):
+                seen = (function.name, function.version, name, hash_of_file(file))
+                if seen in self._reported:
+                    continue
+                self._reported.add(seen)
+                text = (
+                    f"{Path(file).name} has changed since {function.name} was defined: what runs "
+                    f"from now on imports it as it is. importlib.reload({name}), and running the "
+                    "cell again, make a version of it."
+                )
+                if self.shell is None:
+                    warnings.warn(text, stacklevel=6)
+                else:
+                    show(Line("module", name, notes=[text]))
 
     def _show(self, handle: NotebookInstance) -> None:
         """Show the timeline of a started instance, unless this cell shows a few already."""
