@@ -71,19 +71,25 @@ def definition(kind: Kind, name: str, source: str) -> Definition:
     return Definition(kind=kind, name=name, version="v1", package=package, source=source)
 
 
+def bank(connect: Callable[[], DurableClient], **orchestrators: str) -> DurableClient:
+    """Return a client of a host that knows accounts and these orchestrators."""
+    client = connect()
+    client.define(
+        [
+            definition(Kind.ENTITY, "Account", ACCOUNT),
+            *(definition(Kind.ORCHESTRATOR, *one) for one in orchestrators.items()),
+        ]
+    )
+    return client
+
+
 def test_money_is_conserved_when_the_host_is_killed_at_random(
     connect: Callable[[], DurableClient],
 ) -> None:
     seed = int(os.environ.get("IPYDURABLE_SEED", "7"))
     rng = random.Random(seed)
     logging.getLogger(__name__).warning("seed %s", seed)
-    client = connect()
-    client.define(
-        [
-            definition(Kind.ENTITY, "Account", ACCOUNT),
-            definition(Kind.ORCHESTRATOR, "transfer", TRANSFER),
-        ]
-    )
+    client = bank(connect, transfer=TRANSFER)
     for n in range(ACCOUNTS):
         client.signal_entity(f"Account@{n}", "deposit", START)
     orders = []
@@ -108,13 +114,7 @@ def test_money_is_conserved_when_the_host_is_killed_at_random(
 def test_a_killed_host_neither_loses_nor_orphans_a_lock(
     connect: Callable[[], DurableClient],
 ) -> None:
-    client = connect()
-    client.define(
-        [
-            definition(Kind.ENTITY, "Account", ACCOUNT),
-            definition(Kind.ORCHESTRATOR, "hold", HOLD),
-        ]
-    )
+    client = bank(connect, hold=HOLD)
     for instance_id in ("first", "second"):
         client.start("hold", "a", instance_id=instance_id)
         _until(lambda: "first" in _locks(client)[:1])
@@ -136,14 +136,7 @@ def test_a_killed_host_neither_loses_nor_orphans_a_lock(
 def test_a_rewind_into_a_section_survives_a_killed_host(
     connect: Callable[[], DurableClient],
 ) -> None:
-    client = connect()
-    client.define(
-        [
-            definition(Kind.ENTITY, "Account", ACCOUNT),
-            definition(Kind.ORCHESTRATOR, "hold", HOLD),
-            definition(Kind.ORCHESTRATOR, "pay", PAY),
-        ]
-    )
+    client = bank(connect, hold=HOLD, pay=PAY)
     client.start("pay", 1, instance_id="pay")
     assert client.wait("pay", timeout_s=60).status is RuntimeStatus.FAILED
     assert client.locks() == []

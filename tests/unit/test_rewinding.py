@@ -312,6 +312,20 @@ class TestCriticalSections:
         world.work()
         assert (world.output(), locks(world)) == ([2, 3], [])
 
+    def test_an_owner_that_ran_out_of_time_inside_gets_its_locks_again(self, world: World) -> None:
+        """Its end came from outside, so that its code has given nothing back itself."""
+        world.start("holder", "Account@a", timeout_s=60)
+        world.advance(timedelta(minutes=2))
+        assert (world.record().status, locks(world)) == (RuntimeStatus.FAILED, [])
+        world.start("holder", "Account@a", instance_id="other")
+        rewind(world)
+        world.raise_event("leave", "mine")
+        assert locks(world) == [("@account@a", "other", ["one"])]
+        assert world.record().status is RuntimeStatus.RUNNING
+        world.raise_event("leave", instance_id="other")
+        world.work()
+        assert (world.output(), locks(world)) == ("mine", [])
+
     def test_a_request_that_still_waited_is_made_again(self, world: World, outside: Switch) -> None:
         """The code is not inside yet, so it goes on meanwhile."""
 
