@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FONT",
+    "MUTED",
+    "TONES",
     "Facts",
     "Line",
     "Nothing",
@@ -43,8 +45,8 @@ FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);"
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.6"
 )
-_MUTED = "opacity:.65"
-_TONES = {
+MUTED = "opacity:.65"
+TONES = {
     "": "",
     "warning": "color:var(--jp-warn-color0,#b07a00)",
     "error": "color:var(--jp-error-color0,#d64545)",
@@ -112,17 +114,17 @@ class Line:
 
     def _repr_html_(self) -> str:
         parts = [
-            f'<span style="{_MUTED}">{escape(self.label)}</span>' if self.label else "",
+            f'<span style="{MUTED}">{escape(self.label)}</span>' if self.label else "",
             f"<b>{escape(self.name)}</b>" if self.name else "",
             escape(self.detail),
         ]
-        mark = f'<span style="{_TONES["warning"]}">⚠</span>'
+        mark = f'<span style="{TONES["warning"]}">⚠</span>'
         notes = "".join(
             f'<div style="padding-left:1.2em;white-space:pre-wrap">{mark} {escape(note)}</div>'
             for note in self.notes
         )
         head = " ".join(part for part in parts if part)
-        style = f"{FONT};white-space:pre-wrap;{_MUTED if self.is_muted else _TONES[self.tone]}"
+        style = f"{FONT};white-space:pre-wrap;{MUTED if self.is_muted else TONES[self.tone]}"
         return f'<div style="{style}">{head}</div>' + (
             f'<div style="{FONT}">{notes}</div>' if notes else ""
         )
@@ -147,7 +149,7 @@ class Facts:
     def _repr_html_(self) -> str:
         cell = "text-align:left;padding:1px 16px 1px 0;border:0;vertical-align:top"
         rows = "".join(
-            f'<tr style="background:none"><td style="{cell};{_MUTED}">{escape(label)}</td>'
+            f'<tr style="background:none"><td style="{cell};{MUTED}">{escape(label)}</td>'
             f'<td style="{cell};white-space:pre-wrap">{escape(value)}</td></tr>'
             for label, value in self.rows
         )
@@ -225,7 +227,7 @@ class Reattach:
 
     def _repr_html_(self) -> str:
         return (
-            f'<div style="{FONT};{_MUTED}">after a restart: <code>{escape(self._code)}</code></div>'
+            f'<div style="{FONT};{MUTED}">after a restart: <code>{escape(self._code)}</code></div>'
         )
 
 

@@ -84,6 +84,7 @@ class Finding(NamedTuple):
         remedy: What to write instead.
         filename: What tracebacks call the file: `"Cell In[3]"`, or a path.
         line: The line of that file, from 1.
+        text: That line, as it was written.
         is_hint: Whether it may well be meant; strict mode lets it pass.
     """
 
@@ -93,6 +94,7 @@ class Finding(NamedTuple):
     remedy: str
     filename: str
     line: int
+    text: str
     is_hint: bool = False
 
     def __str__(self) -> str:
@@ -208,6 +210,7 @@ class _Check:
             remedy=advice.remedy,
             filename=chunk.filename,
             line=chunk.first_line - 1 + getattr(node, "lineno", 1),
+            text=lines[getattr(node, "lineno", 1) - 1].rstrip(),
             is_hint=is_hint,
         )
         self._findings.setdefault((finding.filename, finding.line, finding.kind, code), finding)

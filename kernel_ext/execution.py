@@ -52,12 +52,21 @@ class DefinedInCell(NamedTuple):
         variable: The variable it is bound to.
         name: The name its definition is to have.
         cell: The execution count of the cell.
+        previous: What the variable was bound to before, if anything.
     """
 
     function: Callable[..., Any]
     variable: str
     name: str
     cell: int
+    previous: Any
+
+    def take_back(self, shell: InteractiveShell) -> None:
+        """Have the variable be what it was before the cell."""
+        if self.previous is None:
+            shell.user_ns.pop(self.variable, None)
+        else:
+            shell.user_ns[self.variable] = self.previous
 
 
 def run_definition_cell(
@@ -90,6 +99,7 @@ def run_definition_cell(
     except SyntaxError as error:
         shown = shell.SyntaxTB.structured_traceback(SyntaxError, error, [])
         raise CellSyntaxError(f"{error.msg}, line {error.lineno}", "\n".join(shown)) from None
+    previous = shell.user_ns.get(found.function)
     try:
         exec(code, shell.user_ns)  # noqa: S102  (running the user's cell is the purpose)
     except BaseException as error:
@@ -102,7 +112,7 @@ def run_definition_cell(
             f"{found.function} is made durable twice, by the decorator and by %%{kind}: "
             "take one away."
         )
-    return DefinedInCell(function, found.function, found.name, count)
+    return DefinedInCell(function, found.function, found.name, count, previous)
 
 
 def _hide_our_frames(

@@ -11,8 +11,10 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ipydurable.runtime.core.context import OrchestrationContext, current_context
-from ipydurable.runtime.core.errors import DefinitionError
+from ipydurable.runtime.core.errors import DefinitionError, EffectsError
 from ipydurable.runtime.definitions import ActivityOptions, Definition, Kind
 
 from .live_objects import globals_of
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ipydurable.runtime.requests import Adopted
 
     from .arguments import Duration, Statuses, Time
+    from .effects_check import Finding
     from .handles import NotebookInstance
     from .in_flight import Moves
     from .versioning import VersionDiff
@@ -239,9 +242,66 @@ class ActivityFunction(DurableFunction):
 
 
 class OrchestratorFunction(DurableFunction):
-    """An orchestrator: `start` starts an instance of it."""
+    """An orchestrator: `start` starts an instance of it.
+
+    Args:
+        function: The user's function.
+        name: The definition's name.
+        cell: Execution count of the cell that defined it; 0 outside a notebook.
+        strict: Whether it is refused where its source does what replay would not repeat, and gets
+            an error where it does so all the same. As it runs differently then, it is a version of
+            its own.
+    """
 
     kind = Kind.ORCHESTRATOR
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str | None = None,
+        *,
+        cell: int = 0,
+        strict: bool = False,
+    ) -> None:
+        self.strict = strict
+        self._effects: tuple[Finding, ...] | None = None
+        super().__init__(function, name, cell=cell)
+
+    @property
+    def effects(self) -> tuple[Finding, ...]:
+        """What its source, and the helpers it reaches, should not do; hints among it.
+
+        Raises:
+            DefinitionError: The code cannot be made durable; says why and what to do.
+        """
+        return self._check_effects(super()._capture()[0])
+
+    def _capture(self) -> tuple[Definition, tuple[str, ...]]:
+        is_new = self._captured is None
+        definition, warnings = super()._capture()
+        if self.strict and is_new:
+            self._refuse_effects(definition)
+            definition = _strictly(definition)
+            self._captured = definition, warnings
+        return definition, warnings
+
+    def _refuse_effects(self, definition: Definition) -> None:
+        offences = tuple(
+            (one.filename, one.line, one.text, f"{one.code} · {one.reason}", one.remedy)
+            for one in self._check_effects(definition)
+            if not one.is_hint
+        )
+        if offences:
+            self._captured = None
+            raise EffectsError(self.name, offences)
+
+    def _check_effects(self, definition: Definition) -> tuple[Finding, ...]:
+        if self._effects is None:
+            from .effects_check import check_effects
+
+            variables = globals_of(self.__wrapped__, self.__wrapped__.__module__)
+            self._effects = tuple(check_effects(definition.package, variables))
+        return self._effects
 
     def start(
         self,
@@ -387,6 +447,17 @@ async def _run_async(
         return await function(*args, **kwargs)
     finally:
         CURRENT.reset(token)
+
+
+def _strictly(definition: Definition) -> Definition:
+    """Return the strict version of an orchestrator."""
+    from .content_hash import hash_of
+
+    return msgspec.structs.replace(
+        definition,
+        version=hash_of([definition.version, "strict"]),
+        package=msgspec.structs.replace(definition.package, strict=True),
+    )
 
 
 def _notebook() -> str:

@@ -15,11 +15,13 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from traitlets import Bool, Unicode, observe
 
 from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.errors import EffectsError
 
 from .arguments import EXECUTORS, ArgumentError, activity_options
 from .command import Desk
 from .completion import Completion
 from .display import Line, defined_line, is_notebook, show, show_replaceable
+from .effects_report import show_effects
 from .entity_functions import EntityFunction
 from .entity_report import entity_line
 from .execution import run_definition_cell
@@ -45,6 +47,11 @@ class DurableMagics(Magics, HostSettings):
     ).tag(config=True)
     timeline = Bool(
         True, help="Whether starting an instance shows its timeline below the cell."
+    ).tag(config=True)
+
+    strict = Bool(
+        False,
+        help="Whether an orchestrator is refused that does what replay would not repeat.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -104,9 +111,15 @@ class DurableMagics(Magics, HostSettings):
         name = parse_argstring(self.orchestrator, line).name
         header = f"%%orchestrator {line}"
         found = run_definition_cell(self._shell, "orchestrator", name, header, cell)
-        self._bind(
-            found.variable, OrchestratorFunction(found.function, found.name, cell=found.cell)
+        function = OrchestratorFunction(
+            found.function, found.name, cell=found.cell, strict=self.strict
         )
+        try:
+            self._bind(found.variable, function)
+        except EffectsError:
+            found.take_back(self._shell)
+            raise
+        show_effects(function)
 
     @magic_arguments()
     @argument("--name", help="The entity's name; by default that of its class or function.")
@@ -166,6 +179,7 @@ class DurableMagics(Magics, HostSettings):
         %durable adopt NAME [ID ...] [--to V]  have instances in flight take a new version
         %durable migrate ID|NAME [--to V]      move instances in flight to new code that fits
         %durable definitions                   what is defined in the store
+        %durable check NAME                    what in an orchestrator replay would not repeat
         %durable sql QUERY                     query history, activities, instances, definitions
         %durable open PATH                     use another store
         %durable trust [--yes]                 run a store from elsewhere, once its code was shown

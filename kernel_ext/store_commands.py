@@ -30,6 +30,7 @@ def _status(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
             ("repaired", "\n".join(status.report)),
             ("trouble", status.trouble),
             ("trust", _trust_of(status.untrusted)),
+            ("noticed", "\n".join(status.notices)),
             ("log", status.log),
         ],
     )

@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 from .arguments import ArgumentError, near
 from .command import Desk, Subcommand, take_word
 from .display import Facts
+from .effects_command import CHECK
 from .entity_commands import ENTITY_COMMANDS
 from .instance_commands import INSTANCE_COMMANDS
 from .store_commands import STATUS, STORE_COMMANDS
@@ -43,6 +44,7 @@ SUBCOMMANDS = {
     **INSTANCE_COMMANDS,
     **ENTITY_COMMANDS,
     **VERSION_COMMANDS,
+    "check": CHECK,
     **STORE_COMMANDS,
     "help": Subcommand(
         _help, "help [SUBCOMMAND]", "this list, or the options of one", 0, "subcommand"

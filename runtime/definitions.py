@@ -53,6 +53,8 @@ class CodePackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         paths: Folders to put on `sys.path`, for local modules.
         module_hashes: Content hash of each local module that is imported, by module name.
         content: Content hash of what each global name is bound to, to tell what has changed.
+        strict: Whether an orchestrator that calls what replay would not repeat gets an error,
+            rather than a warning in the host's log.
     """
 
     entry: str
@@ -64,6 +66,7 @@ class CodePackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     paths: tuple[str, ...] = ()
     module_hashes: dict[str, str] = {}
     content: dict[str, str] = {}
+    strict: bool = False
 
 
 class ActivityOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,7 +9,9 @@ ordered journal, so a crash loses both ends or none.
 from __future__ import annotations
 
 import copy
+import logging
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -49,6 +51,9 @@ from .watchdog import Watchdog
 
 __all__ = ["Engine", "EngineOptions"]
 
+_log = logging.getLogger(__name__)
+
+_MAX_NOTICES = 10
 _MAX_ROWS_PER_BATCH = 10_000
 # A signal that comes just before the main thread waits would be looked at only after the wait.
 _MAX_WAIT_S = 1.0
@@ -71,12 +76,15 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
             and its instance parked.
         strict_replay: Whether an instance whose code no longer fits its history fails, rather
             than being parked until it is mended; other inputs and timer times count then too.
+        shadow_turns: How many turns of the first instance of each version are replayed at once,
+            to see whether the code repeats them; 0 for none.
     """
 
     resident: int = 10_000
     idle_entities: int = 2_000
     turn_limit_s: float = 1.0
     strict_replay: bool = False
+    shadow_turns: int = 3
 
 
 class Engine:
@@ -114,6 +122,7 @@ class Engine:
         self.now: datetime = clock.now()
         recovery = store.recover()
         self.report = recovery.report
+        self.notices: deque[str] = deque(maxlen=_MAX_NOTICES)
         self.registry = Registry(recovery.definitions)
         self.subscriptions = Subscriptions()
         self.timers = TimerQueue()
@@ -128,7 +137,7 @@ class Engine:
         self._stopping = False
         self.orchestrations = Orchestrations(
             self,
-            loader or CodeLoader(),
+            loader or CodeLoader(self.notice),
             options,
         )
         self.rewinder = Rewinder(self)
@@ -148,6 +157,11 @@ class Engine:
         self.gate = Gate(self, recovery.definitions, recovery.live)
         if not self.gate.foreign:
             self.restore(recovery.live)
+
+    def notice(self, text: str) -> None:
+        """Log something that people should know of, and keep it for who asks how the host is."""
+        _log.warning("%s", text)
+        self.notices.append(text)
 
     # The loop.
 

@@ -7,6 +7,7 @@ to `linecache` under the file names and at the lines they were written at.
 from __future__ import annotations
 import __future__
 
+import ast
 import builtins
 import contextlib
 import importlib
@@ -40,7 +41,11 @@ _imported: dict[str, str] = {}
 
 
 def build_namespace(
-    package: CodePackage, make_stub: Callable[[str, str], Any], signer: Signer | None = None
+    package: CodePackage,
+    make_stub: Callable[[str, str], Any],
+    signer: Signer | None = None,
+    *,
+    rewrite: Callable[[ast.Module, Chunk], ast.Module] | None = None,
 ) -> dict[str, Any]:
     """Execute a package.
 
@@ -51,6 +56,7 @@ def build_namespace(
         package: The code.
         make_stub: Makes what a durable definition's name is bound to, of its kind and name.
         signer: Checks the captured values; by default the user's own.
+        rewrite: Changes the syntax tree of each chunk before it is executed.
 
     Returns:
         The globals; `namespace[package.entry]` is the function or class.
@@ -72,7 +78,7 @@ def build_namespace(
     flags = reduce(int.__or__, (_future_flag(name) for name in package.future), 0)
     values.settle()
     for chunk in package.chunks:
-        _execute(chunk, flags, namespace, package.entry)
+        _execute(chunk, flags, namespace, package.entry, rewrite)
         values.settle()
     values.finish()
     return namespace
@@ -186,11 +192,20 @@ def _future_flag(name: str) -> int:
     return int(feature.compiler_flag)
 
 
-def _execute(chunk: Chunk, flags: int, namespace: dict[str, Any], entry: str) -> None:
+def _execute(
+    chunk: Chunk,
+    flags: int,
+    namespace: dict[str, Any],
+    entry: str,
+    rewrite: Callable[[ast.Module, Chunk], ast.Module] | None,
+) -> None:
     filename = _register(chunk)
     padding = "\n" * (chunk.first_line - 1)
     try:
-        code = compile(padding + chunk.source, filename, "exec", flags, dont_inherit=True)
+        written: Any = padding + chunk.source
+        if rewrite is not None:
+            written = rewrite(ast.parse(written, filename), chunk)
+        code = compile(written, filename, "exec", flags, dont_inherit=True)
         with _as_module(namespace, is_lazy=bool(flags)):
             exec(code, namespace)  # noqa: S102 - running the user's code is what this is for
     except Exception as error:

@@ -56,6 +56,7 @@ from .messages import (
 )
 from .ports import Stream
 from .registry import retry_policy_of
+from .shadow import Shadow
 from .sleepers import Sleepers
 from .timers import DEADLINE, DELAYED_START, Due
 from .watchdog import TurnBlocked
@@ -90,6 +91,7 @@ class Orchestrations:
         self._local: deque[tuple[str, str, HistoryEvent]] = deque()
         self._runnable: deque[Instance] = deque()
         self._resident: OrderedDict[int, Instance] = OrderedDict()
+        self._shadow = Shadow(options.shadow_turns, engine, loader)
         self._sleepers = Sleepers(engine.store)
 
     @property
@@ -128,13 +130,23 @@ class Orchestrations:
             instance.timers.pop(event.task_id, None)
             return True
         self._engine.write(instance, event, ref=ref)
-        self.drive(instance, executor, lambda: executor.process(event))
+        self.drive(instance, executor, lambda: executor.process(event), event)
         return True
 
     def drive(
-        self, instance: Instance, executor: OrchestrationExecutor, work: Callable[[], None]
+        self,
+        instance: Instance,
+        executor: OrchestrationExecutor,
+        work: Callable[[], None],
+        news: HistoryEvent | None = None,
     ) -> bool:
         """Run an instance's code and carry out what it asks for.
+
+        Args:
+            instance: The instance.
+            executor: Its code.
+            work: Runs it.
+            news: The message it runs for; None for a replay.
 
         Returns:
             False where it could not go on; the instance is suspended then.
@@ -150,10 +162,7 @@ class Orchestrations:
             self._halt(instance, executor, blocked_error(blocked, watchdog.limit_s))
             return False
         except NonDeterminismError as error:
-            if self._options.strict_replay:
-                self._fail(instance, error)
-            else:
-                self._halt(instance, executor, error)
+            self._part(instance, executor, error)
             return False
         except DurableError as error:
             self._halt(instance, executor, error)
@@ -168,9 +177,23 @@ class Orchestrations:
         instance.awaited_events = executor.awaited_events
         instance.lost_waits = executor.lost_waits
         decisions = executor.take_decisions()
+        if news is not None:
+            difference = self._shadow.difference(instance.record, news, decisions)
+            if difference is not None:
+                self._part(instance, executor, difference)
+                return False
         self._engine.entities.expect(told_entities(decisions))
         self._carry_out(instance, decisions)
         return True
+
+    def _part(
+        self, instance: Instance, executor: OrchestrationExecutor, error: NonDeterminismError
+    ) -> None:
+        """Go no further with code that does not do what history says."""
+        if self._options.strict_replay:
+            self._fail(instance, error)
+        else:
+            self._halt(instance, executor, error)
 
     def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:
         """Queue a message from one instance to another; dropped if that is not live.
@@ -394,7 +417,7 @@ class Orchestrations:
         except DurableError as error:
             self._halt(instance, None, error)
             return
-        self.drive(instance, executor, lambda: executor.process(started))
+        self.drive(instance, executor, lambda: executor.process(started), started)
 
     def new_executor(self, record: InstanceRecord) -> OrchestrationExecutor:
         """Return an executor of an instance's code, which has seen no event yet.

@@ -508,6 +508,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
         report: What was repaired when the store was opened.
         log: Path of its log.
         untrusted: How many definitions from elsewhere keep it from running anything.
+        notices: What orchestrators do that replay would not repeat, as far as it was seen.
     """
 
     pid: int
@@ -521,6 +522,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     report: list[str]
     log: str
     untrusted: int = 0
+    notices: list[str] = []
 
 
 class HostStatusRequest(_Request, frozen=True, kw_only=True):

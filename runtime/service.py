@@ -226,4 +226,5 @@ class Service:
             report=engine.report,
             log=self._log,
             untrusted=len(engine.gate.foreign),
+            notices=list(engine.notices),
         )

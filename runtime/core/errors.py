@@ -5,12 +5,14 @@
     ├── EncodingError                   a value that cannot be made durable
     ├── DecodingError                   a stored value that cannot be rebuilt here
     ├── DefinitionError
+    │   ├── EffectsError                strict mode refuses what replay would not repeat
     │   ├── NotDurableError             the code captures something that cannot travel
     │   ├── UnknownDefinitionError      no orchestrator, activity or entity of that name
     │   └── UnknownVersionError         the definition has no such version
     ├── OrchestrationError              raised inside orchestrator code
     │   ├── TaskFailedError             an activity or sub-orchestration failed
     │   ├── TaskCancelledError          the awaited timer or event wait was cancelled
+    │   ├── ForbiddenCallError          strict mode: called what replay would not repeat
     │   ├── ForeignAwaitableError       awaited something that is not a durable task
     │   ├── TurnBlockedError            the code ran for too long without waiting
     │   ├── LockRuleError               a rule of critical sections was broken
@@ -84,11 +86,13 @@ __all__ = [
     "DefinitionError",
     "DurableError",
     "DurableInternalError",
+    "EffectsError",
     "EncodingError",
     "EntityCallError",
     "EntityError",
     "EntityOperationError",
     "EntityStateError",
+    "ForbiddenCallError",
     "ForeignAwaitableError",
     "HostError",
     "HostGoneError",
@@ -152,6 +156,35 @@ class DecodingError(DurableError):
 
 class DefinitionError(DurableError):
     """Code that cannot become a durable definition; the argument says why and what to do."""
+
+
+class EffectsError(DefinitionError):
+    """Strict mode refuses an orchestrator that does what replay would not repeat.
+
+    Attributes:
+        definition: Its name.
+        offences: File name, line number, the line, what is wrong, and what to do, of each.
+    """
+
+    def __init__(
+        self, definition: str, offences: tuple[tuple[str, int, str, str, str], ...]
+    ) -> None:
+        super().__init__(definition, offences)
+        self.definition = definition
+        self.offences = offences
+
+    def __str__(self) -> str:
+        count = len(self.offences)
+        lines = [
+            f"{self.definition} is strict and was not defined: replay would not repeat "
+            + (f"{count} things it does." if count > 1 else "what it does.")
+        ]
+        for filename, number, line, reason, remedy in self.offences:
+            arrow = f"{'-' * max(2, 6 - len(str(number)))}> {number}"
+            lines += [f"{filename}, line {number}: {reason}", f"{arrow} {line}"]
+            lines.append(f"{' ' * len(arrow)} instead: {remedy}")
+        lines.append("A line that is meant so ends with the comment  # durable: ok")
+        return "\n".join(lines)
 
 
 class NotDurableError(DefinitionError):
@@ -247,6 +280,21 @@ class TaskCancelledError(OrchestrationError):
 
     def __str__(self) -> str:
         return f"{self.what} was cancelled"
+
+
+class ForbiddenCallError(OrchestrationError):
+    """A strict orchestrator called something that replay would not repeat."""
+
+    def __init__(self, call: str, line: str, reason: str, remedy: str) -> None:
+        super().__init__(call, line, reason, remedy)
+        self.call = call
+        self.line = line
+        self.reason = reason
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        at = f" at {self.line}" if self.line else ""
+        return f"The orchestrator calls {self.call}{at}: {self.reason}. Instead: {self.remedy}."
 
 
 class ForeignAwaitableError(OrchestrationError):

@@ -61,6 +61,7 @@ _HIDDEN: Final = (
     "runtime/core/context.py",
     "runtime/core/actions.py",
     "runtime/core/ledger.py",
+    "runtime/guards.py",
 )
 
 

@@ -159,6 +159,10 @@ class FunctionLoader:
     def __init__(self) -> None:
         self.functions: dict[tuple[str, str], Callable[..., Any]] = {}
 
+    def fresh(self, definition: Definition) -> OrchestratorCode:
+        """Return the code of a definition."""
+        return self.load(definition)
+
     def load(self, definition: Definition) -> OrchestratorCode:
         """Return the code of a definition."""
         function = self.functions[(definition.name, definition.version)]

@@ -45,6 +45,28 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             ("fetch", "'conn'", "Connection", "Open it inside fetch."),
         ),
         (
+            errors.EffectsError(
+                "report",
+                (
+                    ("Cell In[3]", 4, "    t = time()", "time() · moves on", "ctx.x"),
+                    ("Cell In[2]", 12, "    sleep(1)", "sleep(1) · blocks", "ctx.y"),
+                ),
+            ),
+            (
+                "report is strict and was not defined",
+                "2 things",
+                "Cell In[3], line 4: time() · moves on",
+                "-----> 4     t = time()",
+                "----> 12     sleep(1)",
+                "instead: ctx.x",
+                "# durable: ok",
+            ),
+        ),
+        (
+            errors.ForbiddenCallError("time.time()", "Cell In[3], line 4", "it moves on", "ctx.x"),
+            ("calls time.time() at Cell In[3], line 4: it moves on", "Instead: ctx.x"),
+        ),
+        (
             errors.UnknownDefinitionError("activity", "fetsh", ("fetch", "fetch_all", "patch")),
             (
                 "no activity named 'fetsh'",
