@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .effects_check import Finding
     from .functions import OrchestratorFunction
 
-__all__ = ["EffectsReport", "report_of", "show_effects"]
+__all__ = ["EffectsReport", "listing", "report_of", "show_effects"]
 
 _SILENCE: Final = "# durable: ok"
 _MAX_ROWS: Final = 20
@@ -81,9 +81,9 @@ class EffectsReport:
         hints = sum(one.is_hint for one in self.findings)
         count = len(self.findings) - hints
         if not count:
-            return "Worth a look:"
-        things = "one thing" if count == 1 else f"{count} things"
-        return f"Replay would not repeat {things} here, and then park the instance:"
+            return "Worth a look, since an orchestrator is replayed:"
+        things = "One thing does" if count == 1 else f"{count} things do"
+        return f"{things} not belong in an orchestrator, since it is replayed:"
 
     def _foot(self) -> str:
         return f"A line that is meant so ends with the comment {_SILENCE}"
@@ -108,6 +108,19 @@ def report_of(function: OrchestratorFunction) -> EffectsReport:
     chunks = function.definition.package.chunks
     home = [one.filename for one in chunks if one.name == function.__name__]
     return EffectsReport(function.effects, home[0] if home else "")
+
+
+def listing(findings: Sequence[Finding]) -> str:
+    """Return findings with their lines, as IPython shows the line of an error."""
+    lines = []
+    for one in findings:
+        arrow = f"{'-' * max(2, 6 - len(str(one.line)))}> {one.line}"
+        lines += [
+            f"{one.filename}, line {one.line}",
+            f"{arrow} {one.text}",
+            f"{' ' * len(arrow)} {one.reason} → {one.remedy}",
+        ]
+    return "\n".join([*lines, f"A line that is meant so ends with the comment {_SILENCE}"])
 
 
 def _mark(one: Finding) -> str:

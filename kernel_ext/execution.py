@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["CellSyntaxError", "DefinedInCell", "run_definition_cell"]
+__all__ = ["CellOptionError", "CellSyntaxError", "DefinedInCell", "run_definition_cell"]
 
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
 
@@ -42,6 +42,29 @@ class CellSyntaxError(DefinitionError):
 
     def _render_traceback_(self) -> list[str]:
         return self.shown.splitlines() or super()._render_traceback_()
+
+
+class CellOptionError(DefinitionError):
+    """The line of the magic asks for something there is not.
+
+    An error and no `UsageError`, which IPython only prints: what runs all cells must not go on
+    with the definition there was before.
+
+    Args:
+        message: What is wrong.
+        header: The line of the magic.
+    """
+
+    def __init__(self, message: str, header: str) -> None:
+        super().__init__(message, header)
+        self.message = message
+        self.header = header
+
+    def __str__(self) -> str:
+        return self.message
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"-----> 1 {self.header.strip()}", *super()._render_traceback_()]
 
 
 class DefinedInCell(NamedTuple):
@@ -106,7 +129,12 @@ def run_definition_cell(
         if error.__traceback__ is not None:
             _hide_our_frames(shell, error, error.__traceback__.tb_next)
         raise
-    function = shell.user_ns[found.function]
+    function = shell.user_ns.get(found.function)
+    if not callable(function):
+        raise DefinitionError(
+            f"Cell In[{count}] defines {found.function} and then makes {found.function!r} "
+            f"something else, which is no {kind}: give that another name."
+        )
     if isinstance(function, DurableFunction):
         raise DefinitionError(
             f"{found.function} is made durable twice, by the decorator and by %%{kind}: "

@@ -141,6 +141,7 @@ class DurableFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here or, in an orchestrator, schedule it and return its task."""
+        __tracebackhide__ = True  # IPython shows the user's frames only
         context = current_context()
         if context is not None:
             return context.call(self.__durable_kind__, self.name, args, kwargs)
@@ -218,6 +219,7 @@ class ActivityFunction(DurableFunction):
         return current_session().adopt(self, runs)
 
     def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True  # IPython shows the user's frames only
         from ipydurable.runtime.activity_context import CURRENT, ActivityContext, takes_context
 
         function = self.__wrapped__
@@ -286,14 +288,12 @@ class OrchestratorFunction(DurableFunction):
         return definition, warnings
 
     def _refuse_effects(self, definition: Definition) -> None:
-        offences = tuple(
-            (one.filename, one.line, one.text, f"{one.code} · {one.reason}", one.remedy)
-            for one in self._check_effects(definition)
-            if not one.is_hint
-        )
+        offences = [one for one in self._check_effects(definition) if not one.is_hint]
         if offences:
+            from .effects_report import listing
+
             self._captured = None
-            raise EffectsError(self.name, offences)
+            raise EffectsError(self.name, str(offences[0]), len(offences), listing(offences))
 
     def _check_effects(self, definition: Definition) -> tuple[Finding, ...]:
         if self._effects is None:
@@ -440,6 +440,7 @@ async def _run_async(
     kwargs: dict[str, Any],
     context: ActivityContext,
 ) -> Any:
+    __tracebackhide__ = True  # IPython shows the user's frames only
     from ipydurable.runtime.activity_context import CURRENT
 
     token = CURRENT.set(context)

@@ -24,7 +24,7 @@ from .display import Line, defined_line, is_notebook, show, show_replaceable
 from .effects_report import show_effects
 from .entity_functions import EntityFunction
 from .entity_report import entity_line
-from .execution import run_definition_cell
+from .execution import CellOptionError, run_definition_cell
 from .functions import ActivityFunction, DurableFunction, OrchestratorFunction
 from .host_settings import HostSettings
 from .session import SESSIONS, DurableSession, host_client
@@ -82,12 +82,12 @@ class DurableMagics(Magics, HostSettings):
 
         `fetch("Basel")` in a plain cell just runs it.
         """
-        given = dict(vars(parse_argstring(self.activity, line)))
+        given = _options(self.activity, "activity", line)
         name = given.pop("name")
         try:
             options = activity_options(**given)
         except ArgumentError as error:
-            raise UsageError(str(error)) from None
+            raise CellOptionError(str(error), f"%%activity {line}") from None
         found = run_definition_cell(self._shell, "activity", name, f"%%activity {line}", cell)
         self._bind(
             found.variable, ActivityFunction(found.function, found.name, options, found.cell)
@@ -108,7 +108,7 @@ class DurableMagics(Magics, HostSettings):
 
         `run = report.start(["Basel", "Zürich"])` starts an instance of it.
         """
-        name = parse_argstring(self.orchestrator, line).name
+        name = _options(self.orchestrator, "orchestrator", line)["name"]
         header = f"%%orchestrator {line}"
         found = run_definition_cell(self._shell, "orchestrator", name, header, cell)
         function = OrchestratorFunction(
@@ -143,7 +143,7 @@ class DurableMagics(Magics, HostSettings):
         `await Account("alice").deposit(5)` calls an operation and waits for its result,
         `Account("alice").signal("deposit", 5)` does not wait, `Account("alice").state` reads.
         """
-        name = parse_argstring(self.entity, line).name
+        name = _options(self.entity, "entity", line)["name"]
         found = run_definition_cell(self._shell, "entity", name, f"%%entity {line}", cell)
         self._bind(found.variable, EntityFunction(found.function, found.name, cell=found.cell))
 
@@ -289,6 +289,14 @@ def unload(shell: InteractiveShell) -> None:
     atexit.unregister(magics.close)
     SESSIONS.pop(shell, None)
     magics.close()
+
+
+def _options(magic: Any, name: str, line: str) -> dict[str, Any]:
+    """Return the options on the line of a cell magic; raises `CellOptionError`."""
+    try:
+        return dict(vars(parse_argstring(magic, line)))
+    except UsageError as error:
+        raise CellOptionError(f"{error}. %%{name}? lists the options", f"%%{name} {line}") from None
 
 
 def _greeting(store: str, connection: Future[DurableClient]) -> Line:

@@ -54,8 +54,9 @@ class CodeLoader:
 def _load(definition: Definition, tell: Callable[[str], None]) -> OrchestratorCode:
     guard = Guard(definition, tell)
     try:
-        namespace = build_namespace(definition.package, Stub, rewrite=guard.rewrite)
-        namespace[Guard.NAME] = guard
+        namespace = build_namespace(
+            definition.package, Stub, rewrite=guard.rewrite, given={Guard.NAME: guard}
+        )
         function = namespace[definition.package.entry]
         return OrchestratorCode(function, NamespaceConverter(namespace), namespace)
     except DurableError:

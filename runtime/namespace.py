@@ -17,7 +17,7 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from hashlib import sha256
 from pathlib import Path
@@ -46,6 +46,7 @@ def build_namespace(
     signer: Signer | None = None,
     *,
     rewrite: Callable[[ast.Module, Chunk], ast.Module] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Execute a package.
 
@@ -57,6 +58,7 @@ def build_namespace(
         make_stub: Makes what a durable definition's name is bound to, of its kind and name.
         signer: Checks the captured values; by default the user's own.
         rewrite: Changes the syntax tree of each chunk before it is executed.
+        given: Names that are there from the beginning.
 
     Returns:
         The globals; `namespace[package.entry]` is the function or class.
@@ -66,7 +68,7 @@ def build_namespace(
             which line.
         DecodingError: A captured value cannot be rebuilt here.
     """
-    namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
+    namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, **(given or {})}
     with _import_lock, _paths_in_front(package.paths):
         _forget_changed_modules(package)
         for statement in package.imports:

@@ -163,28 +163,27 @@ class EffectsError(DefinitionError):
 
     Attributes:
         definition: Its name.
-        offences: File name, line number, the line, what is wrong, and what to do, of each.
+        first: The first thing it does, with its place and what to do instead.
+        count: How many things there are.
+        listing: All of them with their lines, for people.
     """
 
-    def __init__(
-        self, definition: str, offences: tuple[tuple[str, int, str, str, str], ...]
-    ) -> None:
-        super().__init__(definition, offences)
+    def __init__(self, definition: str, first: str, count: int, listing: str) -> None:
+        super().__init__(definition, first, count, listing)
         self.definition = definition
-        self.offences = offences
+        self.first = first
+        self.count = count
+        self.listing = listing
 
     def __str__(self) -> str:
-        count = len(self.offences)
-        lines = [
-            f"{self.definition} is strict and was not defined: replay would not repeat "
-            + (f"{count} things it does." if count > 1 else "what it does.")
-        ]
-        for filename, number, line, reason, remedy in self.offences:
-            arrow = f"{'-' * max(2, 6 - len(str(number)))}> {number}"
-            lines += [f"{filename}, line {number}: {reason}", f"{arrow} {line}"]
-            lines.append(f"{' ' * len(arrow)} instead: {remedy}")
-        lines.append("A line that is meant so ends with the comment  # durable: ok")
-        return "\n".join(lines)
+        things = f"{self.count} things, first" if self.count > 1 else "this:"
+        return (
+            f"{self.definition} is strict and was not defined: replay would not repeat {things} "
+            f"{self.first}"
+        )
+
+    def _render_traceback_(self) -> list[str]:
+        return [*super()._render_traceback_(), *self.listing.splitlines()]
 
 
 class NotDurableError(DefinitionError):

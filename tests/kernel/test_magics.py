@@ -91,6 +91,7 @@ def test_a_traceback_of_the_function_shows_the_line_in_the_cell(shell: Shell):
     shell.run("fails()")
 
     assert "----> 4     raise KeyError('k')" in shell.text
+    assert "functions.py" not in shell.text
 
 
 def test_a_syntax_error_is_shown_once(shell: Shell):
@@ -110,6 +111,7 @@ def test_a_syntax_error_is_shown_once(shell: Shell):
         ("%%activity\nx = 1", "nothing with def"),
         ("%%orchestrator\nasync def f(): ...", "takes no context"),
         ("%%activity\ndef f():\n    yield 1", "collect what it yields"),
+        ("%%activity\ndef f(): ...\nf = 3", "makes 'f' something else"),
         ("%%activity\nimport ipydurable\n@ipydurable.activity\ndef f(): ...", "made durable twice"),
     ],
 )
@@ -125,10 +127,6 @@ def test_a_cell_that_defines_nothing_durable(shell: Shell, cell: str, said: str)
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("%%activity --timeout soon\ndef f(): ...", "'soon' is no length of time"),
-        ("%%activity --retries -1\ndef f(): ...", "retries"),
-        ("%%activity --on gpu\ndef f(): ...", "processes, threads, asyncio"),
-        ("%%activity --nope\ndef f(): ...", "unrecognized arguments: --nope"),
         ("%durable shwo", "did you mean 'show'"),
         ("%durable show", "Usage: %durable show ID"),
         ("%durable start report ['Basel']", '%durable start report ["Basel", "Zürich"]'),
@@ -143,6 +141,30 @@ def test_wrong_usage(shell: Shell, cell: str, said: str):
 
     assert "UsageError" in shell.text
     assert said in shell.text
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("%%activity --timeout soon", "'soon' is no length of time"),
+        ("%%activity --retries -1", "retries"),
+        ("%%activity --retries x", "--retries: invalid int value: 'x'"),
+        ("%%activity --on gpu", "processes, threads, asyncio"),
+        ("%%activity --nope", "unrecognized arguments: --nope"),
+        ("%%orchestrator --name", "%%orchestrator? lists the options"),
+        ("%%entity --key x", "unrecognized arguments: --key x"),
+    ],
+)
+def test_wrong_options_of_a_cell_are_an_error_at_its_first_line(
+    shell: Shell, header: str, said: str
+):
+    """What runs all cells must not go on with what was defined before."""
+    shell.run(f"{header}\ndef f(ctx, x): ...")
+
+    assert isinstance(shell.error, DefinitionError)
+    assert f"-----> 1 {header}" in shell.text
+    assert said in shell.text
+    assert "Traceback" not in shell.text
 
 
 def test_start_and_steer(shell: Shell):

@@ -176,6 +176,7 @@ class World:
         resident: As `EngineOptions.resident`.
         strict_replay: As `EngineOptions.strict_replay`.
         idle_entities: As `EngineOptions.idle_entities`.
+        shadow_turns: As `EngineOptions.shadow_turns`; code runs once unless asked.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class World:
         *,
         strict_replay: bool = False,
         idle_entities: int = 2_000,
+        shadow_turns: int = 0,
     ) -> None:
         self.store = MemoryStore()
         self.clock = VirtualClock()
@@ -191,7 +193,10 @@ class World:
         self.executor = ManualExecutor()
         self.runner = ManualEntityRunner()
         self._options = EngineOptions(
-            resident=resident, strict_replay=strict_replay, idle_entities=idle_entities
+            resident=resident,
+            strict_replay=strict_replay,
+            idle_entities=idle_entities,
+            shadow_turns=shadow_turns,
         )
         self._ids = 0
         self._boot()
