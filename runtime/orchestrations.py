@@ -130,23 +130,13 @@ class Orchestrations:
             instance.timers.pop(event.task_id, None)
             return True
         self._engine.write(instance, event, ref=ref)
-        self.drive(instance, executor, lambda: executor.process(event), event)
+        self.drive(instance, executor, self._shadow.turn(instance.record, executor, event))
         return True
 
     def drive(
-        self,
-        instance: Instance,
-        executor: OrchestrationExecutor,
-        work: Callable[[], None],
-        news: HistoryEvent | None = None,
+        self, instance: Instance, executor: OrchestrationExecutor, work: Callable[[], None]
     ) -> bool:
         """Run an instance's code and carry out what it asks for.
-
-        Args:
-            instance: The instance.
-            executor: Its code.
-            work: Runs it.
-            news: The message it runs for; None for a replay.
 
         Returns:
             False where it could not go on; the instance is suspended then.
@@ -162,7 +152,10 @@ class Orchestrations:
             self._halt(instance, executor, blocked_error(blocked, watchdog.limit_s))
             return False
         except NonDeterminismError as error:
-            self._part(instance, executor, error)
+            if self._options.strict_replay:
+                self._fail(instance, error)
+            else:
+                self._halt(instance, executor, error)
             return False
         except DurableError as error:
             self._halt(instance, executor, error)
@@ -177,23 +170,9 @@ class Orchestrations:
         instance.awaited_events = executor.awaited_events
         instance.lost_waits = executor.lost_waits
         decisions = executor.take_decisions()
-        if news is not None:
-            difference = self._shadow.difference(instance.record, news, decisions)
-            if difference is not None:
-                self._part(instance, executor, difference)
-                return False
         self._engine.entities.expect(told_entities(decisions))
         self._carry_out(instance, decisions)
         return True
-
-    def _part(
-        self, instance: Instance, executor: OrchestrationExecutor, error: NonDeterminismError
-    ) -> None:
-        """Go no further with code that does not do what history says."""
-        if self._options.strict_replay:
-            self._fail(instance, error)
-        else:
-            self._halt(instance, executor, error)
 
     def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:
         """Queue a message from one instance to another; dropped if that is not live.
@@ -417,7 +396,7 @@ class Orchestrations:
         except DurableError as error:
             self._halt(instance, None, error)
             return
-        self.drive(instance, executor, lambda: executor.process(started), started)
+        self.drive(instance, executor, self._shadow.turn(instance.record, executor, started))
 
     def new_executor(self, record: InstanceRecord) -> OrchestrationExecutor:
         """Return an executor of an instance's code, which has seen no event yet.

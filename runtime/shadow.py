@@ -8,12 +8,12 @@ instance of each version pays for it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .core.code import OrchestratorCode
 from .core.errors import NonDeterminismError
-from .core.events import Event, ExecutionCompleted, ExecutionStarted, HistoryEvent
+from .core.events import ExecutionCompleted, ExecutionStarted, HistoryEvent
 from .core.executor import OrchestrationExecutor
 from .core.records import InstanceRecord
 from .definitions import Definition, Kind
@@ -56,40 +56,42 @@ class Shadow:
         self._histories: dict[str, list[HistoryEvent]] = {}
         self._left: dict[str, int] = {}
 
-    def difference(
-        self, record: InstanceRecord, news: HistoryEvent, decisions: Sequence[Event]
-    ) -> NonDeterminismError | None:
-        """Return where a second run of the turns so far parts from the first.
+    def turn(
+        self, record: InstanceRecord, executor: OrchestrationExecutor, news: HistoryEvent
+    ) -> Callable[[], None]:
+        """Return what runs a turn of an instance, and replays it at once where that is due.
+
+        It raises `NonDeterminismError` where the second run parts from the first.
 
         Args:
             record: The instance.
-            news: The message that the present turn consumed.
-            decisions: What the code asked for.
-
-        Returns:
-            None where it did the same, or is not looked at.
+            executor: Its code.
+            news: The message that the turn consumes.
         """
-        execution = record.execution_id
         version = record.name, record.version
         if isinstance(news, ExecutionStarted) and self._turns and version not in self._seen:
             self._seen.add(version)
-            self._histories[execution] = []
-            self._left[execution] = self._turns
-        history = self._histories.get(execution)
-        if history is None:
-            return None
-        history += [news, *decisions]  # type: ignore[list-item]
-        self._left[execution] -= 1
-        is_over = any(isinstance(one, ExecutionCompleted) for one in decisions)
-        is_long = len(history) > _MAX_EVENTS
-        found = None if is_long else self._replay(record, history)
-        if found is not None or is_over or is_long or not self._left[execution]:
-            del self._histories[execution], self._left[execution]
-        return found
+            self._histories[record.execution_id] = []
+            self._left[record.execution_id] = self._turns
+        if record.execution_id not in self._histories:
+            return lambda: executor.process(news)
+        return lambda: self._run_twice(record, executor, news)
 
-    def _replay(
-        self, record: InstanceRecord, history: list[HistoryEvent]
-    ) -> NonDeterminismError | None:
+    def _run_twice(
+        self, record: InstanceRecord, executor: OrchestrationExecutor, news: HistoryEvent
+    ) -> None:
+        execution = record.execution_id
+        history = self._histories.pop(execution)
+        left = self._left.pop(execution) - 1
+        executor.process(news)
+        history += [news, *executor.decisions]  # type: ignore[list-item]
+        if len(history) > _MAX_EVENTS:
+            return
+        self._replay(record, history)
+        if left and executor.completion is None:
+            self._histories[execution], self._left[execution] = history, left
+
+    def _replay(self, record: InstanceRecord, history: list[HistoryEvent]) -> None:
         definition = self._engine.registry.version(Kind.ORCHESTRATOR, record.name, record.version)
         resolve = self._engine.orchestrations.resolve_for(record)
         executor = None
@@ -100,19 +102,18 @@ class Shadow:
             executor.replay(history)
         except NonDeterminismError as error:
             cause = _CAUSE.format(name=record.name)
-            return NonDeterminismError(
+            raise NonDeterminismError(
                 error.instance_id, error.task_id, error.history, error.code, error.line, cause
-            )
+            ) from None
         except (TurnBlocked, Exception) as error:  # noqa: BLE001
             # The first run went well, so there is nothing to hold against the instance.
             _log.info("the shadow replay of %s ended early: %r", record.instance_id, error)
-            return None
+            return
         finally:
             watchdog.end()
             if executor is not None:
                 executor.close()
         self._tell(record, history, executor)
-        return None
 
     def _tell(
         self, record: InstanceRecord, history: list[HistoryEvent], executor: OrchestrationExecutor

@@ -155,6 +155,11 @@ class OrchestrationExecutor:
                 raise self._ledger.difference from None
             raise
 
+    @property
+    def decisions(self) -> tuple[Event, ...]:
+        """What `take_decisions` is going to return."""
+        return self._ledger.decisions
+
     def take_decisions(self) -> list[Event]:
         """Return the decision events and notes since the last call, in order."""
         return self._ledger.take()

@@ -141,6 +141,11 @@ class Ledger:
         """Nothing waits for the outcome of this action any more."""
         self._open.pop(task_id, None)
 
+    @property
+    def decisions(self) -> tuple[Event, ...]:
+        """The decision events and notes since the last `take`, in order."""
+        return tuple(self._decisions)
+
     def take(self) -> list[Event]:
         """Return the decision events and notes since the last call, in order."""
         decisions, self._decisions = self._decisions, []
