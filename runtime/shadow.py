@@ -39,6 +39,15 @@ class _Loader(Protocol):
     def fresh(self, definition: Definition) -> OrchestratorCode: ...
 
 
+class _Watched:
+    """An execution whose turns are replayed: how many more, what happened so far, and the code."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns = turns
+        self.history: list[HistoryEvent] = []
+        self.code: OrchestratorCode | None = None
+
+
 class Shadow:
     """Watches the first instance of each version.
 
@@ -53,8 +62,7 @@ class Shadow:
         self._engine = engine
         self._loader = loader
         self._seen: set[tuple[str, str]] = set()
-        self._histories: dict[str, list[HistoryEvent]] = {}
-        self._left: dict[str, int] = {}
+        self._watched: dict[str, _Watched] = {}
 
     def turn(
         self, record: InstanceRecord, executor: OrchestrationExecutor, news: HistoryEvent
@@ -71,35 +79,34 @@ class Shadow:
         version = record.name, record.version
         if isinstance(news, ExecutionStarted) and self._turns and version not in self._seen:
             self._seen.add(version)
-            self._histories[record.execution_id] = []
-            self._left[record.execution_id] = self._turns
-        if record.execution_id not in self._histories:
+            self._watched[record.execution_id] = _Watched(self._turns)
+        if record.execution_id not in self._watched:
             return lambda: executor.process(news)
         return lambda: self._run_twice(record, executor, news)
 
     def _run_twice(
         self, record: InstanceRecord, executor: OrchestrationExecutor, news: HistoryEvent
     ) -> None:
-        execution = record.execution_id
-        history = self._histories.pop(execution)
-        left = self._left.pop(execution) - 1
+        watched = self._watched.pop(record.execution_id)
         executor.process(news)
-        history += [news, *executor.decisions]  # type: ignore[list-item]
-        if len(history) > _MAX_EVENTS:
+        watched.turns -= 1
+        watched.history += [news, *executor.decisions]  # type: ignore[list-item]
+        if len(watched.history) > _MAX_EVENTS:
             return
-        self._replay(record, history)
-        if left and executor.completion is None:
-            self._histories[execution], self._left[execution] = history, left
+        self._replay(record, watched)
+        if watched.turns and executor.completion is None:
+            self._watched[record.execution_id] = watched
 
-    def _replay(self, record: InstanceRecord, history: list[HistoryEvent]) -> None:
+    def _replay(self, record: InstanceRecord, watched: _Watched) -> None:
         definition = self._engine.registry.version(Kind.ORCHESTRATOR, record.name, record.version)
         resolve = self._engine.orchestrations.resolve_for(record)
         executor = None
         watchdog = self._engine.watchdog
         try:
-            executor = OrchestrationExecutor(self._loader.fresh(definition), resolve)
+            watched.code = watched.code or self._loader.fresh(definition)
+            executor = OrchestrationExecutor(watched.code, resolve)
             watchdog.begin(executor)
-            executor.replay(history)
+            executor.replay(watched.history)
         except NonDeterminismError as error:
             cause = _CAUSE.format(name=record.name)
             raise NonDeterminismError(
@@ -113,7 +120,7 @@ class Shadow:
             watchdog.end()
             if executor is not None:
                 executor.close()
-        self._tell(record, history, executor)
+        self._tell(record, watched.history, executor)
 
     def _tell(
         self, record: InstanceRecord, history: list[HistoryEvent], executor: OrchestrationExecutor

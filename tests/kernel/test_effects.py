@@ -1,5 +1,6 @@
 """The check of orchestrators as a notebook shows it, strict mode, and errors in cells."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -135,8 +136,10 @@ def test_a_version_that_does_not_repeat_itself_is_parked_at_once(shell: Shell):
     )
     shell.must("%%activity\ndef other(x): ...")
     run = shell.must("unsteady.start()")
-    run.wait_for_start(timeout=60)
-    record = shell.must(f"ipydurable.instance({run.instance_id!r}).record")
+    deadline = time.monotonic() + 60
+    while run.status in (RuntimeStatus.PENDING, RuntimeStatus.RUNNING):
+        assert time.monotonic() < deadline, run.record
+    record = run.record
 
     assert record.status is RuntimeStatus.SUSPENDED
     assert "History: activity 'other'. Code at Cell In[" in record.suspend_reason
