@@ -204,7 +204,12 @@ class Orchestrations:
 
     def wake(self, instance: Instance) -> None:
         """Go on with an instance that was resumed; its code may ask for more than it did."""
-        if instance.record.first_seq and not instance.regains:
+        executor = instance.executor
+        if instance.regains:
+            return
+        if executor is not None:
+            self.drive(instance, executor, lambda: None)
+        elif instance.record.first_seq:
             self._executor_of(instance)
         self.resume_inbox(instance)
 

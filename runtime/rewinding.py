@@ -94,15 +94,8 @@ class Rewinder:
             if call is not None:
                 call = msgspec.structs.replace(call, timestamp=self._engine.now)
                 self._engine.entities.request(operation_of(instance.record, call))
-        executor = instance.executor
-        if executor is None:
+        if instance.takes_messages:
             self._orchestrations.wake(instance)
-        elif instance.takes_messages:
-            self._orchestrations.drive(instance, executor, lambda: None)
-            self._orchestrations.resume_inbox(instance)
-        else:
-            executor.close()  # suspended: it replays once it is resumed
-            instance.executor = None
 
     # Planning.
 

@@ -251,19 +251,21 @@ class StoreAgreement(RuleBasedStateMachine):
     @rule(
         name=st.sampled_from(["", "ACC"]),
         locked=st.booleans(),
-        include_empty=st.booleans(),
+        empty=st.sampled_from(["", "include_empty", "only_empty"]),
         limit=st.sampled_from([0, 1]),
     )
-    def query_entities(self, name: str, locked: bool, include_empty: bool, limit: int) -> None:
+    def query_entities(self, name: str, locked: bool, empty: str, limit: int) -> None:
         """List entities by conditions."""
-        query = EntityQuery(name=name, locked=locked, include_empty=include_empty, limit=limit)
+        more = {empty: True} if empty else {}
+        query = EntityQuery(name=name, locked=locked, limit=limit, **more)  # type: ignore[arg-type]
         expected = [
             record
             for _, record in sorted(self.records.items(), reverse=True)
             if isinstance(record, EntityRecord)
             and (not name or record.name == "acc")
             and (not locked or record.locked_by is not None)
-            and (include_empty or record.state is not None or record.is_live)
+            and (empty != "only_empty" or (record.state is None and not record.is_live))
+            and (empty or record.state is not None or record.is_live)
         ]
         assert self.store.query_entities(query) == (expected[:limit] if limit else expected)
 
