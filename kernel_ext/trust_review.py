@@ -18,6 +18,8 @@ from .offers import Offer
 
 __all__ = ["TrustReview", "trust"]
 
+_VALUE_CHARS = 400
+
 
 class TrustReview:
     """The code of a store from elsewhere, as it would be executed; nothing of it has run.
@@ -116,6 +118,10 @@ def _code_of(definition: Definition) -> str:
     """Return all that is executed, rather than what the definition says its source is."""
     package = definition.package
     parts = list(package.imports)
+    for name, value in package.values.items():
+        if isinstance(value, str) and name != "__name__":
+            shown = value if len(value) <= _VALUE_CHARS else f"{value[:_VALUE_CHARS]}…"
+            parts.append(f"{name} = {shown}")
     parts += [chunk.source.rstrip() for chunk in package.chunks]
     return "\n".join(parts)
 

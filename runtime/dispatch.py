@@ -66,14 +66,9 @@ class Dispatcher:
         """Have an open activity run; its `TaskScheduled` must be durable."""
         if not _is_open(instance, activity):
             return
-        try:
-            definition = self._definition(instance, activity)
-            lane = self._lanes[_executor_name(definition, self._lanes)]
-        except DefinitionError as error:
-            failure = FailureDetails.from_exception(error)
-            self._done(_key(instance, activity), AttemptOutcome(failure=failure))
-            return
-        lane.ready.append((instance, activity))
+        found = self._find(instance, activity)
+        if found is not None:
+            found[1].ready.append((instance, activity))
 
     def pump(self) -> None:
         """Submit as much as may be in flight."""
@@ -122,6 +117,16 @@ class Dispatcher:
         for lane in self._lanes.values():
             lane.executor.close()
 
+    def _find(self, instance: Instance, activity: OpenActivity) -> tuple[Definition, _Lane] | None:
+        """Return the code for the next attempt and where it runs; None where it failed for that."""
+        try:
+            definition = self._definition(instance, activity)
+            return definition, self._lanes[_executor_name(definition, self._lanes)]
+        except DefinitionError as error:
+            failure = FailureDetails.from_exception(error)
+            self._done(_key(instance, activity), AttemptOutcome(failure=failure))
+            return None
+
     def _definition(self, instance: Instance, activity: OpenActivity) -> Definition:
         """Return the code for the next attempt: what was scheduled, or adopted since."""
         name, record = activity.scheduled.name, instance.record
@@ -134,11 +139,15 @@ class Dispatcher:
     def _submit(self, lane: _Lane, instance: Instance, activity: OpenActivity) -> None:
         if activity.is_submitted or not _is_open(instance, activity):
             return
-        definition = self._definition(instance, activity)
-        wanted = self._lanes.get(_executor_name(definition, self._lanes))
-        if wanted is not None and wanted is not lane:  # code was adopted that runs elsewhere
-            wanted.ready.append((instance, activity))
+        found = self._find(instance, activity)
+        if found is None:
             return
+        definition, wanted = found
+        if wanted is not lane:  # code was adopted meanwhile that runs elsewhere
+            if wanted.in_flight >= wanted.limit:
+                wanted.ready.append((instance, activity))
+                return
+            lane = wanted
         limit = definition.options.max_parallel
         if limit:
             running = self._parallel.get(definition.name, 0)

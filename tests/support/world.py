@@ -43,7 +43,7 @@ from ipydurable.runtime.testing import MemoryStore, VirtualClock
 
 START = datetime(2026, 1, 1)
 
-__all__ = ["JsonConverter", "ManualExecutor", "World"]
+__all__ = ["START", "JsonConverter", "ManualExecutor", "World"]
 
 
 class JsonConverter:

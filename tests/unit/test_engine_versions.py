@@ -22,9 +22,14 @@ from ipydurable.runtime.core.events import (
     ExecutionMigrated,
     TaskCompleted,
     TaskFailed,
+    TaskScheduled,
 )
+from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.definitions import Kind
+from ipydurable.runtime.definitions import ActivityOptions, CodePackage, Definition, Kind
+from ipydurable.runtime.dispatch import Dispatcher
+from ipydurable.runtime.instances import Instance
+from ipydurable.runtime.registry import Registry
 from ipydurable.runtime.requests import (
     Adopt,
     Adopted,
@@ -36,7 +41,7 @@ from ipydurable.runtime.requests import (
     Suspend,
     Terminate,
 )
-from tests.support.world import World
+from tests.support.world import START, ManualExecutor, World
 
 
 def one(n: int) -> int:
@@ -428,3 +433,32 @@ class TestRewindingToNewestCode:
             world.ask(Rewind(instance_id="one", newest_code=True))
         assert world.history() == before
         assert world.record().version == "v1"
+
+
+@pytest.mark.parametrize("capacity", [1, 0], ids=["at once", "later"])
+def test_what_waits_for_its_turn_goes_where_the_adopted_version_runs(capacity: int) -> None:
+    here, there = ManualExecutor(), ManualExecutor(capacity)
+    registry = Registry()
+    for version, executor in (("v1", "processes"), ("v2", "threads")):
+        package = CodePackage(entry="step")
+        options = ActivityOptions(executor=executor)
+        registry.add(
+            Definition(
+                kind=Kind.ACTIVITY, name="step", version=version, package=package, options=options
+            ),
+            START,
+        )
+    record = InstanceRecord(
+        iid=1, instance_id="one", name="flow", epoch=1, created_at=START, updated_at=START
+    )
+    instance = Instance(record)
+    instance.note(TaskScheduled(timestamp=START, task_id=1, name="step", version="v1"))
+    executors = {"processes": here, "threads": there}
+    dispatcher = Dispatcher(executors, registry, lambda *_: None, lambda *_: None)
+
+    dispatcher.enqueue(instance, instance.activities[1])
+    record.adopted = {"step": "v2"}
+    dispatcher.pump()
+
+    assert not here.waiting
+    assert [request.version for request, _ in there.waiting.values()] == ["v2"] * capacity
