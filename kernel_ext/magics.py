@@ -305,7 +305,10 @@ def _greeting(store: str, connection: Future[DurableClient]) -> Line:
         return Line("durable store", store, "did not open", [str(error)], tone="error")
     status = connection.result().host_status()
     if status.untrusted:
-        detail = "comes from elsewhere: it can be read, but nothing in it runs. %durable trust shows its code"
+        detail = (
+            "comes from elsewhere: it can be read, but nothing in it runs. "
+            "%durable trust shows its code"
+        )
         return Line("durable store", store, detail, status.report, tone="warning")
     count = f"{status.live} instance{'s' if status.live != 1 else ''} in flight"
     return Line("durable store", store, f"· {count}" if status.live else "", status.report)
