@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from ipydurable.runtime.activity_context import ActivityContext, activity_context
     from ipydurable.runtime.core import errors
-    from ipydurable.runtime.core.context import OrchestrationContext
+    from ipydurable.runtime.core.context import (
+        DurableOrchestrationContext,
+        OrchestrationContext,
+    )
     from ipydurable.runtime.core.entities import EntityContext
     from ipydurable.runtime.core.entity_ids import EntityInstanceId
     from ipydurable.runtime.core.errors import *  # noqa: F403
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 _ERRORS = "ipydurable.runtime.core.errors"
 _HOMES = {
     "ActivityContext": "ipydurable.runtime.activity_context",
+    "DurableOrchestrationContext": "ipydurable.runtime.core.context",
     "EngineOptions": "ipydurable.runtime.engine",
     "EntityContext": "ipydurable.runtime.core.entities",
     "EntityInstanceId": "ipydurable.runtime.core.entity_ids",
@@ -58,6 +62,7 @@ _HOMES = {
 
 __all__ = [
     "ActivityContext",
+    "DurableOrchestrationContext",
     "EngineOptions",
     "EntityContext",
     "EntityInstanceId",

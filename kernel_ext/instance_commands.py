@@ -70,9 +70,13 @@ def _wait(desk: Desk, rest: str) -> Any:
     parser = OptionParser()
     parser.add_argument("id")
     parser.add_argument("--timeout")
+    parser.add_argument("--start", action="store_true")
     given = parser.parse(rest)
     timeout_s = None if given["timeout"] is None else parse_seconds(given["timeout"])
-    return desk.session.instance(given["id"]).result(timeout_s)
+    handle = desk.session.instance(given["id"])
+    if given["start"]:
+        return Line("instance", given["id"], f"is {handle.wait_for_start(timeout_s).value}")
+    return handle.result(timeout_s)
 
 
 def _start(desk: Desk, rest: str) -> NotebookInstance:
@@ -97,6 +101,16 @@ def _start(desk: Desk, rest: str) -> NotebookInstance:
         tags=parse_tags(given["--tag"]),
         replace=last.get("--replace", ()),
     )
+
+
+def _start_many(desk: Desk, rest: str) -> list[NotebookInstance]:
+    name, text = take_word(rest)
+    text, given = take_options(text, INSTANCE_COMMANDS["start-many"].option_names)
+    example = f'%durable start-many {name} ["Basel", "Zürich"]'
+    inputs = parse_json(text, example)
+    if not isinstance(inputs, list):
+        raise ArgumentError(f"{text} is no list: one instance is started for each item, {example}")
+    return desk.session.start_many(name, inputs, tags=parse_tags(given.get("--tag", [])))
 
 
 def _raise(desk: Desk, rest: str) -> Line:
@@ -181,11 +195,14 @@ INSTANCE_COMMANDS = {
     "history": Subcommand(_history, "history ID", "its history, as a DataFrame", 1, "instance"),
     "wait": Subcommand(
         _wait,
-        "wait ID [--timeout T]",
+        "wait ID [--timeout T] [--start]",
         "wait for its end, and return its result",
         1,
         "instance",
-        {"--timeout T": "how long to wait at most: 30s, 2h"},
+        {
+            "--timeout T": "how long to wait at most: 30s, 2h",
+            "--start": "wait for its start only",
+        },
     ),
     "start": Subcommand(
         _start,
@@ -194,6 +211,14 @@ INSTANCE_COMMANDS = {
         1,
         "orchestrator",
         _START_OPTIONS,
+    ),
+    "start-many": Subcommand(
+        _start_many,
+        "start-many NAME [JSON, ...] [--tag NAME=VALUE]",
+        "start one for each item of a list, all or none",
+        2,
+        "orchestrator",
+        {"--tag NAME=VALUE": "a label of all of them; may be given several times"},
     ),
     "raise": Subcommand(_raise, "raise ID EVENT [JSON]", "raise an external event", 2, "instance"),
     "suspend": Subcommand(_suspend, "suspend ID [REASON]", "have an instance wait", 1, "instance"),

@@ -156,8 +156,11 @@ class DurableMagics(Magics, HostSettings):
         %durable list [OPTIONS]                the newest instances, as a DataFrame
         %durable show ID                       the timeline of an instance, and what it waits for
         %durable history ID                    its history, as a DataFrame
-        %durable wait ID [--timeout T]         wait for its end, and return its result
+        %durable wait ID [--timeout T] [--start]
+                                               wait for its end, and return its result
         %durable start NAME [JSON] [OPTIONS]   start an orchestrator
+        %durable start-many NAME [JSON, ...] [--tag NAME=VALUE]
+                                               start one for each item of a list, all or none
         %durable raise ID EVENT [JSON]         raise an external event
         %durable suspend ID [REASON]           have an instance wait
         %durable resume ID [REASON]            have it go on

@@ -99,6 +99,20 @@ class InstanceHandle:
         """
         return self._client.wait(self.instance_id, timeout).status
 
+    def wait_for_start(self, timeout: float | None = None) -> RuntimeStatus:
+        """Wait until it has started: until it is no longer pending.
+
+        Args:
+            timeout: Seconds to wait at most; None for no limit.
+
+        Returns:
+            The status it has then.
+
+        Raises:
+            WaitTimeoutError: It has not started by then.
+        """
+        return self._client.wait_for_start(self.instance_id, timeout).status
+
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_INPUT",
+    "DurableOrchestrationContext",
     "DurableReference",
     "EntityProxy",
     "OrchestrationContext",
@@ -421,6 +422,10 @@ class OrchestrationContext:
 
     def _when(self, when: datetime | timedelta) -> datetime:
         return utc_time(when, self.current_utc_datetime)
+
+
+DurableOrchestrationContext = OrchestrationContext
+"""The name that `OrchestrationContext` has in Azure Durable Functions."""
 
 
 class EntityProxy:

@@ -51,6 +51,11 @@ class Task(Generic[T]):
         return self._complete
 
     @property
+    def is_completed(self) -> bool:
+        """As `is_complete`; the name it has in Azure Durable Functions."""
+        return self._complete
+
+    @property
     def is_failed(self) -> bool:
         """Whether it is settled and has no result."""
         return self._complete and self.get_exception() is not None

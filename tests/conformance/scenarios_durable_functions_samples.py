@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import ipydurable as df
 from ipydurable import activity, orchestrator
-from ipydurable.runtime.core.retry import RetryOptions
 from tests.conformance.durations import LONG
 from tests.conformance.scenario import VIRTUAL, World, scenario
 
@@ -24,7 +24,7 @@ def hello(city: str) -> str:
 
 
 @orchestrator
-def function_chaining(context):
+def function_chaining(context: df.DurableOrchestrationContext):
     result1 = yield context.call_activity("Hello", "Tokyo")
     result2 = yield context.call_activity("Hello", "Seattle")
     result3 = yield context.call_activity("Hello", "London")
@@ -140,7 +140,7 @@ def send_sms_challenge(phone_number: str) -> int:
 
 
 @orchestrator
-def phone_verification(context):
+def phone_verification(context: df.DurableOrchestrationContext):
     phone_number = context.get_input()
     challenge_code = yield context.call_activity("SendSMSChallenge", phone_number)
 
@@ -159,7 +159,7 @@ def phone_verification(context):
         else:
             break
 
-    if not timeout_task.is_complete:
+    if not timeout_task.is_completed:
         timeout_task.cancel()
     return authorized
 
@@ -275,7 +275,7 @@ def retried_child(context):
 def with_retry(context):
     first_retry_interval_in_milliseconds = 40
     max_number_of_attempts = 3
-    retry_options = RetryOptions(first_retry_interval_in_milliseconds, max_number_of_attempts)
+    retry_options = df.RetryOptions(first_retry_interval_in_milliseconds, max_number_of_attempts)
     activity_path, child_path = context.get_input()
     result1 = yield context.call_activity_with_retry("Unreliable", retry_options, activity_path)
     result2 = yield context.call_sub_orchestrator_with_retry(

@@ -68,7 +68,11 @@ def completion(session: DurableSession) -> Completion:
 @pytest.mark.parametrize(
     ("line", "typed", "offered"),
     [
-        ("%durable s", "s", ["status", "show", "start", "suspend", "signal", "sql", "stop"]),
+        (
+            "%durable s",
+            "s",
+            ["status", "show", "start", "start-many", "suspend", "signal", "sql", "stop"],
+        ),
         ("  %durable he", "he", ["help"]),
         ("%%durable sq", "sq", ["sql"]),
         ("x = %durable lis", "lis", ["list"]),

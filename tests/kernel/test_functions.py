@@ -244,7 +244,7 @@ def test_an_interrupt_says_that_the_instance_goes_on(session, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session.client, "wait", interrupted)
+    monkeypatch.setattr(session.client, "completion", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         run.result()
 

@@ -67,3 +67,15 @@ def test_a_cell_may_name_a_handle_and_a_value(shell: Shell) -> None:
     assert shell.must("%durable history {run}")["instance_id"][0] == "one"
     shell.run("%durable show {data['no']}")
     assert shell.text.startswith("UsageError: {data['no']} raises KeyError: 'no'")
+
+
+def test_many_are_started_from_a_variable_all_or_none(shell: Shell) -> None:
+    shell.must("cities = [['Basel'], ['Bern', 'Chur']]")
+    runs = shell.must("%durable start-many report {cities} --tag batch=a")
+    assert [run.result(30) for run in runs] == [5, 8]
+    assert shell.must("%durable wait {_[0]} --start") is not None
+    assert len(shell.must("%durable list --tag batch=a")) == 2
+    shell.run("%durable start-many report {cities[0][0]}")
+    assert "UsageError" in shell.text
+    shell.run('%durable start-many report {"city": "Basel"}')
+    assert shell.text.startswith('UsageError: {"city": "Basel"} is no list')

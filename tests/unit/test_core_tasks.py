@@ -37,14 +37,14 @@ class TestOneTask:
         for ask in (task.get_result, task.get_exception, lambda: task.result):
             with pytest.raises(ValueError, match=r"task 1.* is not complete: await it first"):
                 ask()
-        assert not task.is_complete
+        assert (task.is_complete, task.is_completed) == (False, False)
         assert not task.is_failed
 
     def test_a_completed_task_gives_its_result_by_every_name(self) -> None:
         task = open_task()
         task.complete(lambda: 7)
         assert (task.result, task.get_result(), task.get_exception()) == (7, 7, None)
-        assert task.is_complete
+        assert (task.is_complete, task.is_completed) == (True, True)
         assert not task.is_failed
 
     def test_a_failed_task_raises_the_same_error_each_time_without_growing_its_traceback(
