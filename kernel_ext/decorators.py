@@ -73,24 +73,28 @@ def orchestrator(function: _Function, /) -> OrchestratorFunction: ...
 
 
 @overload
-def orchestrator(*, name: str | None = None) -> Callable[[_Function], OrchestratorFunction]: ...
+def orchestrator(
+    *, name: str | None = None, strict: bool = False
+) -> Callable[[_Function], OrchestratorFunction]: ...
 
 
 def orchestrator(
-    function: _Function | None = None, /, *, name: str | None = None
+    function: _Function | None = None, /, *, name: str | None = None, strict: bool = False
 ) -> OrchestratorFunction | Callable[[_Function], OrchestratorFunction]:
     """Make a function an orchestrator: it says which steps are taken, and is replayed.
 
     Args:
         function: An `async def` or a generator function whose first parameter is the context.
         name: The orchestrator's name; by default the function's.
+        strict: Whether it is refused at its first use where it does what replay would not repeat,
+            and gets an error where it does so all the same.
 
     Raises:
         DefinitionError: The function cannot be an orchestrator.
     """
 
     def declare(function: _Function) -> OrchestratorFunction:
-        return _declared(OrchestratorFunction(_plain(function), name))
+        return _declared(OrchestratorFunction(_plain(function), name, strict=strict))
 
     return declare if function is None else declare(function)
 

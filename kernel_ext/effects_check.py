@@ -59,6 +59,7 @@ _KEEPS_ORDER: Final = frozenset(
     f"builtins.{name}"
     for name in ["list", "tuple", "enumerate", "iter", "zip", "map", "filter", "reversed"]
 )
+_COMBINATORS: Final = ("ctx.when_all", "ctx.when_any", "ctx.task_all", "ctx.task_any")
 _SET_ORDER: Final = Advice(
     "set order", "a set's order differs from process to process", "sorted(...)"
 )
@@ -70,7 +71,7 @@ _MUTATION: Final = Advice(
 _PRINT: Final = Advice(
     "print",
     "goes to the host's log, once more at each replay",
-    "if not ctx.is_replaying: print(...), or print in an activity",
+    "if not ctx.is_replaying: print(...)",
 )
 
 
@@ -362,12 +363,10 @@ class _Visitor(ast.NodeVisitor):
 
     def _order_of_sets(self, node: ast.Call, called: str) -> None:
         arguments = [one for one in node.args if not isinstance(one, ast.Starred)]
-        if (called in _KEEPS_ORDER and not self._any_order) or called in (
-            "ctx.when_all",
-            "ctx.when_any",
-            "ctx.task_all",
-            "ctx.task_any",
-        ):
+        if called in _COMBINATORS:
+            for argument in arguments:
+                self._iterated(argument, "a list, or the keys of a dict")
+        elif called in _KEEPS_ORDER and not self._any_order:
             for argument in arguments:
                 self._iterated(argument)
         elif isinstance(node.func, ast.Attribute):
@@ -380,9 +379,9 @@ class _Visitor(ast.NodeVisitor):
     def _report(self, node: ast.AST, advice: Advice, *, is_hint: bool = False) -> None:
         self._check.report(self._chunk, node, advice, statement=self._statement, is_hint=is_hint)
 
-    def _iterated(self, node: ast.expr) -> None:
+    def _iterated(self, node: ast.expr, remedy: str = "") -> None:
         if self._scope.origin(node) == SET:
-            remedy = f"sorted({_shown(node, self._chunk.source)})"
+            remedy = remedy or f"sorted({_shown(node, self._chunk.source)})"
             self._report(node, _SET_ORDER._replace(remedy=remedy))
 
     def _passed(self, node: ast.expr) -> None:

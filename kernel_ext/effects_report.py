@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from .display import FONT, MUTED, TONES, show
+from .display import FONT, MUTED, TONES, Line, show
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from .effects_check import Finding
     from .functions import OrchestratorFunction
 
-__all__ = ["EffectsReport", "listing", "report_of", "show_effects"]
+__all__ = [
+    "EffectsReport",
+    "listing",
+    "report_of",
+    "show_effects",
+    "tell_effects",
+]
+
+_log = logging.getLogger(__name__)
 
 _SILENCE: Final = "# durable: ok"
 _MAX_ROWS: Final = 20
@@ -27,8 +38,8 @@ class EffectsReport:
     """
 
     def __init__(self, findings: Sequence[Finding], home: str = "") -> None:
-        self.findings = tuple(findings)
         self._home = home
+        self.findings = tuple(sorted(findings, key=lambda one: one.filename != home))
 
     def __repr__(self) -> str:
         rows = [
@@ -101,6 +112,21 @@ def show_effects(function: OrchestratorFunction) -> None:
     """Show what was found in an orchestrator, if anything."""
     if function.effects:
         show(report_of(function))
+
+
+def tell_effects(function: OrchestratorFunction, shell: InteractiveShell | None) -> None:
+    """Tell what was found in an orchestrator that no cell defines; hints are not worth it there.
+
+    Args:
+        function: What a decorator made.
+        shell: Where to show it; None in a script, which finds it in its log.
+    """
+    found = [one for one in function.effects if not one.is_hint]
+    if found and shell is not None:
+        show(Line("orchestrator", function.name, "of a module"))
+        show(EffectsReport(found))
+    elif found:
+        _log.warning("orchestrator %s: %r", function.name, EffectsReport(found))
 
 
 def report_of(function: OrchestratorFunction) -> EffectsReport:

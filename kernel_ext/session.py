@@ -24,6 +24,7 @@ from ipydurable.runtime.namespace import hash_of_file
 
 from .arguments import Duration, Statuses, Time, parse_replaceable, parse_seconds, parse_time
 from .display import Line, TimelineView, current_shell, is_notebook, show
+from .effects_report import tell_effects
 from .entity_functions import EntityFunction
 from .entity_handles import EntityHandle
 from .functions import DECLARED, ActivityFunction, DurableFunction, OrchestratorFunction
@@ -325,6 +326,9 @@ class DurableSession(StoreView):
             ]
             if pending:
                 self._send(pending)
+                for one in pending:
+                    if isinstance(one, OrchestratorFunction) and not one.cell:
+                        tell_effects(one, self.shell)
             self._report_changed_modules(wanted.values())
 
     def _report_changed_modules(self, functions: Iterable[DurableFunction]) -> None:
