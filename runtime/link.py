@@ -206,6 +206,8 @@ class Link:
             self._replacing = False
             return
         with self._lock:
+            if self._is_closed:
+                return
             old = self._thread
             pending, self._pending = self._pending, {}
             self._connect(info)
