@@ -194,9 +194,14 @@ class Changes:
         self._engine.after_commit(lambda: self._migrate_held(instance, request, future))
 
     def _migrate_held(self, instance: Instance, request: Migrate, future: Future[Any]) -> None:
+        if instance.last_gseq > self._engine.durable_gseq:
+            # Another request has come between; history is read from the store.
+            instance.is_held = True
+            self._engine.after_commit(lambda: self._migrate_held(instance, request, future))
+            return
         instance.is_held = False
         try:
-            self._versions.in_flight_instance(request.instance_id)
+            self._versions.in_flight_instance(instance.record.instance_id, instance)
             self._answer(future, self._versions.migrate(instance, request.to))
         except DurableError as error:
             future.set_exception(error)

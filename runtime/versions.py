@@ -110,14 +110,18 @@ class Versions:
                 taken.append(instance.record.instance_id)
         return Adopted(name=name, number=definition.number, instance_ids=taken)
 
-    def in_flight_instance(self, instance_id: str) -> Instance:
+    def in_flight_instance(self, instance_id: str, known: Instance | None = None) -> Instance:
         """Return an instance whose versions can be changed.
+
+        Args:
+            instance_id: Its id.
+            known: What it must still be, where another one may have replaced it.
 
         Raises:
             InstanceStateError: It has not started, or has ended.
         """
         instance = self._orchestrations.by_id.get(instance_id)
-        if instance is None or not _has_started(instance):
+        if instance is None or not _has_started(instance) or known not in (None, instance):
             record = self._orchestrations.find(instance_id)
             status = record.status.value if record is not None else "unknown"
             wanted = "only an instance in flight, which has started, can take another version"

@@ -195,6 +195,23 @@ def test_repr_tells_kind_name_and_version(session):
     assert "def report(ctx" in report.source
 
 
+def test_versions_are_listed_and_compared_in_plain_python(session):
+    """What needs no notebook works without one; a store without SQL counts what is in flight."""
+    namespace: dict[str, object] = {"activity": activity, "__name__": "__main__"}
+    for number in (1, 2):
+        _execute(f"@activity\ndef counted():\n    return {number}\n", namespace)
+        session.define(namespace["counted"])
+    counted = namespace["counted"]
+
+    frame = counted.versions
+
+    assert frame.number.tolist() == [1, 2]
+    assert frame.in_flight.tolist() == [0, 0]
+    assert frame.finished.isna().all()
+    assert "-    return 1\n  +    return 2" in repr(counted.diff())
+    assert repr(counted.adopt()) == "nothing in flight runs another version of counted than v2"
+
+
 def test_several_arguments(session):
     """Several arguments and keywords reach the parameters after the context."""
     assert report.start(["Basel"], 3).result(30) == 15

@@ -327,6 +327,26 @@ class TestMigrating:
         assert future.result(5).number == 2
         assert world.output() == 6
 
+    def test_two_moves_at_once_come_one_after_the_other(self, world: World) -> None:
+        async def eager(ctx: Any) -> int:
+            first: int = await ctx.call_activity("step", 1)
+            more = ctx.call_activity("step", 9)
+            await ctx.wait_for_external_event("go")
+            return first + int(await more)
+
+        world.start("flow")
+        world.work()
+        for version in ("v2", "v3"):
+            world.define(eager, Kind.ORCHESTRATOR, name="flow", version=version)
+        futures = [world.send(Migrate(instance_id="one", to=number)) for number in (2, 3)]
+        world.work()
+        assert [future.result(5).number for future in futures] == [2, 3]
+        scheduled = [row.event.task_id for row in world.rows() if type(row.event) is TaskScheduled]
+        assert scheduled == [1, 2]
+        world.raise_event("go")
+        world.work()
+        assert world.output() == 10
+
     def test_a_suspended_instance_stays_suspended(self, world: World) -> None:
         world.start("flow")
         world.work()
