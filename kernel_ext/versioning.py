@@ -237,7 +237,7 @@ def _sources(package: CodePackage) -> dict[str, str]:
     """Return the code that users wrote, by name; not what we have added to put it together."""
     found: dict[str, str] = {}
     for chunk in package.chunks:
-        if not chunk.filename.startswith("<"):
+        if chunk.filename not in (f"<{chunk.name}>", f"<defaults of {chunk.name}>"):
             found[chunk.name] = f"{found.get(chunk.name, '')}\n{chunk.source}".strip()
     return found
 
