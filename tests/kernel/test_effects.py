@@ -146,6 +146,31 @@ def test_a_version_that_does_not_repeat_itself_is_parked_at_once(shell: Shell):
     shell.must(f"%durable terminate {run.instance_id}")
 
 
+def test_what_a_decorator_defines_is_told_of_at_its_first_use(shell: Shell):
+    """Helpers may be defined after it, so not before."""
+    shell.must(
+        "import ipydurable, time\n@ipydurable.orchestrator\nasync def decorated(ctx):\n"
+        "    return time.time() > 0"
+    )
+    assert "belong" not in shell.text
+    shell.must("decorated.start(instance_id='decorated').result(timeout=60)")
+    assert "One thing does not belong in an orchestrator" in shell.text
+    assert "line 4" in shell.text
+    shell.must("decorated.start(instance_id='again').result(timeout=60)")
+    assert "belong" not in shell.text
+
+
+def test_a_decorator_can_be_strict(shell: Shell):
+    shell.must(
+        "import ipydurable, time\n@ipydurable.orchestrator(strict=True)\nasync def decorated(ctx):\n"
+        "    return time.time() > 0"
+    )
+    shell.run("decorated.start()")
+    assert isinstance(shell.error, EffectsError)
+    assert "-----> 4     return time.time() > 0" in shell.text
+    shell.must("del decorated")
+
+
 def test_the_kernel_shows_a_table(kernel: Kernel):
     """With the line, the code as it was written, and what to write instead."""
     kernel.run(HELPER)
