@@ -162,7 +162,8 @@ def test_what_a_decorator_defines_is_told_of_at_its_first_use(shell: Shell):
 
 def test_a_decorator_can_be_strict(shell: Shell):
     shell.must(
-        "import ipydurable, time\n@ipydurable.orchestrator(strict=True)\nasync def decorated(ctx):\n"
+        "import ipydurable, time\n@ipydurable.orchestrator(strict=True)\n"
+        "async def decorated(ctx):\n"
         "    return time.time() > 0"
     )
     shell.run("decorated.start()")
