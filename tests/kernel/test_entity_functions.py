@@ -111,6 +111,9 @@ def session() -> Iterator[DurableSession]:
     engine = EmbeddedEngine(MemoryStore(), {"threads": ThreadExecutor()})
     client = DurableClient(InProcess(engine.service), NamespaceConverter(_HERE))
     with DurableSession(lambda: client, ":memory:") as session:
+        # Other test modules that were imported later may have entities of the same names.
+        for function in (Account, tally, transfer, with_handle, hold):
+            session.define(function)
         yield session
     engine.close()
 
