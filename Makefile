@@ -46,6 +46,9 @@ test: $(VENV)/.everything browser check ## Everything CI runs: checks and all te
 bench: $(VENV)/.everything ## Measure speed; `make bench ARGS='W1 W2 --rounds 3'` for a part
 	@$(PY) -m tests.benchmarks $(ARGS)
 
+pictures: $(VENV)/.everything browser ## Take the documentation's pictures of all views into docs/images
+	@$(PY) -m tests.pictures
+
 clean: ## Remove the environment and everything built, cached or recorded by tests
 	rm -rf $(VENV) build dist ipydurable.egg-info tests/artifacts
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

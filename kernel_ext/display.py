@@ -1,23 +1,16 @@
-"""How things look in a notebook and in a terminal: lines, small tables, timelines."""
+"""How things look in a notebook and in a terminal: lines and small tables."""
 
 from __future__ import annotations
 
-import logging
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
-
-from ipydurable.runtime.client import DurableClient
-from ipydurable.runtime.ports import InstanceUpdate
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ipydurable.runtime.requests import Defined
-    from ipydurable.widgets import Timeline, TimelineModel
 
     from .functions import DurableFunction
 
@@ -28,19 +21,13 @@ __all__ = [
     "Facts",
     "Line",
     "Nothing",
-    "Static",
-    "TimelineView",
     "current_shell",
     "defined_line",
     "is_notebook",
     "show",
     "show_replaceable",
-    "take_snapshot",
 ]
 
-_log = logging.getLogger(__name__)
-
-_FIRST_UPDATE_S = 5.0
 FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);"
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.6"
@@ -200,37 +187,6 @@ def _changed_modules(function: DurableFunction, before: DurableFunction | None) 
                 yield f"the module {name} has changed since v{before.number}"
 
 
-class Static:
-    """The timeline of an instance as it was: needs no kernel to be shown again."""
-
-    def __init__(self, model: TimelineModel) -> None:
-        from ipydurable.widgets import static_html, text
-
-        self._html = static_html(model)
-        self._text = text(model)
-
-    def __repr__(self) -> str:
-        return self._text
-
-    def _repr_html_(self) -> str:
-        return self._html
-
-
-class Reattach:
-    """A line below a live timeline that says how to find the instance again."""
-
-    def __init__(self, instance_id: str) -> None:
-        self._code = f"ipydurable.instance({instance_id!r})"
-
-    def __repr__(self) -> str:
-        return f"after a restart: {self._code}"
-
-    def _repr_html_(self) -> str:
-        return (
-            f'<div style="{FONT};{MUTED}">after a restart: <code>{escape(self._code)}</code></div>'
-        )
-
-
 class Nothing:
     """What an output is replaced by that is not needed any more."""
 
@@ -239,132 +195,3 @@ class Nothing:
 
     def _repr_html_(self) -> str:
         return ""
-
-
-class TimelineView:
-    """The timeline of one instance: live in a notebook, and its static form once it has ended.
-
-    Each output that shows it is replaced in place at the end, so a saved notebook is never blank.
-    Elsewhere it shows how the instance is at that moment.
-
-    Args:
-        client: Reaches the host.
-        instance_id: Which instance.
-
-    Attributes:
-        settled: Done once no output of it will change any more.
-    """
-
-    def __init__(self, client: DurableClient, instance_id: str) -> None:
-        self.settled: Future[None] = Future()
-        self._client = client
-        self._instance_id = instance_id
-        self._lock = threading.RLock()
-        self._widget: Timeline | None = None
-        self._is_shared = False
-        self._has_first = threading.Event()
-        self._outputs: list[Any] = []
-        self._notes: list[Any] = []
-        self._unsubscribe: Callable[[], None] | None = None
-
-    @property
-    def is_live(self) -> bool:
-        """Whether somebody looks at it and it may still change."""
-        return self._widget is not None and not self.settled.done()
-
-    @property
-    def widget(self) -> Timeline:
-        """The live widget, to be put into layouts of widgets; it stays after the end.
-
-        Raises:
-            UnknownInstanceError: There is no such instance.
-        """
-        self._is_shared = True
-        return self._follow()
-
-    def freeze(self) -> None:
-        """Replace the live form by the static one, whether or not the instance has ended."""
-        with self._lock:
-            if self._widget is None or self.settled.done():
-                return
-            if self._has_first.is_set():
-                static = Static(self._widget.model)
-                for output in self._outputs:
-                    output.update(static)
-                for note in self._notes:
-                    note.update(Nothing())
-            if not self._is_shared:
-                self._widget.close()
-            self.settled.set_result(None)
-            unsubscribe, self._unsubscribe = self._unsubscribe, None
-        if unsubscribe is not None:
-            unsubscribe()
-
-    def __repr__(self) -> str:
-        return f"<timeline of {self._instance_id!r}>"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        del kwargs
-        static = Static(take_snapshot(self._client, self._instance_id))
-        return {"text/plain": repr(static), "text/html": static._repr_html_()}
-
-    def _ipython_display_(self) -> None:
-        if not is_notebook(current_shell()):
-            raise NotImplementedError  # IPython then asks for the mime bundle.
-        widget = self._follow()
-        with self._lock:
-            if self.settled.done():
-                show(Static(widget.model))
-            else:
-                self._outputs.append(show_replaceable(widget))
-                # Lab shows an error where a live widget was once its kernel is gone; this stays.
-                self._notes.append(show_replaceable(Reattach(self._instance_id)))
-
-    def _follow(self) -> Timeline:
-        if self._widget is None:
-            from ipydurable.widgets import Timeline
-
-            self._widget = Timeline()
-            unsubscribe = self._client.subscribe(self._instance_id, self._on_update)
-            # Shown before it knows anything, it would be blank in a notebook saved meanwhile.
-            self._has_first.wait(_FIRST_UPDATE_S)
-            with self._lock:
-                if not self.settled.done():
-                    self._unsubscribe = unsubscribe
-                    return self._widget
-            unsubscribe()
-        return self._widget
-
-    def _on_update(self, update: InstanceUpdate) -> None:
-        """Show news; in the thread of the link, which must go on whatever happens here."""
-        try:
-            assert self._widget is not None
-            self._widget.update(update)
-            self._has_first.set()
-            if self._widget.finished:
-                self.freeze()
-        except Exception:  # noqa: BLE001
-            _log.exception("the timeline of %s could not be shown", self._instance_id)
-
-
-def take_snapshot(client: DurableClient, instance_id: str) -> TimelineModel:
-    """Return the timeline of an instance as it is now.
-
-    Raises:
-        UnknownInstanceError: There is no such instance.
-    """
-    from ipydurable.widgets import TimelineModel
-
-    first: Future[InstanceUpdate] = Future()
-
-    def tell(update: InstanceUpdate) -> None:
-        if not first.done():
-            first.set_result(update)
-
-    unsubscribe = client.subscribe(instance_id, tell)
-    try:
-        model = TimelineModel()
-        model.apply(first.result(_FIRST_UPDATE_S))
-    finally:
-        unsubscribe()
-    return model

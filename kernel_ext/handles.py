@@ -14,8 +14,9 @@ from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
 
-from .display import Line, Static, TimelineView, current_shell, is_notebook, show, take_snapshot
+from .display import Line, current_shell, is_notebook, show
 from .output_display import show_output
+from .timeline_output import Static, TimelineView, take_snapshot
 from .waiting import explaining_interrupts, wait_for, wait_here
 
 __all__ = ["NotebookInstance"]
@@ -60,6 +61,17 @@ class NotebookInstance(InstanceHandle):
         if self._keep is not None:
             self._keep(view)
         return view
+
+    def explore(self) -> Any:
+        """Return its timeline as a widget that stays after the end, to be clicked through.
+
+        What a cell shows by itself becomes static when the instance ends, so that the saved
+        notebook keeps it. This one does not: every row can be opened, a failed run rewound.
+
+        Raises:
+            UnknownInstanceError: There is no such instance.
+        """
+        return self.timeline().widget
 
     def wait(self, timeout: float | None = None) -> RuntimeStatus:
         """Wait until it has ended, well or not; as `InstanceHandle.wait`."""

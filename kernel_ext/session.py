@@ -23,7 +23,7 @@ from ipydurable.runtime.definitions import Kind
 from ipydurable.runtime.namespace import hash_of_file
 
 from .arguments import Duration, Statuses, Time, parse_replaceable, parse_seconds, parse_time
-from .display import Line, TimelineView, current_shell, is_notebook, show
+from .display import Line, current_shell, is_notebook, show
 from .effects_report import tell_effects
 from .entity_functions import EntityFunction
 from .entity_handles import EntityHandle
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from ipydurable.runtime.handles import InstanceHandle
     from ipydurable.runtime.requests import Adopted, Defined, Untrusted
+
+from .timeline_output import TimelineView
 
 __all__ = [
     "SESSIONS",

@@ -31,6 +31,7 @@ from .requests import (
     DescribeOpen,
     FindDefinition,
     GetEntity,
+    GetExecution,
     GetInstance,
     GetOutput,
     HostStatus,
@@ -86,6 +87,10 @@ class Transport(Protocol):
         """Follow an instance; returns how to end it."""
         ...
 
+    def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:
+        """Tell when there is no host, in words, and `""` once there is one; returns an end."""
+        ...
+
     def close(self) -> None:
         """Carry no more."""
         ...
@@ -106,6 +111,10 @@ class InProcess:
     ) -> Callable[[], None]:
         """Follow an instance; returns how to end it."""
         return self._service.subscribe(instance_id, tell).result(timeout=_ANSWER_TIMEOUT_S)
+
+    def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:  # noqa: ARG002
+        """Nothing to tell: the service lives as long as this process."""
+        return lambda: None
 
     def close(self) -> None:
         """Nothing to do: the service belongs to somebody else."""
@@ -535,6 +544,32 @@ class DurableClient:
         """
         answer: int = self._ask(Trust(versions=[one.version for one in shown.definitions]))
         return answer
+
+    def watch_connection(self, tell: Callable[[str], None]) -> Callable[[], None]:
+        """Be told when the host is gone, and when there is one again.
+
+        Args:
+            tell: Called in any thread with the reason in words, `""` once all is well.
+
+        Returns:
+            How to end it.
+        """
+        return self.transport.watch(tell)
+
+    def execution(self, instance_id: str, generation: int) -> InstanceUpdate:
+        """Return one execution of an instance as a subscriber would have been told it at its end.
+
+        Args:
+            instance_id: Which instance.
+            generation: Which of its executions, from 0.
+
+        Raises:
+            UnknownInstanceError: There is no such instance, or it has no such generation.
+        """
+        update: InstanceUpdate = self._ask(
+            GetExecution(instance_id=instance_id, generation=generation)
+        )
+        return update
 
     def host_status(self) -> HostStatus:
         """Return how the host is."""

@@ -70,6 +70,8 @@ class Link:
         self._subscription_ids = count(1)
         self._pending: dict[int, _Pending] = {}
         self._followed: dict[int, _Followed] = {}
+        self._watchers: list[Callable[[str], None]] = []
+        self._trouble = ""
         self._is_closed = False
         self._is_stopped = False
         self._decoder = msgspec.msgpack.Decoder(ToClient)
@@ -109,6 +111,38 @@ class Link:
                 self.request(Unsubscribe(subscription_id=subscription_id))
 
         return unsubscribe
+
+    def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:
+        """Have `tell` called whenever there is no host any more, or one again.
+
+        Args:
+            tell: Called in one of the link's threads with the reason in words, `""` once all is
+                well; at once if there is no host now.
+
+        Returns:
+            How to end it.
+        """
+        with self._lock:
+            self._watchers.append(tell)
+            trouble = self._trouble
+        if trouble:
+            tell(trouble)
+
+        def unwatch() -> None:
+            with self._lock:
+                if tell in self._watchers:
+                    self._watchers.remove(tell)
+
+        return unwatch
+
+    def _tell_watchers(self, trouble: str) -> None:
+        with self._lock:
+            if trouble == self._trouble:
+                return
+            self._trouble = trouble
+            watchers = list(self._watchers)
+        for tell in watchers:
+            tell(trouble)
 
     def close(self) -> None:
         """Leave; the host goes on."""
@@ -181,6 +215,7 @@ class Link:
             value = msgspec.msgpack.decode(answer.value, type=answer_type)
         if isinstance(pending.request, StopHost):
             self._is_stopped = True
+            self._tell_watchers("The background host was stopped. What ran goes on with the next.")
         pending.future.set_result(value)
 
     def _on_tick(self) -> None:
@@ -192,6 +227,7 @@ class Link:
             current = find_host(self.paths)
             if current is None or current.port != self.info.port or current.key != self.info.key:
                 self._replacing = True
+                self._tell_watchers("The background host ended; another one is being started.")
                 threading.Thread(
                     target=self._replace_host, name="ipydurable-replace", daemon=True
                 ).start()
@@ -203,6 +239,7 @@ class Link:
             info = ensure_host(self.paths)
         except DurableError as error:
             self._fail_pending(str(error), error)
+            self._tell_watchers(f"The background host ended, and no other started: {error}")
             self._replacing = False
             return
         with self._lock:
@@ -217,6 +254,7 @@ class Link:
                 again = Subscribe(instance_id=followed.instance_id, subscription_id=subscription_id)
                 self._send_call(_Pending(again, Future()))
             self._replacing = False
+        self._tell_watchers("")
         old.close()
 
     def _send_again(self, pending: _Pending) -> None:

@@ -13,7 +13,7 @@ from .core.payload import Payload
 from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
-from .ports import EntityQuery, InstanceQuery
+from .ports import EntityQuery, InstanceQuery, InstanceUpdate
 
 __all__ = [
     "Adopt",
@@ -26,6 +26,7 @@ __all__ = [
     "DescribeOpen",
     "FindDefinition",
     "GetEntity",
+    "GetExecution",
     "GetInstance",
     "GetOutput",
     "HostStatus",
@@ -175,6 +176,14 @@ class GetInstance(_Request, frozen=True, kw_only=True):
 
     answer_type: ClassVar[Any] = InstanceRecord
     instance_id: str
+
+
+class GetExecution(_Request, frozen=True, kw_only=True):
+    """Ask for one execution of an instance: its record and events as they were at its end."""
+
+    answer_type: ClassVar[Any] = InstanceUpdate
+    instance_id: str
+    generation: int
 
 
 class WaitForCompletion(_Request, frozen=True, kw_only=True):
@@ -539,6 +548,7 @@ Request: TypeAlias = (
     Define
     | StartMany
     | GetInstance
+    | GetExecution
     | WaitForCompletion
     | QueryInstances
     | RaiseEvent

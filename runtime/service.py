@@ -10,11 +10,10 @@ from typing import Any
 
 from .changes import Changes
 from .core.entity_ids import EntityInstanceId
-from .core.errors import (
-    DurableError,
-)
+from .core.errors import DurableError, UnknownInstanceError
+from .core.events import ExecutionStarted
 from .core.output import AttemptOutput
-from .core.records import EntityRecord, InstanceRecord
+from .core.records import EntityRecord, InstanceRecord, fold
 from .definitions import Definition
 from .engine import Engine
 from .finder import Finder
@@ -23,6 +22,7 @@ from .ports import InstanceUpdate, Stream
 from .requests import (
     FindDefinition,
     GetEntity,
+    GetExecution,
     GetInstance,
     GetOutput,
     HostStatus,
@@ -70,6 +70,7 @@ class Service:
             GetOutput: self._get_output,
             QueryInstances: self._query,
             GetEntity: self._get_entity,
+            GetExecution: self._get_execution,
             QueryEntities: self._query_entities,
             RunSql: self._sql,
             ListDefinitions: self._list_definitions,
@@ -185,6 +186,24 @@ class Service:
         kept = engine.store.outputs(record.iid, record.execution_id, request.task_id)
         found = {one.key.number: one.output for one in kept}
         return found.get(request.number or max(found, default=0))
+
+    def _get_execution(self, request: GetExecution) -> InstanceUpdate:
+        iid = self._get_instance(GetInstance(instance_id=request.instance_id)).iid
+        record: InstanceRecord | None = None
+        events: list[Any] = []
+        for row in self._engine.store.history(iid):
+            if row.stream is not Stream.HISTORY:
+                continue
+            is_next = isinstance(row.event, ExecutionStarted)
+            if is_next and record is not None and record.generation == request.generation:
+                break
+            record = fold(record, iid, row.seq, row.event)  # type: ignore[arg-type]
+            if record is not None and record.generation == request.generation:
+                events.append((row.seq, row.event))
+        if record is None or not events:
+            wanted = f"{request.instance_id} (generation {request.generation + 1})"
+            raise UnknownInstanceError(wanted, self._engine.store.path)
+        return InstanceUpdate(record=record, events=events, running=[], now=record.updated_at)
 
     def _get_entity(self, request: GetEntity) -> EntityRecord | None:
         entity_id = str(EntityInstanceId.parse(request.entity_id))

@@ -7,6 +7,7 @@ under one lock. State lives in traits, so that a view mounted later, or saved, i
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from abc import abstractmethod
@@ -62,9 +63,14 @@ class LiveView(anywidget.AnyWidget):
     Attributes:
         lock: Held while anything of the view changes.
         connection: Why nothing new arrives any more, in words; empty while all is well.
+        again: The code that shows the view again, for a page whose kernel is gone.
     """
 
     connection = traitlets.Unicode().tag(sync=True)
+    again = traitlets.Unicode().tag(sync=True)
+    commands: traitlets.List[str] = traitlets.List().tag(sync=True)
+    # By this a page finds out whether the kernel's side of the view is still there.
+    key = traitlets.Unicode().tag(sync=True)
 
     _view: ClassVar[str] = ""
 
@@ -81,7 +87,9 @@ class LiveView(anywidget.AnyWidget):
         self._commands = dict(commands or {})
         self._next_s = 0.0
         self._timer: threading.Timer | None = None
-        super().__init__(**kwargs)
+        self.commands = sorted(self._commands)
+        self.key = secrets.token_hex(16)
+        super().__init__(model_id=self.key, **kwargs)
         self.on_msg(self._on_message)
 
     @abstractmethod

@@ -136,7 +136,7 @@ class RowFold:
         row = self._retry(event.task_id, event.origin, event.timestamp)
         if row is None:
             row = self._add(RowKind.ORCHESTRATION, event.name, event.task_id, event.timestamp)
-            row.hint = _hint(event.input)
+            row.hint = _hint(event.input) or (event.instance_id if event.explicit_id else "")
             row.version, row.input = event.version, event.input
         row.attempts[-1].started_at = event.timestamp
         row.target = event.instance_id

@@ -2,60 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 import traitlets
 
+from ipydurable.runtime.core.errors import DurableError
 from ipydurable.runtime.ports import InstanceUpdate
 
 from .live import Command, LiveView
+from .row_log import PAGES, RowLog
 from .static_render import static_html
 from .text import text
 from .view_models import TimelineModel
-from .views import RowState, RowView
+from .views import RowDetail, RowKind, RowState, RowView, SourceView
 
-__all__ = ["PAGES", "RowLog", "Timeline"]
+__all__ = ["Backstage", "Timeline"]
 
 _FAILURES_SENT = 20
-PAGES = 64
-_PAGE_BYTES = 16_384
+_DETAILS_KEPT = 8
+_SOURCES_KEPT = 40
 
 
-class RowLog:
-    """Rows as the browser gets them: an append-only log in pages, later entries win.
+class Backstage(Protocol):
+    """What a timeline asks of the host when somebody clicks."""
 
-    Only the pages that grew are sent again, and all pages together are always the whole state: a
-    view mounted later needs nothing else. Pages hold more as the log grows, so that a fixed number
-    of traits is enough for any history.
-    """
+    def commands(self) -> Mapping[str, Command]:
+        """Return what its buttons do, by name."""
+        ...
 
-    def __init__(self) -> None:
-        self._encoder = msgspec.json.Encoder()
-        self._pages: list[list[str]] = [[]]
-        self._sizes = [0]
+    def follow(
+        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
+    ) -> Callable[[], None]:
+        """Have `tell` told of another instance; returns how to end it."""
+        ...
 
-    def append(self, rows: Iterable[RowView]) -> dict[int, str]:
-        """Add rows and return the pages that changed: page number to JSON array."""
-        first = len(self._pages) - 1
-        grown = False
-        for row in rows:
-            if self._sizes[-1] >= _PAGE_BYTES << (len(self._pages) // 8) and (
-                len(self._pages) < PAGES
-            ):
-                self._pages.append([])
-                self._sizes.append(0)
-            entry = self._encoder.encode(row).decode()
-            self._pages[-1].append(entry)
-            self._sizes[-1] += len(entry)
-            grown = True
-        if not grown:
-            return {}
-        return {
-            number: f"[{','.join(self._pages[number])}]"
-            for number in range(first, len(self._pages))
-        }
+    def execution(self, generation: int) -> InstanceUpdate:
+        """Return an earlier execution of the instance."""
+        ...
+
+    def more(
+        self,
+        kind: str,
+        name: str,
+        version: str,
+        target: str,
+        instance_id: str,
+        attempts: Sequence[tuple[int, int]],
+    ) -> dict[str, Any]:
+        """Return what else is known of a row."""
+        ...
+
+
+class _Source:
+    """A history whose rows are shown: the instance's own, a child's, an earlier execution's."""
+
+    def __init__(self, slot: int, key: str, model: TimelineModel) -> None:
+        self.slot = slot
+        self.key = key
+        self.model = model
+        self.epoch = model.epoch
+        self.end: Callable[[], None] = lambda: None
+
+    def take_changes(self) -> list[RowView]:
+        """Return the rows that changed, marked as this source's."""
+        rows = self.model.take_changes()
+        if self.slot == 0:
+            return rows
+        return [msgspec.structs.replace(row, source=self.slot) for row in rows]
 
 
 class Timeline(LiveView, view="timeline"):
@@ -67,25 +83,31 @@ class Timeline(LiveView, view="timeline"):
     Args:
         model: What to show; by default a new, empty one. From here on it belongs to the widget:
             feed it through `update` only.
-        commands: What its buttons do; see `LiveView`.
+        backstage: Carries out what its buttons ask for; without one it has none.
     """
 
     header = traitlets.Dict().tag(sync=True)
-    detail = traitlets.Dict().tag(sync=True)
+    details: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     failures: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
 
     def __init__(
-        self, model: TimelineModel | None = None, commands: Mapping[str, Command] | None = None
+        self, model: TimelineModel | None = None, backstage: Backstage | None = None
     ) -> None:
         self.model = model if model is not None else TimelineModel()
+        self._backstage = backstage
+        self._main = _Source(0, "", self.model)
+        self._sources: dict[str, _Source] = {}
+        self._slots = 0
         self._log = RowLog()
-        self._epoch = self.model.epoch
-        self._asked: int | None = None
+        self._asked: dict[tuple[int, int], None] = {}
         # Before the base class opens the comm, so that its first message holds them.
         self.add_traits(**{f"page_{n}": traitlets.Unicode().tag(sync=True) for n in range(PAGES)})
         if self.model.record is not None:
             self.model.take_changes()
             self._show(self.model.rows())
+        commands: dict[str, Command] = {}
+        if backstage is not None:
+            commands = {**backstage.commands(), "open": self._open, "more": self._more}
         super().__init__(commands)
 
     @property
@@ -103,6 +125,15 @@ class Timeline(LiveView, view="timeline"):
             self.model.apply(update)
             self.send_soon(at_once=self.finished)
 
+    def close(self) -> None:
+        """Stop sending, follow nothing any more, and free the widget."""
+        with self.lock:
+            ends = [source.end for source in self._sources.values()]
+            self._sources = {}
+        super().close()
+        for end in ends:
+            end()
+
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live view, and its static forms for viewers that have no kernel."""
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
@@ -113,39 +144,133 @@ class Timeline(LiveView, view="timeline"):
         return data, metadata
 
     def send_changes(self) -> None:
-        """Send the rows that changed, the header, and the row somebody looks at."""
-        changes = self.model.take_changes()
+        """Send the rows that changed, the header, and the rows somebody looks at."""
+        if self._main.epoch != self.model.epoch:
+            self._start_over()
+        changes = self._main.take_changes()
+        for source in self._sources.values():
+            if source.epoch != source.model.epoch:
+                source.epoch, source.slot = source.model.epoch, self._next_slot()
+            changes += source.take_changes()
         self._show(changes)
-        if any(row.index == self._asked for row in changes):
-            self._show_detail()
+        if any((row.source, row.index) in self._asked for row in changes):
+            self._show_details()
 
     def on_question(self, content: Mapping[str, Any]) -> None:
-        """Answer the question for a row: `{"detail": index}`, null when it is closed."""
-        index = content.get("detail")
-        self._asked = index if isinstance(index, int) else None
-        self._show_detail()
+        """Answer the question for a row, `{"detail": [source, index]}`, by showing it in full."""
+        match content.get("detail"):
+            case [int(source), int(index)]:
+                self._asked.pop((source, index), None)
+                self._asked[source, index] = None
+                while len(self._asked) > _DETAILS_KEPT:
+                    del self._asked[next(iter(self._asked))]
+                self._show_details()
+
+    def _open(self, key: str) -> None:
+        """Show another history too: a child's or an earlier execution's. A command of the view."""
+        backstage = self._backstage
+        assert backstage is not None
+        with self.lock:
+            if key in self._sources or len(self._sources) >= _SOURCES_KEPT:
+                return
+            source = self._sources[key] = _Source(self._next_slot(), key, TimelineModel())
+        tell = functools.partial(self._tell_source, source)
+        what, _, name = key.partition(":")
+        try:
+            if what == "generation":
+                tell(backstage.execution(int(name)))
+            else:
+                source.end = backstage.follow(name, tell)
+        except BaseException:
+            with self.lock:
+                self._sources.pop(key, None)
+            raise
+
+    def _tell_source(self, source: _Source, update: InstanceUpdate) -> None:
+        with self.lock:
+            source.model.apply(update)
+            self.send_soon()
+
+    def _more(self, source: int, index: int) -> dict[str, Any]:
+        """Return what the host knows of a row besides its history. A command of the view."""
+        assert self._backstage is not None
+        with self.lock:
+            model = self._model_of(source)
+            found = None if model is None else model.detail(index)
+            record = None if model is None else model.record
+        if found is None or record is None:
+            raise DurableError("This row is not shown any more.")
+        return self._backstage.more(
+            kind=found.kind,
+            name=found.name,
+            version=found.version,
+            target=found.target if found.kind is not RowKind.ORCHESTRATION else "",
+            instance_id=record.instance_id,
+            attempts=_numbered(found),
+        )
+
+    def _next_slot(self) -> int:
+        self._slots += 1
+        return self._slots
+
+    def _model_of(self, slot: int) -> TimelineModel | None:
+        if slot == 0:
+            return self.model
+        return next((one.model for one in self._sources.values() if one.slot == slot), None)
+
+    def _start_over(self) -> None:
+        """Forget the rows of the execution before; what was opened stays open."""
+        self._main.epoch = self.model.epoch
+        self._log = RowLog()
+        self._asked, self.details, self.failures = {}, [], []
+        for number in range(PAGES):
+            self.set_trait(f"page_{number}", "")
+        again = [
+            msgspec.structs.replace(row, source=source.slot)
+            for source in self._sources.values()
+            for row in source.model.rows()
+        ]
+        for number, page in self._log.append(again).items():
+            self.set_trait(f"page_{number}", page)
 
     def _show(self, rows: list[RowView]) -> None:
-        if self._epoch != self.model.epoch:
-            self._epoch = self.model.epoch
-            self._log, self._asked, self.detail = RowLog(), None, {}
-            self.failures = []
-            for number in range(PAGES):
-                self.set_trait(f"page_{number}", "")
         self._show_failures(rows)
         for number, page in self._log.append(rows).items():
             self.set_trait(f"page_{number}", page)
-        self.header = msgspec.to_builtins(self.model.header())
+        header = msgspec.to_builtins(self.model.header())
+        header["sources"] = [
+            msgspec.to_builtins(SourceView(one.slot, one.key, one.model.header()))
+            for one in self._sources.values()
+            if one.model.record is not None
+        ]
+        self.header = header
 
     def _show_failures(self, rows: list[RowView]) -> None:
         """Send the details of the first failures unasked: a busy kernel answers no question."""
         known = {detail["index"]: detail for detail in self.failures}
         for row in rows:
+            if row.source:
+                continue
             failed = row.state is RowState.FAILED or (row.state is RowState.WAITING and row.note)
             if row.index in known or (failed and len(known) < _FAILURES_SENT):
                 known[row.index] = msgspec.to_builtins(self.model.detail(row.index))
         self.failures = list(known.values())
 
-    def _show_detail(self) -> None:
-        found = None if self._asked is None else self.model.detail(self._asked)
-        self.detail = {} if found is None else msgspec.to_builtins(found)
+    def _show_details(self) -> None:
+        details = []
+        for slot, index in self._asked:
+            model = self._model_of(slot)
+            found = None if model is None else model.detail(index)
+            if found is not None:
+                details.append(msgspec.to_builtins(msgspec.structs.replace(found, source=slot)))
+        self.details = details
+
+
+def _numbered(detail: RowDetail) -> list[tuple[int, int]]:
+    """Return action id and number of each attempt; a lost one keeps its id for the next."""
+    seen: dict[int, int] = {}
+    numbered = []
+    for attempt in detail.attempts:
+        seen[attempt.task_id] = seen.get(attempt.task_id, 0) + 1
+        numbered.append((attempt.task_id, seen[attempt.task_id]))
+    return numbered

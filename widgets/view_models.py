@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.records import InstanceRecord
@@ -15,10 +16,12 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.ports import InstanceUpdate, RunningAttempt
 
 from .row_fold import Attempt, Row, RowFold
+from .values import view_value
 from .views import (
     NOTE_CHARS,
     PREVIEW_CHARS,
     AttemptDetail,
+    AwaitedEvent,
     GroupView,
     Header,
     Message,
@@ -51,7 +54,7 @@ class TimelineModel:
     """
 
     def __init__(self) -> None:
-        self._awaited_events: tuple[str, ...] = ()
+        self._awaited: dict[str, datetime] = {}
         self.record: InstanceRecord | None = None
         self.last_seq = 0
         self._now = datetime(1970, 1, 1)  # noqa: DTZ001  (naive UTC, as in the journal)
@@ -78,7 +81,6 @@ class TimelineModel:
         Args:
             update: The first one with everything, later ones with what is new.
         """
-        self._awaited_events = update.awaited_events
         self.record = update.record
         self._now = update.now
         old, new = self._running, {attempt.task_id: attempt for attempt in update.running}
@@ -90,6 +92,11 @@ class TimelineModel:
         for task_id in old.keys() | new.keys():
             if old.get(task_id) != new.get(task_id):
                 self._fold.touch(task_id)
+        # A wait leaves no trace in a history; it began at the latest with what was folded last.
+        self._awaited = {
+            name: self._awaited.get(name, update.record.updated_at)
+            for name in update.awaited_events
+        }
         self._recount()
 
     def header(self) -> Header:
@@ -105,13 +112,13 @@ class TimelineModel:
         for group in self._fold.groups:
             if not group.kind.is_point:
                 counts = [sum(pair) for pair in zip(counts, group.counts, strict=True)]
-        ended = record.completed_at
+        ended = record.completed_at or self._fold.closed_at
         return Header(
             epoch=self.epoch,
             name=record.name,
             instance_id=record.instance_id,
-            status=record.status,
-            finished=self.finished,
+            status=self._status(record),
+            finished=self.finished or self._fold.closed_at is not None,
             generation=record.generation,
             start=round(self._zero.replace(tzinfo=UTC).timestamp() * 1000),
             now=self._ms(self._now),
@@ -123,6 +130,9 @@ class TimelineModel:
             custom_status=preview(record.custom_status, NOTE_CHARS),
             input=preview(record.input, PREVIEW_CHARS),
             output=preview(record.output, PREVIEW_CHARS),
+            awaited=tuple(
+                AwaitedEvent(name, self._ms(since)) for name, since in self._awaited.items()
+            ),
         )
 
     def rows(self) -> list[RowView]:
@@ -152,8 +162,8 @@ class TimelineModel:
             task_id=row.attempts[0].task_id,
             target=row.target,
             version=row.version,
-            input=preview(row.input, PREVIEW_CHARS),
-            output=preview(row.output, PREVIEW_CHARS),
+            input=view_value(row.input),
+            output=view_value(row.output),
             attempts=tuple(
                 AttemptDetail(
                     task_id=attempt.task_id,
@@ -247,7 +257,7 @@ class TimelineModel:
         return attempt.worker
 
     def _view(self, row: Row) -> RowView:
-        attempt, progress = row.attempts[-1], row.progress
+        attempt, progress = row.attempts[-1], self._progress(row)
         note, share = "", None
         if attempt.failure is not None:
             note = str(attempt.failure)
@@ -266,7 +276,19 @@ class TimelineModel:
             shorten(note, NOTE_CHARS),
             None if row.due_at is None else self._ms(row.due_at),
             share,
+            row.target if row.kind is RowKind.ORCHESTRATION else "",
         )
+
+    def _progress(self, row: Row) -> Any:
+        """Return what the activity told last: now, where it runs, else what was written down."""
+        running = self._running.get(row.attempts[-1].task_id)
+        return row.progress if getattr(running, "done", None) is None else running
+
+    def _status(self, record: InstanceRecord) -> RuntimeStatus:
+        """Return the status of the execution that is shown: an earlier one goes on in the next."""
+        if self._fold.closed_at is not None and not record.status.is_terminal:
+            return RuntimeStatus.CONTINUED_AS_NEW
+        return record.status
 
     def _waiting(self, record: InstanceRecord) -> Iterator[Waiting]:
         if record.status is RuntimeStatus.PENDING and record.start_at is not None:
@@ -290,7 +312,7 @@ class TimelineModel:
         if not busy and not waits and self._fold.started_at is not None:
             # Waits for external events leave no trace in a history; when nothing else is open, that
             # is what the code waits for.
-            for name in self._awaited_events or ("",):
+            for name in self._awaited or ("",):
                 yield Waiting(RowKind.EVENT, name)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "NOTE_CHARS",
     "PREVIEW_CHARS",
     "AttemptDetail",
+    "AwaitedEvent",
     "GroupView",
     "Header",
     "Message",
@@ -28,7 +29,10 @@ __all__ = [
     "RowState",
     "RowView",
     "Snapshot",
+    "SourceView",
     "Span",
+    "TableView",
+    "ValueView",
     "Waiting",
     "preview",
     "shorten",
@@ -114,6 +118,8 @@ class RowView(msgspec.Struct, array_like=True, frozen=True):
         note: The failure in one line, or the progress' note.
         due: When its timer or retry is due, in milliseconds from the start.
         progress: Share done from 0 to 1, where the activity told it.
+        target: The sub-orchestration it stands for, whose rows nest below it; empty for others.
+        source: Which history it belongs to; see `SourceView`.
     """
 
     index: int
@@ -125,6 +131,8 @@ class RowView(msgspec.Struct, array_like=True, frozen=True):
     note: str = ""
     due: int | None = None
     progress: float | None = None
+    target: str = ""
+    source: int = 0
 
 
 class GroupView(msgspec.Struct, frozen=True):
@@ -171,6 +179,18 @@ class Waiting(msgspec.Struct, frozen=True):
     due: int | None = None
 
 
+class AwaitedEvent(msgspec.Struct, frozen=True):
+    """An external event that the code waits for now.
+
+    Attributes:
+        name: Its name.
+        since: At the latest since when, in milliseconds from the start.
+    """
+
+    name: str
+    since: int
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What stands above the rows.
 
@@ -191,6 +211,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         custom_status: Preview of what its code last set.
         input: Preview of its input.
         output: Preview of its output.
+        awaited: The external events that its code waits for.
     """
 
     epoch: int
@@ -209,6 +230,21 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     custom_status: str
     input: str
     output: str
+    awaited: tuple[AwaitedEvent, ...] = ()
+
+
+class SourceView(msgspec.Struct, frozen=True):
+    """A history besides the main one, whose rows somebody asked to see.
+
+    Attributes:
+        slot: The number its rows carry as their `source`; those of the main one carry 0.
+        key: `"instance:ID"` for a sub-orchestration, `"generation:N"` for an earlier execution.
+        header: What stands above its rows; times count from its own start.
+    """
+
+    slot: int
+    key: str
+    header: Header
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -229,6 +265,36 @@ class AttemptDetail(msgspec.Struct, frozen=True, kw_only=True):
     trace: str
 
 
+class TableView(msgspec.Struct, frozen=True):
+    """A table's first rows, as text.
+
+    Attributes:
+        columns: Names of the columns.
+        rows: Their cells.
+        height: How many rows the whole table has.
+        width: How many columns.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    height: int
+    width: int
+
+
+class ValueView(msgspec.Struct, frozen=True):
+    """A value to be looked at.
+
+    Attributes:
+        text: The value, or what is known of it; empty for none.
+        cut: Whether the text is only the beginning.
+        table: The value as a table, where it is one.
+    """
+
+    text: str
+    cut: bool = False
+    table: TableView | None = None
+
+
 class RowDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A row in full, for the panel that opens on a click.
 
@@ -240,9 +306,10 @@ class RowDetail(msgspec.Struct, frozen=True, kw_only=True):
         task_id: Action id of its first attempt.
         target: Instance id or entity id it concerns; empty if none.
         version: Content hash of the code that ran, or of the code scheduled.
-        input: Preview of the input.
-        output: Preview of the output.
+        input: The input.
+        output: The output.
         attempts: Its attempts, oldest first.
+        source: Which history it belongs to.
     """
 
     epoch: int
@@ -252,9 +319,10 @@ class RowDetail(msgspec.Struct, frozen=True, kw_only=True):
     task_id: int
     target: str
     version: str
-    input: str
-    output: str
+    input: ValueView
+    output: ValueView
     attempts: tuple[AttemptDetail, ...]
+    source: int = 0
 
 
 def preview(payload: Payload | None, limit: int) -> str:

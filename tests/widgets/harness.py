@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import comm
+from comm.base_comm import BaseComm
 from playwright.sync_api import Browser, Page, Playwright, Route
 
 from ipydurable.runtime.ports import InstanceUpdate
-from ipydurable.widgets import TimelineModel
+from ipydurable.widgets import Timeline
 from ipydurable.widgets.bundle import module, style_sheet
-from ipydurable.widgets.timeline import RowLog
 from tests.e2e.browser import REMEDY, find_browser
 from tests.widgets.scenarios import Story
 
@@ -44,7 +44,7 @@ SET_CLOCK = """() => {
   Date.now = () => real() + ahead;
 }"""
 PAGE = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/VIEW.css">
-<style>body { margin: 16px; background: var(--jp-layout-color1, #fff); }</style>
+<style>body { margin: 0; padding: 16px; background: var(--jp-layout-color1, #fff); }</style>
 <div id="host"></div>
 <script type="module">
 import view from "/VIEW.js";
@@ -117,39 +117,79 @@ def _serve(route: Route, view: str) -> None:
         route.fulfill(status=404)
 
 
-class Kernel:
-    """The kernel's side of a view: folds updates and hands the traits to the page."""
+class PageComm(BaseComm):
+    """A comm whose messages wait until the page is given them, in the thread that drives it."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.messages: list[dict[str, Any]] = []
+        super().__init__(*args, **kwargs)
+
+    def publish_msg(self, msg_type: str, data: Any = None, **_: Any) -> None:
+        """Keep a message."""
+        self.messages.append(json.loads(json.dumps(data or {})))
+
+
+class Kernel:
+    """The kernel's side of a view: the widget itself, with a page instead of JupyterLab."""
+
+    def __init__(self, page: Page, backstage: Any = None) -> None:
         self.page = page
-        self.model = TimelineModel()
-        self.failures: list[Any] = []
-        self._log = RowLog()
-        self._epoch = self.model.epoch
+        create, comm.create_comm = comm.create_comm, PageComm
+        try:
+            self.widget = Timeline(backstage=backstage)
+        finally:
+            comm.create_comm = create
+        self.model = self.widget.model
+        self._handled = 0
 
     def tell(self, update: InstanceUpdate) -> None:
-        """Fold an update and give the page what the widget would send."""
-        self.model.apply(update)
-        state: dict[str, Any] = {}
-        if self._epoch != self.model.epoch:
-            self._epoch, self._log = self.model.epoch, RowLog()
-            state.update({f"page_{n}": "" for n in range(64)})
-        pages = self._log.append(self.model.take_changes())
-        state.update({f"page_{number}": text for number, text in pages.items()})
-        state["failures"] = self.failures
-        state["header"] = msgspec.to_builtins(self.model.header())
-        self.page.evaluate("state => model.apply(JSON.parse(state))", json.dumps(state))
+        """Fold an update and give the page what the widget sends."""
+        with self.widget.lock:
+            self.model.apply(update)
+        self.flush()
+
+    def flush(self) -> None:
+        """Give the page all that changed."""
+        self.widget._send_now()
+        messages, self.widget.comm.messages = self.widget.comm.messages, []
+        for message in messages:
+            if message.get("method") == "custom":
+                self.page.evaluate(
+                    "content => model.tell('msg:custom', content)", message["content"]
+                )
+            else:
+                state = json.dumps({k: v for k, v in message["state"].items() if k[0] != "_"})
+                self.page.evaluate("state => model.apply(JSON.parse(state))", state)
 
     def tell_until(self, story: Story, *moments: float) -> None:
         """Tell a story up to the last of `moments` (seconds), an update for each."""
         for update in story.updates(*moments):
             self.tell(update)
 
-    def answer(self) -> None:
-        """Answer the last question for a row, as the widget would."""
-        index = self.page.evaluate("model.sent.at(-1).detail")
-        detail = None if index is None else msgspec.to_builtins(self.model.detail(index))
-        self.page.evaluate("detail => model.apply({detail})", detail or {})
+    def serve(self) -> None:
+        """Take what the page asked, as the widget does, and give it the answers."""
+        sent = self.page.evaluate("model.sent")
+        for content in sent[self._handled :]:
+            if "do" in content:
+                self.widget._carry_out(content)
+            else:
+                self.widget._handle_custom_msg(content, [])
+        self._handled = len(sent)
+        self.flush()
+        self.settle()
+
+    def asked(self, command: str) -> dict[str, Any]:
+        """Return the last message that asked for a command."""
+        found: dict[str, Any] = self.page.evaluate(
+            "name => model.sent.filter(one => one.do === name).at(-1)", command
+        )
+        return found
+
+    def reply(self, command: str, **answer: Any) -> None:
+        """Answer the last command of that name with `value=...` or `error=...`."""
+        content = {"answer": self.asked(command)["id"], **answer}
+        self.page.evaluate("content => model.tell('msg:custom', content)", content)
+        self.settle()
 
     def mount(self) -> None:
         """Show the view, at the moment the kernel told last."""

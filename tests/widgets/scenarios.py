@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.failure import FailureDetails
@@ -40,6 +41,7 @@ class Story:
         self.instance_id = instance_id
         self.events: list[tuple[float, ev.HistoryEvent]] = []
         self.attempts: list[tuple[float, float, RunningAttempt]] = []
+        self.awaited: list[tuple[float, float, str]] = []
         self._task_id = 0
         self.tell(
             ev.ExecutionStarted(
@@ -110,6 +112,28 @@ class Story:
             self.tell(ev.TimerFired(timestamp=at(fires), task_id=task_id, fire_at=at(fires)))
         return task_id
 
+    def child(self, name: str, created: float, ended: float | None, instance_id: str) -> int:
+        """Tell a sub-orchestration; returns its action id."""
+        task_id = self.next_id()
+        self.tell(
+            ev.SubOrchestrationInstanceCreated(
+                timestamp=at(created),
+                task_id=task_id,
+                instance_id=instance_id,
+                name=name,
+                explicit_id=True,
+            )
+        )
+        if ended is not None:
+            self.tell(ev.SubOrchestrationInstanceCompleted(timestamp=at(ended), task_id=task_id))
+        return task_id
+
+    def wait(self, begun: float, name: str, raised: float | None = None) -> None:
+        """Tell that the code waits for an external event, and when it was raised."""
+        self.awaited.append((begun, float("inf") if raised is None else raised, name))
+        if raised is not None:
+            self.tell(ev.EventRaised(timestamp=at(raised), name=name, input='{"by": "Ana"}'))
+
     def end(
         self,
         seconds: float,
@@ -146,7 +170,13 @@ class Story:
                 told += 1
             running = [attempt for start, end, attempt in self.attempts if start <= moment < end]
             yield InstanceUpdate(
-                record=copy.copy(record), events=news, running=running, now=at(moment)
+                record=copy.copy(record),
+                events=news,
+                running=running,
+                now=at(moment),
+                awaited_events=tuple(
+                    name for begun, raised, name in self.awaited if begun <= moment < raised
+                ),
             )
 
 
@@ -235,4 +265,101 @@ def waiting() -> Story:
     story.activity("prepare", 0, 0.1, 2.2, input='"contract 12"')
     story.timer(2.3, 3600)
     story.activity("remind", 3600, 3600.1, 3601.4, input='"ana@example.org"')
+    story.wait(3601.4, "approve")
     return story
+
+
+def parked() -> Story:
+    """A run that cannot go on: its code changed in a way that its history does not fit."""
+    story = Story("settle", "settle-8")
+    story.activity("fetch_rates", 0, 0.05, 1.1, input='"CHF"')
+    story.activity("book", 1.1, 1.2, 2.4, input="120")
+    story.tell(
+        ev.ExecutionSuspended(
+            timestamp=at(2.5),
+            reason="the code does not do what its history says",
+            failure=FailureDetails(
+                error_type="ipydurable.NonDeterminismError",
+                message="history has activity 'book' (task 2), the code now calls 'convert' at "
+                "Cell In[9], line 5",
+            ),
+        )
+    )
+    return story
+
+
+def nested() -> tuple[Story, dict[str, Story]]:
+    """A run with sub-orchestrations, one of which has one of its own; and their stories by id."""
+    story = Story("month_end", "month-end-11")
+    story.activity("plan", 0, 0.05, 0.8, input="null")
+    children = {}
+    for n, country in enumerate(("CH", "DE", "FR")):
+        name = f"month-end-11:{country}"
+        story.child("close_books", 0.8, 4 + n if n < 2 else None, name)
+        child = children[name] = Story("close_books", name)
+        child.activity("load", 0.9, 1.0, 2.2 + n / 3, input=f'"{country}"')
+        child.activity("reconcile", 2.6, 2.7, 3.9 + n if n < 2 else None, input=f'"{country}"')
+    inner = children["month-end-11:FR"]
+    inner.child("audit", 2.7, None, "audit-1")
+    children["audit-1"] = Story("audit", "audit-1")
+    children["audit-1"].activity("sample", 2.8, 2.9, 3.3)
+    children["audit-1"].activity("check", 3.3, 3.4, None)
+    return story, children
+
+
+class Backstage:
+    """Answers what a timeline asks of the host, from stories.
+
+    Args:
+        others: Stories of other instances, by id.
+        moment: How much of them has happened, in seconds.
+        past: Stories of earlier generations.
+
+    Attributes:
+        done: The commands that were carried out, with their arguments.
+        followed: The instances that are followed now.
+    """
+
+    def __init__(
+        self,
+        others: dict[str, Story] | None = None,
+        moment: float = 1e5,
+        past: list[Story] | None = None,
+    ) -> None:
+        self.others = others or {}
+        self.moment = moment
+        self.past = past or []
+        self.done: list[tuple[str, dict[str, object]]] = []
+        self.followed: dict[str, Callable[[InstanceUpdate], None]] = {}
+
+    def commands(self) -> dict[str, Callable[..., None]]:
+        """Note what was asked for."""
+        names = ("raise_event", "suspend", "resume", "terminate", "rewind")
+        return {name: partial(self._note, name) for name in names}
+
+    def _note(self, name: str, /, **arguments: object) -> None:
+        self.done.append((name, arguments))
+
+    def follow(
+        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
+    ) -> Callable[[], None]:
+        """Tell all that has happened to another instance."""
+        self.followed[instance_id] = tell
+        tell(next(self.others[instance_id].updates(self.moment)))
+        return lambda: self.followed.pop(instance_id) and None
+
+    def execution(self, generation: int) -> InstanceUpdate:
+        """Tell an earlier execution."""
+        return next(self.past[generation].updates(1e5))
+
+    def more(self, **_: object) -> dict[str, object]:
+        """Tell the code that ran, and what it printed."""
+        code = {
+            "number": 2,
+            "of": 3,
+            "version": "5ca1ab1e0000",
+            "place": "Cell In[3], line 2",
+            "source": "def load(city):\n    return client.get(city)\n",
+        }
+        printed = {"kind": "stdout", "text": "asking api.weather.example\n"}
+        return {"code": code, "output": [{"attempt": 2, "items": [printed]}]}

@@ -79,6 +79,14 @@ def test_whole_line_comments_are_left_out(linked: Callable[..., str]) -> None:
     assert source == 'export default "// four"; // five\n'
 
 
+def test_a_cast_at_the_start_of_a_line_is_no_whole_line_comment(linked: Callable[..., str]) -> None:
+    """What stands between two comments is code."""
+    source = linked(
+        main="const one =\n  /** @type {number} */ (1);\n/** two */\nexport default one;\n"
+    )
+    assert "(1);" in source
+
+
 @pytest.mark.parametrize(
     ("sources", "complaint"),
     [

@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 
-import msgspec
 import pytest
 from playwright.sync_api import Page
 
@@ -46,7 +45,9 @@ def test_a_live_run_shows_header_and_rows(page: Page, kernel: Kernel) -> None:
     assert [label.split(", ")[1] for label in found] == ["running"] * 3 + ["waiting"] + (
         ["completed"] * 3
     )
-    icons = page.locator(f"{ROWS} .ipd-icon").evaluate_all("all => all.map(i => i.dataset.state)")
+    icons = page.locator(f"{ROWS} .ipd-icon:not(.ipd-none)").evaluate_all(
+        "all => all.map(i => i.dataset.state)"
+    )
     assert sorted(icons) == sorted(label.split(", ")[1] for label in found)
 
 
@@ -132,22 +133,19 @@ def test_an_open_band_lists_two_hundred_rows_and_all_on_demand(page: Page, kerne
 
 def test_clicking_a_row_asks_for_its_detail_and_shows_it(page: Page, kernel: Kernel) -> None:
     """What the page knows is shown at once, payloads and traceback when the kernel answers."""
-    kernel.tell_until(failed(), 20)
+    kernel.tell_until(fan_out(30, 30), 90)
     kernel.mount()
-    page.locator(ROWS, has_text="load").last.click()
+    page.locator(ROWS, has_text="summarise").click()
     settle(page)
-    assert page.evaluate("model.sent") == [{"detail": 3}]
+    assert page.evaluate("model.sent") == [{"detail": [0, 31]}]
     assert "Asking the kernel" in page.inner_text(".ipd-detail")
-    kernel.answer()
-    settle(page)
+    kernel.serve()
     detail = page.inner_text(".ipd-detail")
     assert "process 4711" in detail
-    assert "return client.get(city)" in detail
-    assert page.locator(".ipd-attempts tbody tr").count() == 2
+    assert '"t": 7.5' in detail
     page.click(".ipd-detail .ipd-button")
     settle(page)
     assert page.is_hidden(".ipd-detail")
-    assert page.evaluate("model.sent.at(-1)") == {"detail": None}
 
 
 def test_a_failure_the_kernel_sent_unasked_is_shown_without_an_answer(
@@ -155,11 +153,10 @@ def test_a_failure_the_kernel_sent_unasked_is_shown_without_an_answer(
 ) -> None:
     """While the kernel is busy the traceback of a failure can still be read."""
     kernel.tell_until(failed(), 20)
-    kernel.failures = [msgspec.to_builtins(kernel.model.detail(3))]
-    kernel.tell_until(failed(), 20)
     kernel.mount()
     page.locator(ROWS, has_text="load").last.click()
     settle(page)
+    assert page.locator(".ipd-attempts tbody tr").count() == 2
     assert "return client.get(city)" in page.inner_text(".ipd-detail")
 
 
@@ -187,7 +184,7 @@ def test_hovering_tells_times_and_the_failure(page: Page, kernel: Kernel) -> Non
     assert 'load "Basel"' in tip
     assert "failed · 2.5 s · 2 attempts" in tip
     assert str(BOOM) in tip
-    assert re.search(r"here: 3\.\d s after the start, .*\d\d:\d\d", tip)
+    assert re.search(r"3\.\d s after the start, .*\d\d:\d\d", tip)
 
 
 def test_a_failed_run_says_why(page: Page, kernel: Kernel) -> None:
@@ -205,7 +202,7 @@ def test_an_idle_run_says_what_it_waits_for_and_cuts_the_idle_time(
     """An hour of waiting takes a marked break, and the work keeps its room."""
     kernel.tell_until(waiting(), 4000)
     kernel.mount()
-    assert page.inner_text(".ipd-line-waits-for").split("\n")[-1] == "an external event"
+    assert page.inner_text(".ipd-line-waits-for").split("\n")[-1] == 'the event "approve"'
     breaks = page.locator(".ipd-cut").all_text_contents()
     assert breaks[0] == "59 min 58 s"
     assert re.fullmatch(r"6 min \d+ s", breaks[1])
@@ -235,7 +232,7 @@ def test_what_users_wrote_is_text(page: Page, kernel: Kernel) -> None:
     kernel.tell_until(story, 2)
     kernel.mount()
     page.locator(ROWS).click()
-    kernel.answer()
+    kernel.serve()
     settle(page)
     assert page.locator("img").count() == 0
     assert page.evaluate("window.hacked") is None
@@ -270,7 +267,7 @@ def test_a_new_generation_starts_over(page: Page, kernel: Kernel) -> None:
     kernel.tell(after)
     settle(page)
     assert [label.split()[0] for label in labels(page)] == ["new"]
-    assert "generation 2" in page.inner_text(".ipd-counts")
+    assert page.inner_text(".ipd-pager") == "generation 2 of 2"
 
 
 @pytest.mark.parametrize("page", [{"width": 400}, {"width": 1900}], indirect=True)

@@ -124,4 +124,4 @@ def test_text_shows_state_bars_and_counts() -> None:
     band = text(folded(*STORIES["band"]))
     assert "fetch 1,000" in band
     assert "p50 " in band
-    assert "waits for an external event" in text(folded(*STORIES["waiting"]))
+    assert 'waits for the event "approve"' in text(folded(*STORIES["waiting"]))

@@ -11,10 +11,11 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
+from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.widgets import Timeline, TimelineModel, live
-from ipydurable.widgets import timeline as module
+from ipydurable.widgets.row_log import PAGES, RowLog
 from ipydurable.widgets.views import RowState
-from tests.widgets.scenarios import failed, fan_out, small
+from tests.widgets.scenarios import Backstage, Story, failed, fan_out, nested, small
 
 
 class Wire(BaseComm):
@@ -63,7 +64,7 @@ def states(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def shown(timeline: Timeline) -> list[list[Any]]:
     """Return the rows a browser has that reads all pages."""
     rows: dict[int, list[Any]] = {}
-    for number in range(module.PAGES):
+    for number in range(PAGES):
         for entry in json.loads(timeline.get_state()[f"page_{number}"] or "[]"):
             rows[entry[0]] = entry
     return [rows[index] for index in sorted(rows)]
@@ -114,7 +115,7 @@ def test_a_view_mounted_later_finds_everything(wire: list[Any]) -> None:
         for alarm in Alarm.set:
             alarm.ring()
         Alarm.set.clear()
-    pages = module.RowLog().append(timeline.model.rows()).values()
+    pages = RowLog().append(timeline.model.rows()).values()
     assert shown(timeline) == [row for page in pages for row in json.loads(page)]
 
 
@@ -163,13 +164,25 @@ def test_a_question_for_a_row_is_answered_and_kept_up_to_date(wire: list[Any]) -
     timeline = Timeline()
     first, second = failed().updates(4, 20)
     timeline.update(first)
-    timeline._handle_custom_msg({"detail": 3}, [])
-    assert timeline.detail["name"] == "load"
-    assert len(timeline.detail["attempts"]) == 1
+    timeline._handle_custom_msg({"detail": [0, 3]}, [])
+    (detail,) = timeline.details
+    assert detail["name"] == "load"
+    assert len(detail["attempts"]) == 1
     timeline.update(second)
-    assert [one["worker"] for one in timeline.detail["attempts"]] == ["process 4711"] * 2
-    timeline._handle_custom_msg({"detail": None}, [])
-    assert timeline.detail == {}
+    (detail,) = timeline.details
+    assert [one["worker"] for one in detail["attempts"]] == ["process 4711"] * 2
+
+
+def test_several_views_may_look_at_different_rows(wire: list[Any]) -> None:
+    """The answers to the last questions are kept, the last one last."""
+    timeline = Timeline()
+    timeline.update(next(small().updates(20)))
+    for index in (3, 1, 3):
+        timeline._handle_custom_msg({"detail": [0, index]}, [])
+    assert [detail["index"] for detail in timeline.details] == [1, 3]
+    for index in range(11):
+        timeline._handle_custom_msg({"detail": [0, index]}, [])
+    assert len(timeline.details) == 8
 
 
 def test_the_first_failures_travel_unasked_and_stay_up_to_date(wire: list[Any]) -> None:
@@ -187,7 +200,9 @@ def test_the_first_failures_travel_unasked_and_stay_up_to_date(wire: list[Any]) 
     assert len(many.failures) == 20
 
 
-@pytest.mark.parametrize("content", [{}, {"detail": "3"}, {"detail": 99}, [], "x"])
+@pytest.mark.parametrize(
+    "content", [{}, {"detail": 3}, {"detail": [0, 99]}, {"detail": [7, 1]}, [], "x"]
+)
 def test_a_question_that_makes_no_sense_is_answered_with_nothing(
     wire: list[Any], content: Any
 ) -> None:
@@ -195,7 +210,7 @@ def test_a_question_that_makes_no_sense_is_answered_with_nothing(
     timeline = Timeline()
     timeline.update(next(small().updates(20)))
     timeline._handle_custom_msg(content, [])
-    assert timeline.detail == {}
+    assert timeline.details == []
 
 
 def test_a_closed_widget_sends_nothing_more(wire: list[Any]) -> None:
@@ -220,7 +235,7 @@ def test_updates_from_many_threads_lose_nothing(wire: list[Any]) -> None:
                 if not updates:
                     return
                 timeline.update(updates.pop(0))
-            timeline._handle_custom_msg({"detail": 5}, [])
+            timeline._handle_custom_msg({"detail": [0, 5]}, [])
 
     threads = [threading.Thread(target=tell) for _ in range(4)]
     for thread in threads:
@@ -246,3 +261,83 @@ def test_an_empty_timeline_can_be_shown(wire: list[Any]) -> None:
     """A widget that was told nothing yet has a view, and no static form to show."""
     data, _ = Timeline()._repr_mimebundle_()
     assert "text/html" not in data
+
+
+def test_a_child_that_is_opened_is_followed_and_its_rows_travel_marked(wire: list[Any]) -> None:
+    """Its rows are in the log beside the others; closing the view ends following it."""
+    story, children = nested()
+    backstage = Backstage(children, 4.6)
+    timeline = Timeline(backstage=backstage)
+    timeline.update(next(story.updates(4.6)))
+    ask(timeline, wire, "open", key="instance:month-end-11:FR")
+    ring()
+    rows = [row for row in entries(timeline) if row[-1] == 1]
+    assert [row[5] for row in rows] == ['"FR"', '"FR"', "audit-1"]
+    (source,) = timeline.header["sources"]
+    assert source["key"] == "instance:month-end-11:FR"
+    assert source["header"]["groups"][0]["name"] == "load"
+    backstage.followed["month-end-11:FR"](
+        next(children["month-end-11:FR"].updates(30)),
+    )
+    ring()
+    assert timeline.header["sources"][0]["header"]["now"] == 30_000
+    timeline.close()
+    assert backstage.followed == {}
+
+
+def test_an_earlier_generation_is_read_when_it_is_asked_for(wire: list[Any]) -> None:
+    """Its rows are shown as they were at its end, without following anything."""
+    past = Story()
+    past.activity("old", 0, 0.1, 1)
+    past.end(2, RuntimeStatus.CONTINUED_AS_NEW)
+    backstage = Backstage(past=[past])
+    timeline = Timeline(backstage=backstage)
+    timeline.update(next(small().updates(3)))
+    ask(timeline, wire, "open", key="generation:0")
+    ring()
+    (source,) = timeline.header["sources"]
+    assert source["header"]["finished"]
+    assert source["header"]["end"] == 2000
+    assert backstage.followed == {}
+
+
+def test_what_cannot_be_opened_can_be_asked_for_again(wire: list[Any]) -> None:
+    """The person is told why, and nothing half open is left."""
+    timeline = Timeline(backstage=Backstage())
+    timeline.update(next(small().updates(3)))
+    for _ in range(2):
+        assert "KeyError" in ask(timeline, wire, "open", key="instance:gone")["error"]
+    assert timeline.header["sources"] == []
+
+
+def test_buttons_do_what_they_say_or_say_why_not(wire: list[Any]) -> None:
+    """A command reaches the host with its arguments; every question gets one answer."""
+    backstage = Backstage()
+    timeline = Timeline(backstage=backstage)
+    assert ask(timeline, wire, "raise_event", name="approve", data="true") == {
+        "answer": "id-1",
+        "value": None,
+    }
+    assert backstage.done == [("raise_event", {"name": "approve", "data": "true"})]
+    assert "knows no command" in ask(timeline, wire, "format_disk")["error"]
+    assert set(timeline.commands) >= {"raise_event", "suspend", "resume", "terminate", "rewind"}
+    assert Timeline().commands == []
+
+
+def ask(timeline: Timeline, wire: list[Any], command: str, **args: Any) -> dict[str, Any]:
+    """Have a command carried out as a click does, and return what the page is answered."""
+    timeline._carry_out({"do": command, "id": "id-1", "args": args})
+    return next(one["content"] for one in reversed(wire) if one.get("method") == "custom")
+
+
+def ring() -> None:
+    """Let the time pass after which what changed is sent."""
+    for alarm in Alarm.set:
+        alarm.ring()
+    Alarm.set.clear()
+
+
+def entries(timeline: Timeline) -> list[list[Any]]:
+    """Return all entries of the log."""
+    pages = [timeline.get_state()[f"page_{number}"] for number in range(PAGES)]
+    return [entry for page in pages for entry in json.loads(page or "[]")]

@@ -4,6 +4,8 @@
 /**
  * The kernel's half of a view, as anywidget hands it over.
  * @typedef {{get(name: string): any, on(name: string, handler: (...args: any[]) => void): void,
- *   off(name: string, handler: (...args: any[]) => void): void, send(content: object): void}} Model
+ *   off(name: string, handler: (...args: any[]) => void): void, send(content: object): void,
+ *   widget_manager?: {get_model?(id: string): Promise<{comm_live?: boolean}>,
+ *   kernel?: {status?: string} | null}}} Model
  */
 export {};

@@ -20,6 +20,9 @@ export const STATUS_STATE = /** @type {Record<string, string>} */ ({
   Failed: "failed", Terminated: "abandoned", ContinuedAsNew: "running",
 });
 
+/** The status of an instance in words. */
+export const STATUS_WORDS = /** @type {Record<string, string>} */ ({ ContinuedAsNew: "Continued as new" });
+
 /** Icons on a 12 × 12 grid; filled, or stroked where the path is open. */
 export const ICONS = /** @type {Record<string, [path: string, filled: boolean]>} */ ({
   completed: ["M2.2 6.6 4.8 9.2 9.8 3.4", false],
@@ -29,6 +32,13 @@ export const ICONS = /** @type {Record<string, [path: string, filled: boolean]>}
   queued: ["M6 2.4A3.6 3.6 0 1 1 5.99 2.4z", false],
   abandoned: ["M6 2.2A3.8 3.8 0 1 1 5.99 2.2zM3.4 8.6 8.6 3.4", false],
   point: ["M6 1.6 10.4 6 6 10.4 1.6 6z", true],
+  plus: ["M6 2.4V9.6M2.4 6H9.6", false],
+  minus: ["M2.4 6H9.6", false],
+  fit: ["M1.6 2.4V9.6M10.4 2.4V9.6M3.6 6H8.4M5 4.4 3.4 6 5 7.6M7 4.4 8.6 6 7 7.6", false],
+  follow: ["M10.4 2.4V9.6M1.8 6H8M5.6 3.6 8 6 5.6 8.4", false],
+  search: ["M5 8.4A3.4 3.4 0 1 1 5.01 8.4zM7.6 7.6 10.4 10.4", false],
+  back: ["M7.8 2.6 4.2 6 7.8 9.4", false],
+  close: ["M3 3 9 9M9 3 3 9", false],
   cut: ["M4.6 7.4 7.4 4.6M5.4 3.2 6.6 2A2.4 2.4 0 0 1 10 5.4L8.8 6.6M6.6 8.8 5.4 10A2.4 2.4 0 0 1 2 6.6L3.2 5.4M2 2l1.4 1.4M8.6 8.6 10 10", false],
   open: ["M4.2 2.6 7.8 6 4.2 9.4", false],
 });

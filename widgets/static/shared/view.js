@@ -6,7 +6,8 @@ import { icon, make, setText } from "./dom.js";
 
 /** @import { Model } from "./model.js" */
 
-const DISCONNECTED = "jupyter-widgets-disconnected";
+const ATTACHED = "ipd-attached";
+const GONE = new Set(["dead", "terminating"]);
 
 /**
  * Base of the live views. A subclass builds its nodes under `root`, names the traits that it draws
@@ -28,6 +29,9 @@ export class View {
     /** Milliseconds to add to the browser's clock to get the host's. */
     this.skew = 0;
     this.measured = false;
+    /** Whether the kernel of this view is gone. */
+    this.isCut = false;
+    this.isSuperseded = false;
     /** @type {number | undefined} the host's time at which the connection was lost */
     this.stoppedAt = undefined;
     this.frame = 0;
@@ -70,6 +74,10 @@ export class View {
       clearTimeout(this.timer);
       if (!this.visible || !this.root.clientWidth) return;
       const begun = performance.now();
+      if (!this.isCut && this.kernelIsGone) {
+        this.isCut = true;
+        this.noteConnection();
+      }
       this.draw();
       this.drawConnection();
       this.root.dataset.drawMs = (performance.now() - begun).toFixed(2);
@@ -97,7 +105,8 @@ export class View {
   get connection() {
     const words = this.model.get("connection") ?? "";
     if (words) return words;
-    return this.isCut ? "The kernel of this view was restarted or has ended. What runs goes on." : "";
+    if (this.isSuperseded) return "This view belongs to an earlier kernel. It is shown again in another cell.";
+    return this.isCut ? "The kernel of this view was restarted or has ended; what runs goes on. Show it again with" : "";
   }
 
   /** Whether something may still change, so that a lost connection is worth a word. @returns {boolean} */
@@ -114,20 +123,41 @@ export class View {
     });
     sight.observe(this.root);
     this.undo.push(() => resize.disconnect(), () => sight.disconnect());
-    this.isCut = this.host.closest(`.${DISCONNECTED}`) !== null;
-    this.on("comm_live_update", () => this.noteCut());
+    this.on("comm_live_update", () => void this.noteCut());
     this.follow("connection", () => this.noteConnection());
     this.noteConnection();
+    this.giveWay();
   }
 
-  /** Jupyter's widget manager tells that the kernel is gone, or back. */
-  noteCut() {
-    // It marks the view in the same moment, before or after it tells.
-    queueMicrotask(() => {
-      this.isCut = this.host.closest(`.${DISCONNECTED}`) !== null;
-      this.noteConnection();
+  /** Jupyter's widget manager tells that the kernel of this view is gone, or back. */
+  async noteCut() {
+    const model = await this.model.widget_manager?.get_model?.(this.model.get("key")).catch(() => undefined);
+    this.isCut = model?.comm_live !== true;
+    this.noteConnection();
+    this.queue();
+  }
+
+  /** The kernel may also end without a word. */
+  get kernelIsGone() {
+    const manager = this.model.widget_manager;
+    if (!manager || !("kernel" in manager)) return false;
+    return !manager.kernel || GONE.has(manager.kernel.status ?? "");
+  }
+
+  /** A view whose kernel is gone steps back when the same thing is shown by a living one. */
+  giveWay() {
+    const again = this.model.get("again");
+    if (!again) return;
+    /** @param {Event} event */
+    const heard = (event) => {
+      if (!(event instanceof CustomEvent) || event.detail !== again || !this.isCut) return;
+      this.isSuperseded = true;
+      this.root.classList.add("ipd-superseded");
       this.queue();
-    });
+    };
+    document.addEventListener(ATTACHED, heard);
+    this.undo.push(() => document.removeEventListener(ATTACHED, heard));
+    if (!this.isCut) document.dispatchEvent(new CustomEvent(ATTACHED, { detail: again }));
   }
 
   noteConnection() {
@@ -143,11 +173,17 @@ export class View {
       this.notice = make("div", "ipd-notice");
       this.notice.setAttribute("role", "status");
       icon("cut", this.notice);
-      make("span", "", this.notice);
+      const line = make("div", "", this.notice);
+      make("span", "", line);
+      line.append(" ");
+      make("code", "", line);
       this.root.prepend(this.notice);
     }
     this.notice.hidden = !words;
-    setText(/** @type {Element} */ (this.notice.lastElementChild), words);
+    const [said, code] = this.notice.children[1].children;
+    setText(said, words);
+    setText(code, this.isCut && !this.isSuperseded ? this.model.get("again") ?? "" : "");
+    /** @type {HTMLElement} */ (code).hidden = !code.textContent;
   }
 
   destroy() {

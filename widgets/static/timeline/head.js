@@ -1,53 +1,43 @@
 // @ts-check
-// What stands above the rows.
+// What stands above the rows: name, status, counts, what it waits for, why it failed.
 
 import { icon, make, setIcon, setText, syncChildren } from "../shared/dom.js";
-import { ABANDONED, COMPLETED, COUNT_ORDER, FAILED, RUNNING, STATES, STATUS_STATE } from "../shared/states.js";
+import { ABANDONED, COMPLETED, COUNT_ORDER, FAILED, RUNNING, STATES, STATUS_STATE, STATUS_WORDS } from "../shared/states.js";
 import { clockWords, durationWords, number } from "../shared/words.js";
 import { waitingWords } from "./words.js";
 
 /** @import { Header } from "./types.js" */
 
-/** What stands above the rows. */
 export class Head {
-  /** @param {HTMLElement} root @param {() => boolean} toggleCompleted */
-  constructor(root, toggleCompleted) {
-    const head = make("div", "ipd-head", root);
-    this.name = make("span", "ipd-name", head);
-    this.chip = make("span", "ipd-chip", head);
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.element = make("div", "ipd-head", root);
+    this.name = make("span", "ipd-name", this.element);
+    this.chip = make("span", "ipd-chip", this.element);
     this.chipIcon = icon("queued", this.chip);
     this.status = make("span", "", this.chip);
-    this.elapsed = make("span", "ipd-elapsed", head);
-    this.instance = make("span", "ipd-id", head);
+    this.elapsed = make("span", "ipd-elapsed", this.element);
+    this.instance = make("span", "ipd-id", this.element);
     this.progress = make("div", "ipd-progress", root);
     this.progress.setAttribute("role", "progressbar");
-    this.sub = make("div", "ipd-sub", root);
-    this.counts = make("span", "ipd-counts", this.sub);
-    this.toggle = make("button", "ipd-button", this.sub, "Hide completed");
-    this.toggle.setAttribute("type", "button");
-    this.toggle.setAttribute("aria-pressed", "false");
-    this.toggle.addEventListener("click", () => {
-      this.toggle.setAttribute("aria-pressed", String(toggleCompleted()));
-    });
     this.message = make("div", "ipd-message", root);
     this.message.setAttribute("role", "status");
+    this.counts = make("div", "ipd-counts", root);
     this.shown = "";
   }
 
-  /** @param {Header} header @param {number} now */
-  draw(header, now) {
+  /** @param {Header} header @param {number} now @param {boolean} cut whether that was the last that was heard */
+  draw(header, now, cut) {
     const state = STATUS_STATE[header.status] ?? "queued";
     setText(this.name, header.name);
     this.chip.className = `ipd-chip ipd-${state}`;
     setIcon(this.chipIcon, state);
-    setText(this.status, header.status);
+    setText(this.status, (STATUS_WORDS[header.status] ?? header.status) + (cut ? " when last heard of" : ""));
     setText(this.elapsed, durationWords(Math.max(0, now)));
     setText(this.instance, header.instance_id);
-    this.instance.title = `Instance ${header.instance_id}, started ${clockWords(header.start)}`;
+    this.element.title = `Instance ${header.instance_id}, started ${clockWords(header.start)}`;
     const total = header.counts.reduce((sum, count) => sum + count, 0);
     this.drawProgress(header, total);
-    this.sub.hidden = !total && !header.generation;
-    this.toggle.hidden = header.counts[COMPLETED] < 4 || header.counts[COMPLETED] === total;
     this.drawCounts(header);
     this.drawMessage(header, now);
   }
@@ -68,7 +58,8 @@ export class Head {
   /** @param {Header} header */
   drawCounts(header) {
     const shown = COUNT_ORDER.filter((state) => header.counts[state]);
-    const key = JSON.stringify([header.counts, header.generation]);
+    const key = JSON.stringify(header.counts);
+    this.counts.hidden = !shown.length;
     if (this.counts.dataset.key === key) return;
     this.counts.dataset.key = key;
     this.counts.replaceChildren();
@@ -78,7 +69,6 @@ export class Head {
       make("b", "", one, number(header.counts[state]));
       make("span", "ipd-dim", one, STATES[state]);
     }
-    if (header.generation) make("span", "ipd-dim", this.counts, `generation ${number(header.generation + 1)}`);
   }
 
   /** @param {Header} header @param {number} now */
@@ -86,10 +76,10 @@ export class Head {
     /** @type {[string, string][]} */
     const lines = [];
     if (header.message) lines.push([header.message.kind === "failed" ? "Failed" : "Suspended", header.message.text]);
-    const waits = header.waiting.map((one) => waitingWords(one, now)).join(" and ");
+    const waits = header.finished ? "" : counted(header.waiting.map((one) => waitingWords(one, now))).join(" and ");
     if (waits) lines.push(["Waits for", waits]);
-    if (header.custom_status) lines.push(["Status", header.custom_status]);
-    if (header.output) lines.push(["Output", header.output]);
+    if (header.custom_status) lines.push(["Status", unquoted(header.custom_status)]);
+    if (header.output && header.status !== "ContinuedAsNew") lines.push(["Output", header.output]);
     const key = JSON.stringify([lines, header.message]);
     if (key === this.shown) return;
     this.shown = key;
@@ -101,6 +91,24 @@ export class Head {
       make("span", "ipd-words", line, text);
     }
     if (header.message?.trace) this.message.append(traceback(header.message.trace));
+  }
+}
+
+/** Each of the words once, with how often they were there. @param {string[]} words */
+function counted(words) {
+  return [...new Set(words)].map((one) => {
+    const times = words.filter((other) => other === one).length;
+    return times > 1 ? `${times} × ${one}` : one;
+  });
+}
+
+/** Text as it was written, without the quotes of JSON. @param {string} json */
+function unquoted(json) {
+  try {
+    const value = JSON.parse(json);
+    return typeof value === "string" ? value : json;
+  } catch {
+    return json;
   }
 }
 

@@ -8,7 +8,7 @@ import { durationMs } from "./rows.js";
 import { TimeScale, density } from "./scale.js";
 import { POINTS, title } from "./words.js";
 
-/** @import { Band, Header, Item, Row } from "./types.js" */
+/** @import { Awaited, Band, Item, Row } from "./types.js" */
 
 const STRIP_PX = 30;
 const BIN_PX = 3;
@@ -18,6 +18,7 @@ export class RowNode {
   constructor() {
     this.element = make("div", "ipd-row");
     const label = make("div", "ipd-label", this.element);
+    this.chevron = icon("open", label);
     this.icon = icon("queued", label);
     this.name = make("span", "ipd-op", label);
     this.hint = make("span", "ipd-hint", label);
@@ -27,15 +28,20 @@ export class RowNode {
     this.time = make("div", "ipd-time", this.element);
   }
 
-  /** @param {Item} item @param {Header} header @param {TimeScale} scale @param {number} now */
-  draw(item, header, scale, now) {
-    const row = /** @type {Row} */ (item.row), group = header.groups[row.group];
+  /** @param {Item} item @param {TimeScale} scale @param {number} now */
+  draw(item, scale, now) {
+    const row = /** @type {Row} */ (item.row), group = item.header.groups[row.group];
+    this.chevron.classList.toggle("ipd-none", !row.target);
+    if (row.target) this.element.setAttribute("aria-expanded", String(item.open ?? false));
+    else this.element.removeAttribute("aria-expanded");
+    this.element.classList.toggle("ipd-open", item.open ?? false);
     const point = POINTS.has(group.kind);
     setIcon(this.icon, point ? "point" : STATES[row.state]);
     setText(this.name, title(group));
     setText(this.hint, row.hint);
     const bars = point ? [] : rowBars(row, scale, now);
-    if (point) bars.push({ name: "ipd-point", x0: scale.x(row.spans[0][0]), x1: 0, share: null });
+    const at = row.spans[0][0];
+    if (point && at >= scale.start && at <= scale.end) bars.push({ name: "ipd-point", x0: scale.x(at), x1: 0, share: null });
     syncChildren(this.bars, bars.length, "", (node, n) => {
       const { name, x0, x1, share } = bars[n];
       if (node.className !== name) node.className = name;
@@ -55,10 +61,19 @@ export class RowNode {
 
   /** The failure in words, beside the bar where there is room. @param {Row} row @param {TimeScale} scale @param {number} now */
   drawNote(row, scale, now) {
+    const last = row.spans[row.spans.length - 1], over = row.state <= WAITING ? now : last[2] ?? now;
+    const outside = over < scale.start ? "‹ earlier" : row.spans[0][0] > scale.end ? "later ›" : "";
+    if (outside) {
+      this.note.hidden = false;
+      setText(this.note, outside);
+      this.note.classList.remove("ipd-failed-text");
+      this.note.classList.toggle("ipd-before", outside.startsWith("later"));
+      return place(this.note, 0, scale.width);
+    }
     const shown = row.note && (row.state === FAILED || row.state === WAITING || row.state === RUNNING);
-    const last = row.spans[row.spans.length - 1];
-    const end = scale.x(row.state <= WAITING ? now : last[2] ?? now) + 8;
-    const start = scale.x(row.spans[0][0]) - 8;
+    const end = scale.x(over) + 8;
+    // It may stand over the time in which the row was queued, but not over its work.
+    const start = scale.x(row.spans.length === 1 ? last[1] ?? last[0] : row.spans[0][0]) - 8;
     const after = scale.width - end >= 110;
     this.note.hidden = !shown || (!after && start < 110);
     if (this.note.hidden) return;
@@ -80,7 +95,10 @@ export function rowBars(row, scale, now) {
   /** @type {{name: string, x0: number, x1: number, share: number | null}[]} */
   const bars = [];
   /** @param {string} name @param {number} from @param {number} to @param {number | null} [share] */
-  const add = (name, from, to, share = null) => bars.push({ name, x0: scale.x(from), x1: scale.x(to), share });
+  const add = (name, from, to, share = null) => {
+    if (to < scale.start || from > scale.end) return;
+    bars.push({ name, x0: scale.x(from), x1: scale.x(to), share });
+  };
   row.spans.forEach(([scheduled, started, ended, outcome], n) => {
     const end = ended ?? now, before = row.spans[n - 1]?.[2];
     if (before !== null && before !== undefined) add("ipd-gap", before, scheduled);
@@ -125,17 +143,15 @@ export class BandNode {
     this.peak = make("div", "ipd-time", this.element);
   }
 
-  /**
-   * @param {Item} item @param {Header} header @param {TimeScale} scale @param {number} now
-   * @param {Set<number>} expanded
-   */
-  draw(item, header, scale, now, expanded) {
-    const band = /** @type {Band} */ (item.band), group = header.groups[band.group];
-    const open = expanded.has(band.group);
+  /** @param {Item} item @param {TimeScale} scale @param {number} now */
+  draw(item, scale, now) {
+    const band = /** @type {Band} */ (item.band), { group } = band, open = item.open ?? false;
     this.element.classList.toggle("ipd-open", open);
     this.element.setAttribute("aria-expanded", String(open));
     setText(this.name, title(group));
-    setText(this.size, number(band.rows.length));
+    const found = band.listed?.length ?? band.rows.length;
+    const some = found < band.rows.length ? `${number(found)} of ${number(band.rows.length)}` : number(band.rows.length);
+    setText(this.size, some);
     const key = JSON.stringify(group.counts);
     if (this.counts.dataset.key !== key) {
       this.counts.dataset.key = key;
@@ -174,6 +190,52 @@ export class BandNode {
     }
     this.paths.forEach((path, n) => path.setAttribute("d", paths[n]));
     setText(this.peak, top >= 1 ? `peak ${number(Math.round(top))}` : "");
+  }
+}
+
+/** An external event that the code waits for. */
+export class WaitNode {
+  constructor() {
+    this.element = make("div", "ipd-row ipd-wait");
+    const label = make("div", "ipd-label", this.element);
+    icon("open", label).classList.add("ipd-none");
+    icon("waiting", label);
+    this.name = make("span", "ipd-op", label);
+    this.hint = make("span", "ipd-hint", label);
+    this.plot = make("div", "ipd-plot", this.element);
+    this.bar = make("div", "ipd-gap ipd-waiting", this.plot);
+    this.note = make("span", "ipd-note", this.plot, "waits for the event to be raised");
+    this.time = make("div", "ipd-time", this.element);
+  }
+
+  /** @param {Item} item @param {TimeScale} scale @param {number} now */
+  draw(item, scale, now) {
+    const { name, since } = /** @type {Awaited} */ (item.wait);
+    setText(this.name, "event");
+    setText(this.hint, `"${name}"`);
+    const x0 = scale.x(since), x1 = scale.x(now);
+    place(this.bar, x0, x1 - x0);
+    const room = x0 >= 190;
+    this.note.hidden = !room;
+    if (room) place(this.note, 0, x0 - 8);
+    this.note.classList.toggle("ipd-before", room);
+    setText(this.time, durationWords(Math.max(0, now - since)));
+    this.element.setAttribute("aria-label", `waits for the event ${name}`);
+  }
+}
+
+/** A line of words where rows are to come. */
+export class WordsNode {
+  constructor() {
+    this.element = make("div", "ipd-row ipd-dim ipd-still");
+    const label = make("div", "ipd-label", this.element);
+    icon("open", label).classList.add("ipd-none");
+    this.words = make("span", "", label);
+  }
+
+  /** @param {Item} item */
+  draw(item) {
+    setText(this.words, item.loading ?? "");
   }
 }
 

@@ -12,8 +12,10 @@ const LIST_ORDER = [5, 1, 2, 3, 0, 4];
 /** The row log of a model, parsed as far as it was read; later entries of a row win. */
 export class RowLog {
   constructor() {
-    /** @type {Row[]} */
+    /** @type {Row[]} the rows of the main history */
     this.rows = [];
+    /** @type {Map<number, Row[]>} all rows by the slot of their source */
+    this.sources = new Map([[0, this.rows]]);
     this.epoch = -1;
     /** @type {string[]} */
     this.texts = [];
@@ -31,6 +33,7 @@ export class RowLog {
     let changed = false;
     if (epoch !== this.epoch) {
       Object.assign(this, { rows: [], epoch, texts: [], read: [] });
+      this.sources = new Map([[0, this.rows]]);
       changed = true;
     }
     for (let n = 0; n < PAGES; n++) {
@@ -40,8 +43,11 @@ export class RowLog {
       /** @type {Entry[]} */
       const entries = JSON.parse(text);
       for (let at = this.read[n] ?? 0; at < entries.length; at++) {
-        const [index, group, state, taskId, spans, hint, note, due, progress] = entries[at];
-        this.rows[index] = { index, group, state, taskId, spans, hint, note, due, progress };
+        const [index, group, state, taskId, spans, hint, note, due, progress, target, source] = entries[at];
+        const row = { index, group, state, taskId, spans, hint, note, due, progress, target, source };
+        let rows = this.sources.get(source);
+        if (!rows) this.sources.set(source, rows = []);
+        rows[index] = row;
       }
       this.texts[n] = text;
       this.read[n] = entries.length;

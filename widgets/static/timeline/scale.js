@@ -79,16 +79,21 @@ export class TimeScale {
    * @param {[number, number][]} cuts
    * @param {number} end
    * @param {number} width
+   * @param {number} [start]
    */
-  constructor(cuts, end, width) {
-    this.end = Math.max(end, 1);
+  constructor(cuts, end, width, start = 0) {
+    this.start = start;
+    this.end = Math.max(end, start + 1);
     this.width = width;
     /** @type {Segment[]} */
     this.segments = [];
+    cuts = cuts
+      .map(([t0, t1]) => /** @type {[number, number]} */ ([Math.max(t0, start), Math.min(t1, this.end)]))
+      .filter(([t0, t1]) => t1 > t0 && t1 - t0 < this.end - start);
     const breakPx = cuts.length ? Math.min(BREAK_PX, (width * 0.6) / cuts.length) : 0;
-    const shown = this.end - cuts.reduce((sum, [t0, t1]) => sum + t1 - t0, 0);
+    const shown = Math.max(1, this.end - start - cuts.reduce((sum, [t0, t1]) => sum + t1 - t0, 0));
     const perMs = (width - breakPx * cuts.length) / shown;
-    let at = 0, x = 0;
+    let at = start, x = 0;
     for (const [t0, t1] of [...cuts, [this.end, this.end]]) {
       if (t0 > at) this.segments.push({ t0: at, t1: t0, x0: x, x1: (x += (t0 - at) * perMs), cut: false });
       if (t1 > t0) this.segments.push({ t0, t1, x0: x, x1: (x += breakPx), cut: true });
@@ -96,7 +101,7 @@ export class TimeScale {
     }
   }
 
-  /** @param {number} at @returns {number} */
+  /** @param {number} at @returns {number} the place of a time; what lies outside lies on the edge */
   x(at) {
     for (const { t0, t1, x0, x1 } of this.segments) {
       if (at <= t1) return x0 + (Math.max(0, at - t0) / (t1 - t0)) * (x1 - x0);
@@ -148,6 +153,7 @@ export function density(rows, scale, bins, now) {
   for (const row of rows) {
     for (const [scheduled, started, ended, outcome] of row.spans) {
       if (started === null && ended === null) continue;
+      if (scheduled > scale.end || (ended !== null && ended < scale.start)) continue;
       const x0 = scale.x(started ?? scheduled) * perBin;
       const x1 = Math.max(x0, scale.x(ended ?? now) * perBin);
       const layer = layers[outcome === 1 ? 0 : outcome === 2 || outcome === 3 ? 1 : 2];

@@ -1,65 +1,75 @@
 // @ts-check
 // One mounted view of a timeline.
 
+import { Commands } from "../shared/commands.js";
 import { make, place, setText, syncChildren } from "../shared/dom.js";
-import { COMPLETED, QUEUED, RUNNING, WAITING } from "../shared/states.js";
+import { QUEUED, RUNNING, WAITING } from "../shared/states.js";
 import { View } from "../shared/view.js";
 import { SECOND, clockWords, durationWords } from "../shared/words.js";
-import { bandTip, detailNodes, rowTip } from "./detail.js";
+import { detailNodes, tipLines } from "./detail.js";
 import { Head } from "./head.js";
-import { BandNode, MoreNode, RowNode } from "./nodes.js";
-import { RowLog, listing, quantiles } from "./rows.js";
+import { handleKey } from "./keys.js";
+import { List, keyOf } from "./list.js";
+import { BandNode, MoreNode, RowNode, WaitNode, WordsNode } from "./nodes.js";
+import { Overview } from "./overview.js";
+import { RowLog } from "./rows.js";
 import { Busy, TimeScale } from "./scale.js";
+import { Toolbar } from "./toolbar.js";
+import { Zoom, brush } from "./zoom.js";
 
 /** @import { Model } from "../shared/model.js" */
-/** @import { Band, Detail, Header, Item, Row } from "./types.js" */
+/** @import { Band, Detail, Header, Item, More, Row, Source, Span } from "./types.js" */
 
-const BAND_FROM = 13;
-const LISTED = 200;
-const ROW_PX = 26;
-const BAND_PX = 58;
 const FRAME_MS = 100;
 const IDLE_FRAME_MS = 1000;
+const SEEN_BEYOND_PX = 200;
 
-/** One mounted view of a timeline. */
 export class TimelineView extends View {
   /** @param {Model} model @param {HTMLElement} host */
   constructor(model, host) {
     super(model, host, "ipd-timeline");
     this.log = new RowLog();
-    /** @type {(Band | Row)[]} */
-    this.top = [];
+    this.list = new List(this.log);
     this.busy = new Busy([]);
-    /** @type {Item[]} */
-    this.items = [];
-    /** While the pointer is over the rows they keep their places: key to position. */
-    this.hovered = false;
-    /** @type {Map<string, number>} */
-    this.places = new Map();
-    /** @type {Set<number>} groups that are open */
-    this.expanded = new Set();
-    /** @type {Set<number>} groups of which all rows are listed */
-    this.unlimited = new Set();
-    this.hideCompleted = false;
+    this.zoom = new Zoom(() => this.queue());
+    this.commands = new Commands(model);
+    /** The key of the earlier execution that is shown; empty for the present one. */
+    this.page = "";
     this.active = "";
-    /** @type {number | null} */
-    this.selected = null;
-    /** @type {Map<string, RowNode | BandNode | MoreNode>} */
+    /** The key of the row whose detail is shown. */
+    this.selected = "";
+    /** @type {Map<string, More>} */
+    this.more = new Map();
+    /** @type {Map<string, RowNode | BandNode | MoreNode | WaitNode | WordsNode>} */
     this.nodes = new Map();
-    this.stale = true;
-    this.relist = true;
+    this.stale = this.relist = true;
     this.scale = new TimeScale([], 1, 1);
     this.detailShown = "";
-    this.head = new Head(this.root, () => this.toggleCompleted());
+    /** The end of the axis in milliseconds. */
+    this.end = 1;
+    this.labelWidth = 200;
+    this.head = new Head(this.root);
+    this.toolbar = new Toolbar(this.root, {
+      search: (text) => this.change(() => (this.list.query = text)),
+      hide: () => this.change(() => (this.list.hideCompleted = !this.list.hideCompleted)),
+      zoom: (factor) => this.zoomBy(factor),
+      fit: () => this.zoom.fit(),
+      follow: () => this.toggleFollow(),
+      page: (generation) => this.turnTo(generation),
+    }, this.commands);
+    this.overview = new Overview(this.root, (t0, t1) => this.zoom.look(t0, t1, this.end));
     this.axis = make("div", "ipd-axis", this.root);
+    this.axis.title = "Drag to zoom, double-click to see all of it";
     this.body = make("div", "ipd-body", this.root);
     this.body.tabIndex = 0;
     this.body.setAttribute("role", "tree");
     this.body.setAttribute("aria-label", "Operations");
     this.canvas = make("div", "ipd-canvas", this.body);
     this.grid = make("div", "ipd-grid", this.canvas);
+    this.nothing = make("div", "ipd-dim ipd-nothing", this.root);
     this.panel = make("section", "ipd-detail", this.root);
     this.panel.hidden = true;
+    this.panel.setAttribute("aria-label", "Detail");
     this.tip = make("div", "ipd-tip", this.root);
     this.tip.hidden = true;
     this.follow("header", () => {
@@ -67,7 +77,7 @@ export class TimelineView extends View {
       if (header) this.measureClock(header.start + header.now);
       this.stale = true;
     });
-    this.follow("detail");
+    this.follow("details");
     this.attend();
     this.queue();
   }
@@ -76,16 +86,33 @@ export class TimelineView extends View {
     this.body.addEventListener("scroll", () => this.queue(), { passive: true });
     this.body.addEventListener("click", (event) => {
       const item = this.itemOf(event.target);
-      if (item) this.activate(item);
+      const onChevron = event.target instanceof Element && event.target.closest("[data-state=open]") !== null;
+      if (item) this.activate(item, onChevron);
     });
-    this.body.addEventListener("keydown", (event) => this.key(event));
+    this.body.addEventListener("keydown", (event) => handleKey(this, event));
     this.body.addEventListener("pointermove", (event) => this.showTip(event));
-    this.body.addEventListener("pointerenter", () => (this.hovered = true));
+    this.body.addEventListener("pointerenter", () => (this.list.still = true));
     this.body.addEventListener("pointerleave", () => {
-      this.hovered = false;
-      this.relist = this.tip.hidden = true;
-      this.queue();
+      this.list.still = false;
+      this.tip.hidden = true;
+      this.change(() => {});
     });
+    this.body.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    for (const element of [this.axis, this.canvas]) {
+      const axis = () => ({ scale: this.scale, left: this.canvas.getBoundingClientRect().left + this.labelWidth });
+      brush(element, this.root, axis, (t0, t1) => this.zoom.look(t0, t1, this.end));
+    }
+    this.axis.addEventListener("dblclick", () => this.zoom.fit());
+    this.panel.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.select("");
+      // Lab has uses of its own for most keys.
+      event.stopPropagation();
+    });
+  }
+
+  destroy() {
+    this.commands.close();
+    super.destroy();
   }
 
   /** @returns {Header | null} */
@@ -94,7 +121,12 @@ export class TimelineView extends View {
     return header && "epoch" in header ? header : null;
   }
 
-  /** @param {Header} header @returns {number} milliseconds since the start */
+  /** @param {Header} header @returns {Source | undefined} the earlier execution that is looked at */
+  pageOf(header) {
+    return this.page ? header.sources?.find((one) => one.key === this.page) : undefined;
+  }
+
+  /** @param {Header} header @returns {number} milliseconds since its start */
   now(header) {
     return header.end ?? Math.max(header.now, this.clock() - header.start);
   }
@@ -112,115 +144,78 @@ export class TimelineView extends View {
   }
 
   draw() {
-    const header = this.header;
-    if (!header) return;
-    if (this.stale) this.read(header);
-    if (this.relist) this.list();
-    const now = this.now(header);
-    this.head.draw(header, now);
-    this.layOut(this.root.clientWidth, now);
-    this.drawRows(header, now);
+    const all = this.header;
+    if (!all) return;
+    if (this.stale) this.read(all);
+    const page = this.pageOf(all), header = page?.header ?? all, slot = page?.slot ?? 0;
+    if (this.relist) {
+      this.list.update(all, header, slot);
+      this.busy = new Busy(this.log.sources.get(slot) ?? []);
+      this.relist = false;
+    }
+    const now = this.end = this.now(header);
+    const rows = this.log.sources.get(slot) ?? [];
+    this.head.draw(header, now, this.isLive && this.connection !== "");
+    this.toolbar.draw(all, header, this.connection ? [] : this.model.get("commands") ?? [], this.zoom.window !== null, this.zoom.follows, rows.length);
+    this.layOut(this.root.clientWidth, now, rows);
+    this.drawRows(now);
     this.drawDetail(header, now);
   }
 
   /** Take in what the kernel sent. @param {Header} header */
   read(header) {
     this.stale = false;
-    const epoch = this.log.epoch;
-    if (!this.log.absorb(this.model, header.epoch)) return;
-    if (epoch !== this.log.epoch) {
-      this.expanded.clear();
-      this.unlimited.clear();
-      this.selected = null;
-    }
-    this.busy = new Busy(this.log.rows);
     this.relist = true;
+    const epoch = this.log.epoch;
+    this.log.absorb(this.model, header.epoch);
+    if (epoch === this.log.epoch || epoch === -1) return;
+    this.list.reset();
+    this.select("");
+    this.zoom.fit();
   }
 
-  /** Decide what is listed, top to bottom: what is open first, then by time. */
-  list() {
-    this.relist = false;
-    /** @type {Map<number, Row[]>} */
-    const members = new Map();
-    for (const row of this.log.rows) {
-      const rows = members.get(row.group);
-      if (rows) rows.push(row);
-      else members.set(row.group, [row]);
-    }
-    /** @type {{open: boolean, at: number, one: Band | Row}[]} */
-    const top = [];
-    for (const [group, rows] of members) {
-      if (rows.length < BAND_FROM) {
-        for (const row of rows) {
-          if (this.hides(row)) continue;
-          top.push({ open: row.state <= WAITING, at: row.index, one: row });
-        }
-        continue;
-      }
-      const open = rows.some((row) => row.state <= WAITING);
-      if (this.hideCompleted && rows.every((row) => row.state === COMPLETED)) continue;
-      const listed = this.expanded.has(group)
-        ? this.keepPlaces(listing(rows.filter((row) => !this.hides(row))), (row) => `row ${row.index}`)
-        : null;
-      top.push({ open, at: rows[0].index, one: { group, rows, listed, quantiles: quantiles(rows) } });
-    }
-    top.sort((a, b) => Number(b.open) - Number(a.open) || a.at - b.at);
-    const kept = this.keepPlaces(top, ({ one }) => ("rows" in one ? `band ${one.group}` : `row ${one.index}`));
-    this.items = kept.flatMap(({ one }) => ("rows" in one ? this.bandItems(one) : [rowItem(one, 1)]));
-    this.places = new Map(this.items.map((item, n) => [item.key, n]));
+  /** Change what is listed. @template T @param {() => T} how @returns {T} */
+  change(how) {
+    const made = how();
+    this.relist = true;
+    this.queue();
+    return made;
   }
 
-  /**
-   * Leave what was listed before in its order while the pointer is there; what is new comes last.
-   * @template T
-   * @param {T[]} all
-   * @param {(one: T) => string} key
-   * @returns {T[]}
-   */
-  keepPlaces(all, key) {
-    if (!this.hovered) return all;
-    const at = new Map(all.map((one) => [one, this.places.get(key(one)) ?? this.places.size]));
-    return [...all].sort((a, b) => (at.get(a) ?? 0) - (at.get(b) ?? 0));
-  }
-
-  /** @param {Row} row */
-  hides(row) {
-    return this.hideCompleted && row.state === COMPLETED;
-  }
-
-  /** @param {Band} band @returns {Item[]} */
-  bandItems(band) {
-    /** @type {Item[]} */
-    const items = [{ key: `band ${band.group}`, height: BAND_PX, level: 1, band }];
-    if (!band.listed) return items;
-    const limit = this.unlimited.has(band.group) ? Infinity : LISTED;
-    for (const row of band.listed.slice(0, limit)) items.push(rowItem(row, 2));
-    if (band.listed.length > limit) items.push({ key: `more ${band.group}`, height: ROW_PX, level: 2, more: band });
-    return items;
-  }
-
-  /** @param {number} width @param {number} now */
-  layOut(width, now) {
+  /** @param {number} width @param {number} now @param {Row[]} rows */
+  layOut(width, now, rows) {
     const narrow = width < 560;
-    const label = narrow ? 150 : Math.round(Math.min(300, Math.max(190, width * 0.27)));
+    this.labelWidth = narrow ? 150 : Math.round(Math.min(320, Math.max(200, width * 0.28)));
     const right = narrow ? 10 : 84;
     this.root.classList.toggle("ipd-narrow", narrow);
-    this.root.style.setProperty("--ipd-label", `${label}px`);
+    this.root.classList.toggle("ipd-flat", !this.list.items.some((item) => item.band || item.row?.target || item.level > 1));
+    this.root.style.setProperty("--ipd-label", `${this.labelWidth}px`);
     this.root.style.setProperty("--ipd-right", `${right}px`);
-    const height = this.items.reduce((sum, item) => sum + item.height, 0);
+    const height = this.list.items.reduce((sum, item) => sum + item.height, 0);
     this.canvas.style.height = `${height}px`;
-    this.axis.hidden = this.body.hidden = !this.items.length;
-    const inner = this.canvas.clientWidth || width;
-    this.scale = new TimeScale(this.busy.gaps(now), now, Math.max(60, inner - label - right));
+    const hidden = rows.length > 0 && !this.list.items.length;
+    this.nothing.hidden = !hidden;
+    if (hidden) setText(this.nothing, this.list.query ? `No operation matches "${this.list.query}".` : "All operations have completed, and are hidden.");
+    this.axis.hidden = this.body.hidden = !this.list.items.length;
+    const plot = Math.max(60, (this.canvas.clientWidth || width) - this.labelWidth - right);
+    const cuts = this.busy.gaps(now), window = this.zoom.at(now);
+    this.scale = window ? new TimeScale(cuts, window[1], plot, window[0]) : new TimeScale(cuts, now, plot);
+    this.overview.draw(rows, window ? new TimeScale(cuts, now, plot) : this.scale, now, window);
+    this.drawAxis(narrow);
+  }
+
+  /** @param {boolean} narrow */
+  drawAxis(narrow) {
     const ticks = this.scale.ticks(narrow ? 64 : 96);
     syncChildren(this.axis, ticks.length, "ipd-tick", (node, n) => {
       setText(node, ticks[n].label);
-      node.style.left = `${(label + ticks[n].x).toFixed(1)}px`;
+      node.style.left = `${(this.labelWidth + ticks[n].x).toFixed(1)}px`;
     });
     const breaks = this.scale.segments.filter((segment) => segment.cut);
     for (const { t0, t1, x0, x1 } of breaks) {
       const node = make("div", "ipd-tick ipd-cut", this.axis, durationWords(t1 - t0));
-      node.style.left = `${(label + (x0 + x1) / 2).toFixed(1)}px`;
+      node.title = `Nothing ran for ${durationWords(t1 - t0)}`;
+      node.style.left = `${(this.labelWidth + (x0 + x1) / 2).toFixed(1)}px`;
     }
     syncChildren(this.grid, ticks.length + breaks.length, "", (node, n) => {
       const cut = breaks[n - ticks.length];
@@ -229,29 +224,21 @@ export class TimelineView extends View {
     });
   }
 
-  /** Draw the rows in sight. @param {Header} header @param {number} now */
-  drawRows(header, now) {
-    const from = this.body.scrollTop - 200, to = this.body.scrollTop + this.body.clientHeight + 200;
+  /** Draw the rows in sight. @param {number} now */
+  drawRows(now) {
+    const from = this.body.scrollTop - SEEN_BEYOND_PX, to = this.body.scrollTop + this.body.clientHeight + SEEN_BEYOND_PX;
     const unseen = new Set(this.nodes.keys());
     let y = 0;
-    for (const item of this.items) {
+    for (const item of this.list.items) {
       if (y + item.height >= from && y <= to) {
         unseen.delete(item.key);
-        let node = this.nodes.get(item.key);
-        if (!node) {
-          node = item.row ? new RowNode() : item.band ? new BandNode() : new MoreNode();
-          node.element.dataset.key = item.key;
-          node.element.id = `${this.id}-${item.key.replace(" ", "-")}`;
-          node.element.setAttribute("role", "treeitem");
-          node.element.setAttribute("aria-level", `${item.level}`);
-          this.nodes.set(item.key, node);
-          this.canvas.append(node.element);
-        }
-        node.element.style.transform = `translateY(${y}px)`;
-        node.element.classList.toggle("ipd-child", item.level > 1);
+        const node = this.nodeOf(item);
+        const moved = `translateY(${y}px)`;
+        if (node.element.style.transform !== moved) node.element.style.transform = moved;
+        node.element.style.setProperty("--ipd-level", `${item.level - 1}`);
         node.element.classList.toggle("ipd-active", item.key === this.active);
-        node.element.classList.toggle("ipd-selected", item.row !== undefined && item.row.index === this.selected);
-        node.draw(item, header, this.scale, now, this.expanded);
+        node.element.classList.toggle("ipd-selected", item.key === this.selected);
+        node.draw(item, this.scale, now);
       }
       y += item.height;
     }
@@ -263,95 +250,117 @@ export class TimelineView extends View {
     if (active) this.body.setAttribute("aria-activedescendant", active.element.id);
   }
 
-  toggleCompleted() {
-    this.hideCompleted = !this.hideCompleted;
-    this.relist = true;
-    this.queue();
-    return this.hideCompleted;
+  /** @param {Item} item */
+  nodeOf(item) {
+    const known = this.nodes.get(item.key);
+    if (known) return known;
+    const Kind = item.row ? RowNode : item.band ? BandNode : item.more ? MoreNode : item.wait ? WaitNode : WordsNode;
+    const node = new Kind();
+    node.element.dataset.key = item.key;
+    node.element.id = `${this.id}-${item.key.replace(/\W/g, "-")}`;
+    node.element.setAttribute("role", "treeitem");
+    node.element.setAttribute("aria-level", `${item.level}`);
+    this.nodes.set(item.key, node);
+    this.canvas.append(node.element);
+    return node;
   }
 
   /** @param {EventTarget | null} target @returns {Item | undefined} */
   itemOf(target) {
     const node = target instanceof Element ? target.closest("[data-key]") : null;
     const key = node instanceof HTMLElement ? node.dataset.key : undefined;
-    return this.items.find((item) => item.key === key);
+    return this.list.items.find((item) => item.key === key);
   }
 
-  /** Click or Enter: open and close a band, list the rest, show a row's detail. @param {Item} item */
-  activate(item) {
+  /**
+   * Click or Enter: open and close a band or child, list the rest, show a row's detail.
+   * @param {Item} item @param {boolean} [onChevron]
+   */
+  activate(item, onChevron = false) {
     this.active = item.key;
-    if (item.band) this.toggle(item.band.group);
-    else if (item.more) this.unlimited.add(item.more.group);
-    else if (item.row) this.select(item.row.index === this.selected ? null : item.row.index);
-    this.relist = true;
+    if (item.band || (item.row?.target && onChevron)) this.setOpen(item, !item.open);
+    else if (item.more) this.change(() => this.list.unlimited.add(/** @type {Band} */ (item.more).id));
+    else if (item.row) this.select(item.key === this.selected ? "" : item.key);
+    else if (item.wait) this.toolbar.raise(item.wait.name);
     this.queue();
   }
 
-  /** @param {number} group */
-  toggle(group) {
-    if (!this.expanded.delete(group)) this.expanded.add(group);
+  /** Open or close a band or a sub-orchestration. @param {Item} item @param {boolean} open */
+  setOpen(item, open) {
+    const { band, row } = item;
+    if (band) this.change(() => (open ? this.list.expanded.add(band.id) : this.list.expanded.delete(band.id)));
+    if (!row?.target) return;
+    const key = `instance:${row.target}`;
+    this.change(() => (open ? this.list.opened.add(key) : this.list.opened.delete(key)));
+    if (open) this.commands.ask("open", { key }).catch(() => this.setOpen(item, false));
   }
 
-  /** @param {number | null} index */
-  select(index) {
-    this.selected = index;
-    this.model.send({ detail: index });
-    this.queue();
+  /** Show another execution of the instance. @param {number} generation */
+  turnTo(generation) {
+    const header = this.header;
+    if (!header) return;
+    this.page = generation === header.generation ? "" : `generation:${generation}`;
+    this.list.reset();
+    this.select("");
+    this.zoom.fit();
+    if (this.page) this.commands.ask("open", { key: this.page }).catch(() => this.change(() => (this.page = "")));
+    this.change(() => {});
   }
 
-  /** @param {KeyboardEvent} event */
-  key(event) {
-    const at = this.items.findIndex((item) => item.key === this.active);
-    const item = this.items[at];
-    const last = this.items.length - 1;
-    const group = item?.band?.group;
-    const page = Math.max(1, Math.floor(this.body.clientHeight / ROW_PX) - 1);
-    /** @type {Record<string, number>} */
-    const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: last, PageDown: at + page, PageUp: at - page };
-    if (event.key in steps) {
-      this.active = this.items[Math.min(last, Math.max(0, steps[event.key]))]?.key ?? "";
-      this.scrollToActive();
-    } else if ((event.key === "Enter" || event.key === " ") && item) this.activate(item);
-    else if (event.key === "ArrowRight" && group !== undefined) this.expanded.add(group);
-    else if (event.key === "ArrowLeft" && group !== undefined) this.expanded.delete(group);
-    else if (event.key === "Escape" && this.selected !== null) this.select(null);
-    else return;
-    // Lab and the page have uses of their own for these keys.
-    event.preventDefault();
-    event.stopPropagation();
-    this.relist = true;
-    this.queue();
-  }
-
-  scrollToActive() {
-    let y = 0;
-    for (const item of this.items) {
-      if (item.key === this.active) {
-        const below = y + item.height - this.body.clientHeight;
-        this.body.scrollTop = Math.min(y, Math.max(below, this.body.scrollTop));
-        return;
+  /** Show a row's detail, or none. @param {string} key */
+  select(key) {
+    this.selected = key;
+    const row = this.rowAt(key);
+    if (row) {
+      this.model.send({ detail: [row.source, row.index] });
+      if ((this.model.get("commands") ?? []).includes("more")) {
+        this.commands.ask("more", { source: row.source, index: row.index }).then((more) => {
+          this.more.set(key, more);
+          this.queue();
+        }, () => {});
       }
-      y += item.height;
     }
+    this.queue();
+  }
+
+  /** @param {string} key @returns {Row | undefined} a row, its times as they are shown */
+  rowAt(key) {
+    return this.list.items.find((item) => item.row && item.key === key)?.row;
+  }
+
+  /** @param {number} factor @param {number} [at] */
+  zoomBy(factor, at) {
+    const [t0, t1] = this.zoom.window ?? [0, this.end];
+    this.zoom.by(factor, at ?? (this.zoom.follows ? t1 : (t0 + t1) / 2), this.end);
+  }
+
+  toggleFollow() {
+    const header = this.header;
+    if (header && !header.finished && !this.page) this.zoom.toggleFollow(this.now(header));
+  }
+
+  /** Zoom with Ctrl, pan with Shift; without either the page scrolls. @param {WheelEvent} event */
+  wheel(event) {
+    const x = event.clientX - this.canvas.getBoundingClientRect().left - this.labelWidth;
+    if (event.ctrlKey || event.metaKey) this.zoomBy(event.deltaY > 0 ? 1.25 : 0.8, this.scale.at(Math.max(0, x)));
+    else if (event.shiftKey && this.zoom.window) this.zoom.pan(Math.sign(event.deltaY || event.deltaX) * 0.1, this.end);
+    else return;
+    event.preventDefault();
   }
 
   /** @param {PointerEvent} event */
   showTip(event) {
-    const item = this.itemOf(event.target), header = this.header;
-    if (!item || item.more || !header) {
-      this.tip.hidden = true;
-      return;
-    }
+    const item = this.itemOf(event.target), all = this.header;
+    const lines = item && all ? tipLines(item, this.end) : [];
+    this.tip.hidden = !lines.length || event.buttons !== 0;
+    if (!all || this.tip.hidden) return;
     const box = this.root.getBoundingClientRect(), canvas = this.canvas.getBoundingClientRect();
-    const label = parseFloat(this.root.style.getPropertyValue("--ipd-label"));
-    const x = event.clientX - canvas.left - label;
-    const lines = item.row ? rowTip(item.row, header, this.now(header)) : bandTip(/** @type {Band} */ (item.band), header);
+    const x = event.clientX - canvas.left - this.labelWidth;
     if (x >= 0 && x <= this.scale.width) {
-      const at = this.scale.at(x);
-      lines.push(`here: ${durationWords(at)} after the start, ${clockWords(header.start + at)}`);
+      const at = this.scale.at(x), start = this.pageOf(all)?.header.start ?? all.start;
+      lines.push(`${durationWords(at)} after the start, ${clockWords(start + at)}`);
     }
     this.tip.replaceChildren(...lines.map((line, n) => make("div", n ? "" : "ipd-strong", null, line)));
-    this.tip.hidden = false;
     const left = Math.min(event.clientX - box.left + 14, box.width - this.tip.offsetWidth - 6);
     const below = event.clientY - box.top + 18;
     const over = window.innerHeight < event.clientY + 24 + this.tip.offsetHeight;
@@ -361,19 +370,31 @@ export class TimelineView extends View {
 
   /** @param {Header} header @param {number} now */
   drawDetail(header, now) {
-    const row = this.selected === null ? undefined : this.log.rows[this.selected];
+    const item = this.selected ? this.list.items.find((one) => one.key === this.selected && one.row) : undefined;
+    const row = item?.row;
     this.panel.hidden = !row;
-    if (!row) return;
-    /** @type {(Detail | null)[]} */
-    const known = [this.model.get("detail"), ...(this.model.get("failures") ?? [])];
-    /** @type {Detail | null} */
-    const detail = known.find((one) => one?.index === row.index && one.epoch === header.epoch) ?? null;
-    const key = JSON.stringify([row, detail, row.state <= WAITING ? Math.floor(now / SECOND) : 0]);
+    if (!item || !row) return;
+    /** @type {(Detail | undefined)[]} */
+    const known = [...(this.model.get("details") ?? []), ...(this.model.get("failures") ?? [])];
+    const detail = known.find((one) => one && keyOf(/** @type {any} */ (one)) === this.selected && one.epoch === item.header.epoch) ?? null;
+    const more = this.more.get(this.selected) ?? null;
+    const key = JSON.stringify([row, detail, more, this.connection, row.state <= WAITING ? Math.floor(now / SECOND) : 0]);
     if (key === this.detailShown) return;
     this.detailShown = key;
-    this.panel.replaceChildren(...detailNodes(row, detail, header, now, () => this.select(null)));
+    // The row's times count from the start of what is shown; those of its attempts from its own.
+    const shown = { row, header: item.header, detail: moved(detail, item.header.start - header.start), more, now, start: header.start, live: !this.connection };
+    this.panel.replaceChildren(...detailNodes(shown, () => this.select("")));
   }
 }
 
-/** @param {Row} row @param {number} level @returns {Item} */
-const rowItem = (row, level) => ({ key: `row ${row.index}`, height: ROW_PX, level, row });
+/** @param {Detail | null} detail @param {number} by @returns {Detail | null} the same with its times moved */
+function moved(detail, by) {
+  if (!detail || !by) return detail;
+  const attempts = detail.attempts.map((attempt) => {
+    const [scheduled, started, ended, outcome] = attempt.span;
+    /** @type {Span} */
+    const span = [scheduled + by, started === null ? null : started + by, ended === null ? null : ended + by, outcome];
+    return { ...attempt, span };
+  });
+  return { ...detail, attempts };
+}
