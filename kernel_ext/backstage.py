@@ -102,8 +102,9 @@ class Backstage:
             attempts: Action id and number of its attempts.
 
         Returns:
-            `output`: what its last attempts printed; `code`: number, hash, place and source of the code; `operation`: milliseconds since
-            1970 at which an entity took it up and had done it. Each where it is known.
+            `output`: what its last attempts printed; `code`: number, hash, place and source of
+            the code; `operation`: milliseconds since 1970 at which an entity took it up and had
+            done it. Each where it is known.
         """
         found: dict[str, Any] = {}
         operation: dict[str, Any] | None = None

@@ -39,7 +39,10 @@ class Code:
         return f"{self._label}: {self._code}"
 
     def _repr_html_(self) -> str:
-        return f'<div style="{FONT};{MUTED}">{self._label}: <code>{escape(self._code)}</code></div>'
+        return (
+            f'<div class="ipd-again" style="{FONT};{MUTED}">{self._label}: '
+            f"<code>{escape(self._code)}</code></div>"
+        )
 
 
 class LiveOutput(ABC):
