@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from .core.context import NO_INPUT
 from .core.entity_ids import check_operation_name, entity_id_of
@@ -63,61 +63,14 @@ from .requests import (
     WaitForCompletion,
     WaitForStart,
 )
-from .service import Service
+from .transport import ANSWER_TIMEOUT_S, InProcess, Transport
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["DurableClient", "InProcess", "Transport"]
 
-_ANSWER_TIMEOUT_S = 60.0
 _MAX_NAME_IN_ID = 80
-
-
-class Transport(Protocol):
-    """Carries requests to a service."""
-
-    def request(self, request: Request) -> Future[Any]:
-        """Return the future of the answer."""
-        ...
-
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
-        """Follow an instance; returns how to end it."""
-        ...
-
-    def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:
-        """Tell when there is no host, in words, and `""` once there is one; returns an end."""
-        ...
-
-    def close(self) -> None:
-        """Carry no more."""
-        ...
-
-
-class InProcess:
-    """Carries requests to a service in the same process."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def request(self, request: Request) -> Future[Any]:
-        """Return the future of the answer."""
-        return self._service.handle(request)
-
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
-        """Follow an instance; returns how to end it."""
-        return self._service.subscribe(instance_id, tell).result(timeout=_ANSWER_TIMEOUT_S)
-
-    def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:  # noqa: ARG002
-        """Nothing to tell: the service lives as long as this process."""
-        return lambda: None
-
-    def close(self) -> None:
-        """Nothing to do: the service belongs to somebody else."""
 
 
 class DurableClient:
@@ -594,10 +547,10 @@ class DurableClient:
 
     def _ask(self, request: Request) -> Any:
         try:
-            return self.transport.request(request).result(_ANSWER_TIMEOUT_S)
+            return self.transport.request(request).result(ANSWER_TIMEOUT_S)
         except FutureTimeoutError:
             what = f"the answer to {type(request).__name__}"
-            raise WaitTimeoutError(what, _ANSWER_TIMEOUT_S) from None
+            raise WaitTimeoutError(what, ANSWER_TIMEOUT_S) from None
 
 
 def _new_id(name: str) -> str:
