@@ -271,9 +271,9 @@ def test_a_child_that_is_opened_is_followed_and_its_rows_travel_marked(wire: lis
     timeline.update(next(story.updates(4.6)))
     ask(timeline, wire, "open", key="instance:month-end-11:FR")
     ring()
-    rows = [row for row in entries(timeline) if row[-1] == 1]
-    assert [row[5] for row in rows] == ['"FR"', '"FR"', "audit-1"]
     (source,) = timeline.header["sources"]
+    rows = [row for row in entries(timeline) if row[-1] == source["slot"]]
+    assert [row[5] for row in rows] == ['"FR"', '"FR"', "audit-1"]
     assert source["key"] == "instance:month-end-11:FR"
     assert source["header"]["groups"][0]["name"] == "load"
     backstage.followed["month-end-11:FR"](
