@@ -848,3 +848,14 @@ def test_an_execution_completed_event_is_the_last_decision() -> None:
 
     _, history = run(program, started())
     assert isinstance(history[-1], ExecutionCompleted)
+
+
+def test_decisions_can_be_looked_at_before_they_are_taken() -> None:
+    async def program(ctx: OrchestrationContext) -> Any:
+        await ctx.call_activity("a")
+
+    executor = make(program)
+    executor.process(started())
+    seen = executor.decisions
+    assert decisions(seen) == ["TaskScheduled"]
+    assert (executor.take_decisions(), executor.decisions) == ([*seen], ())
