@@ -71,8 +71,8 @@ class Account:
         return Account("other").deposit(1)
 
 
-@entity(name="Tally")
-def tally(ctx, number):
+@entity(name="Summed")
+def summed(ctx, number):
     """Add up numbers."""
     if ctx.operation == "add":
         ctx.set_state(ctx.get_state(0) + number)
@@ -111,9 +111,6 @@ def session() -> Iterator[DurableSession]:
     engine = EmbeddedEngine(MemoryStore(), {"threads": ThreadExecutor()})
     client = DurableClient(InProcess(engine.service), NamespaceConverter(_HERE))
     with DurableSession(lambda: client, ":memory:") as session:
-        # Other test modules that were imported later may have entities of the same names.
-        for function in (Account, tally, transfer, with_handle, hold):
-            session.define(function)
         yield session
     engine.close()
 
@@ -133,9 +130,9 @@ def _execute(source: str, **namespace: object) -> ModuleType:
 def _wait_until_held(session: DurableSession, entity_id: str) -> None:
     """Wait until somebody holds a lock, without guessing a time."""
     session.client.wait_for_start("holder", 30)
-    session.client.call_entity("Tally@t", "add", 1)  # answered after what was sent before
+    session.client.call_entity("Summed@t", "add", 1)  # answered after what was sent before
     while session.client.get_entity(entity_id) is None or not session.client.locks():
-        session.client.call_entity("Tally@t", "add", 1)
+        session.client.call_entity("Summed@t", "add", 1)
 
 
 class TestDefinition:
@@ -150,7 +147,7 @@ class TestDefinition:
 
     def test_a_function_takes_any_operation(self):
         """What a function does with an operation it decides itself."""
-        assert (tally.name, tally.operations) == ("Tally", ())
+        assert (summed.name, summed.operations) == ("Summed", ())
 
     def test_the_class_itself_can_be_tested(self):
         """Tests of the class need no runtime."""
@@ -227,12 +224,12 @@ class TestUse:
 
     def test_a_function_entity(self, session: DurableSession):
         """The context tells operation, key and state."""
-        total = tally("t")
+        total = summed("t")
         total.signal("add", 4)
 
         assert total.add(5).result(30) == 9
         assert total.state == 9
-        assert total.signature(1).result(30) == ["tally", "t", 1]
+        assert total.signature(1).result(30) == ["summed", "t", 1]
         assert total.call("anything").result(30) == 9
 
     def test_names_of_operations_in_any_case(self, session: DurableSession):
@@ -503,11 +500,11 @@ class TestLists:
         """The newest comes first; every filter narrows the list."""
         for key in ("alice", "bob", "carl"):
             Account(key).deposit(5).result(30)
-        tally("t").add(1).result(30)
+        summed("t").add(1).result(30)
         frame = ipydurable.entities()
 
         assert list(frame["entity_id"]) == [
-            *("@tally@t", "@account@carl", "@account@bob", "@account@alice")
+            *("@summed@t", "@account@carl", "@account@bob", "@account@alice")
         ]
         assert list(frame["key"]) == ["t", "carl", "bob", "alice"]
         assert frame["state"][3] == {"balance": 5, "owner": "nobody"}
@@ -548,7 +545,7 @@ class TestLists:
         _wait_until_held(session, "Account@alice")
         hold.start("alice", instance_id="second")
         while not ipydurable.locks()["queue"][0]:
-            session.client.call_entity("Tally@t", "add", 1)
+            session.client.call_entity("Summed@t", "add", 1)
         lock = ipydurable.locks().iloc[0]
 
         assert (lock["entity_id"], lock["owner"]) == ("@account@alice", "holder")
