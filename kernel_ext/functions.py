@@ -288,7 +288,9 @@ class OrchestratorFunction(DurableFunction):
         return definition, warnings
 
     def _refuse_effects(self, definition: Definition) -> None:
+        home = [one.filename for one in definition.package.chunks if one.name == self.__name__]
         offences = [one for one in self._check_effects(definition) if not one.is_hint]
+        offences.sort(key=lambda one: one.filename not in home)  # its own cell's come first
         if offences:
             from .effects_report import listing
 

@@ -98,6 +98,16 @@ def test_strict_mode_refuses_the_cell_and_defines_nothing(shell: Shell):
 
 
 @pytest.mark.usefixtures("strict")
+def test_strict_mode_points_at_the_cells_own_line_first(shell: Shell):
+    shell.must(HELPER)
+    cell = shell.ip.execution_count
+    shell.run(HASTY)
+    assert isinstance(shell.error, EffectsError)
+    assert shell.error.first.startswith(f"Cell In[{cell}], line 4: time.time()")
+    assert shell.error.count == 3
+
+
+@pytest.mark.usefixtures("strict")
 def test_strict_mode_leaves_no_variable_of_a_cell_it_refuses(shell: Shell):
     shell.run("%%orchestrator\nasync def refused(ctx):\n    return open('x')")
     assert isinstance(shell.error, EffectsError)
