@@ -91,16 +91,18 @@ class ManualExecutor:
         """Run one attempt to its end."""
         request, done = self.waiting.pop(key)
         self.ran.append(key)
+        done(key, self.outcome(request))
+
+    def outcome(self, request: AttemptRequest) -> AttemptOutcome:
+        """Run the body and return what comes of it."""
         function = self.functions[(request.name, request.version)]
-        output = self.printed.get(key)
+        output = self.printed.get(request.key)
         try:
             args = [] if request.input is None else [msgspec.json.decode(request.input)]
             value = msgspec.json.encode(function(*args)).decode()
         except Exception as error:  # noqa: BLE001
-            failure = FailureDetails.from_exception(error)
-            done(key, AttemptOutcome(failure=failure, output=output))
-        else:
-            done(key, AttemptOutcome(result=value, output=output))
+            return AttemptOutcome(failure=FailureDetails.from_exception(error), output=output)
+        return AttemptOutcome(result=value, output=output)
 
     def lose(self, key: AttemptKey, worker: str = "process 1") -> None:
         """Let the worker of an attempt die."""

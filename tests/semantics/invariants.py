@@ -1,0 +1,133 @@
+"""What holds after every step of the engine, whatever happened and whatever broke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipydurable.runtime.core.events import (
+    EntityOperationCompleted,
+    EntityOperationFailed,
+    Event,
+    ExecutionCompleted,
+    ExecutionStarted,
+    LockAcquired,
+    LockReleased,
+    OperationDone,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceFailed,
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+)
+from ipydurable.runtime.core.records import InstanceRecord, Record, fold_record
+from ipydurable.runtime.ports import JournalRow, Stream
+
+if TYPE_CHECKING:
+    from tests.support.world import World
+
+__all__ = ["Invariants"]
+
+_OUTCOMES = (
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceFailed,
+    EntityOperationCompleted,
+    EntityOperationFailed,
+)
+
+
+class Invariants:
+    """Checks them; looks at each journal row once.
+
+    Args:
+        world: Whose.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._seen = 0
+        self._records: dict[int, Record] = {}
+        self._executions: dict[int, str] = {}
+        self._settled: set[tuple[int, str, int]] = set()
+        self._consumed: set[int] = set()
+        self._ended: set[int] = set()
+        self._holders: dict[int, str] = {}
+
+    def check(self) -> None:
+        """Raise AssertionError where one does not hold."""
+        for row in self._world.store.rows[self._seen :]:
+            self._seen += 1
+            assert row.gseq == self._seen, f"the journal is not dense: {row}"
+            if isinstance(row.event, Event):
+                self._check_row(row, row.event)
+        self._check_records()
+        self._check_work()
+        self._check_timers()
+
+    def _check_row(self, row: JournalRow, event: Event) -> None:
+        record = self._records.get(row.iid)
+        if row.stream is Stream.HISTORY:
+            last_seq = record.last_seq if record else 0
+            assert row.seq == last_seq + 1, f"the history of {row.iid} is not dense: {row}"
+            assert row.iid not in self._ended, f"something happened after the end: {row}"
+            self._check_consumed(row)
+            self._check_settled(row, event)
+            self._check_locks(row, event)
+        folded = fold_record(record, row.iid, row.seq, event)
+        if folded is not None:
+            self._records[row.iid] = folded
+            if isinstance(folded, InstanceRecord) and folded.status.is_terminal:
+                self._ended.add(row.iid)
+
+    def _check_consumed(self, row: JournalRow) -> None:
+        if row.ref:
+            assert row.ref not in self._consumed, f"a message was consumed twice: {row}"
+            self._consumed.add(row.ref)
+
+    def _check_settled(self, row: JournalRow, event: Event) -> None:
+        if isinstance(event, ExecutionStarted):
+            self._executions[row.iid] = event.execution_id
+        elif isinstance(event, _OUTCOMES):
+            key = (row.iid, self._executions[row.iid], event.task_id)
+            assert key not in self._settled, f"a task was settled twice: {row}"
+            self._settled.add(key)
+
+    def _check_locks(self, row: JournalRow, event: Event) -> None:
+        match event:
+            case LockAcquired():
+                assert row.iid not in self._holders, f"a lock has two holders: {row}"
+                self._holders[row.iid] = event.owner.instance_id
+            case LockReleased():
+                holder = self._holders.pop(row.iid, None)
+                assert holder == event.owner.instance_id, f"not the holder released: {row}"
+            case OperationDone() | ExecutionCompleted() | _:
+                pass
+
+    def _check_records(self) -> None:
+        """The records are the fold of the journal."""
+        for iid, record in self._records.items():
+            stored = self._world.store._records.get(iid)
+            assert stored == record, f"a record is not the fold of its rows: {stored} {record}"
+
+    def _check_work(self) -> None:
+        """Every open activity is with the executor."""
+        at_work = {key[:3] for key in self._world.executor.waiting}
+        for instance in self._world.engine.orchestrations.by_iid.values():
+            for task_id, activity in instance.activities.items():
+                key = (instance.iid, instance.record.execution_id, task_id)
+                assert key in at_work, f"nobody works on {activity.scheduled}"
+
+    def _check_timers(self) -> None:
+        """Every pending timer has a wake-up."""
+        engine = self._world.engine
+        due = {(one.iid, one.execution_id, one.task_id) for one in engine.timers._heap}
+        for instance in engine.orchestrations.by_iid.values():
+            for task_id in instance.timers:
+                key = (instance.iid, instance.record.execution_id, task_id)
+                waits = any(
+                    isinstance(event, TimerFired) and event.task_id == task_id
+                    for _, event in instance.inbox
+                )
+                assert key in due or waits, f"nobody wakes the timer {key}"
