@@ -234,7 +234,9 @@ class Orchestrations:
                 self._runnable.append(instance)
                 return
             gseq, event = instance.inbox.popleft()
-            if not self._consume(instance, event, gseq):
+            # To the code it happens now: what it asks for next is timed from here.
+            now = msgspec.structs.replace(event, timestamp=self._engine.now)
+            if not self._consume(instance, now, gseq):
                 instance.inbox.appendleft((gseq, event))
 
     def _park_local(self) -> None:

@@ -112,8 +112,12 @@ class Invariants:
             assert stored == record, f"a record is not the fold of its rows: {stored} {record}"
 
     def _check_work(self) -> None:
-        """Every open activity is with the executor."""
+        """Every open activity is with the executor, or waits for its turn."""
         at_work = {key[:3] for key in self._world.executor.waiting}
+        for lane in self._world.engine.dispatcher._lanes.values():
+            for instance, activity in lane.ready:
+                task_id = activity.scheduled.task_id
+                at_work.add((instance.iid, instance.record.execution_id, task_id))
         for instance in self._world.engine.orchestrations.by_iid.values():
             for task_id, activity in instance.activities.items():
                 key = (instance.iid, instance.record.execution_id, task_id)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ipydurable.runtime.core.errors import TaskFailedError
 from ipydurable.runtime.core.retry import RetryPolicy
 
-__all__ = ["ENTITIES", "EVENTS", "Log", "failing", "programs", "run", "working"]
+__all__ = ["ENTITIES", "EVENTS", "Log", "failing", "programs", "run", "tagged", "working"]
 
 Op = list[Any]
 
@@ -53,13 +53,26 @@ class Log:
         return len(self.tags)
 
 
+def tagged(what: Any, suffix: str) -> Any:
+    """Return a program, or a part of one, with `suffix` added to its tags."""
+    match what:
+        case list():
+            return [tagged(one, suffix) for one in what]
+        case str() if what[0].isdigit():
+            return what + suffix
+    return what
+
+
 # How programs are run.
 
 
 async def run(ctx: Any, order: list[Any]) -> list[Any] | None:
-    """The orchestrator: does a program `rounds` times, each in an execution of its own."""
+    """The orchestrator: does a program `rounds` times, each in an execution of its own.
+
+    What a round does is tagged with its number, counted down.
+    """
     rounds, program = order
-    results = [await _do(ctx, op) for op in program]
+    results = [await _do(ctx, op) for op in tagged(program, f"/{rounds}")]
     if rounds > 1:
         ctx.continue_as_new([rounds - 1, program])
     return results
@@ -141,8 +154,8 @@ class _Tags:
 
 
 @st.composite
-def programs(draw: st.DrawFn, prefix: str = "t", max_operations: int = 14) -> list[Op]:
-    """Draw a program whose tags begin with `prefix`.
+def programs(draw: st.DrawFn, prefix: str, max_operations: int = 14) -> list[Op]:
+    """Draw a program whose tags begin with `prefix`, which begins with a digit.
 
     A critical section allows no other of the same orchestration beside it. So an orchestration
     either has sections, or does things side by side; its children may do the other.

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
+from .language import tagged
+
 __all__ = ["FAILED", "Meaning", "TooManyMeaningsError", "explains", "meanings"]
 
 FAILED = "(failed)"
@@ -51,15 +53,15 @@ def meanings(program: list[Op], rounds: int = 1) -> list[Meaning]:
         program: Operations, done in turn; the first that fails is the last.
         rounds: How often it is done, each time anew; the last result counts.
     """
-    once = _distinct(_in_turn(program))
-    found = once
-    for _ in range(rounds - 1):
-        found = _distinct(both for first in found for both in _then(first, once))
+    found = _distinct(_in_turn(tagged(program, f"/{rounds}")))
+    for left in range(rounds - 1, 0, -1):
+        again = _distinct(_in_turn(tagged(program, f"/{left}")))
+        found = _distinct(both for first in found for both in _then(first, again))
     return found
 
 
 def _then(first: Meaning, possible: list[Meaning]) -> Iterator[Meaning]:
-    """Yield what comes of doing it once more."""
+    """Yield what comes of doing one after the other; the last result counts."""
     if first.outcome == FAILED:
         yield first
         return

@@ -14,9 +14,11 @@ from datetime import timedelta
 from typing import Any
 
 from ipydurable.runtime.core.records import Record
+from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import Kind
+from ipydurable.runtime.instances import Instance
 from ipydurable.runtime.ports import AttemptKey, AttemptRequest, JournalRow
-from ipydurable.runtime.requests import RaiseEvent, Request, Start, StartMany
+from ipydurable.runtime.requests import RaiseEvent, Request, Resume, Start, StartMany, Suspend
 from ipydurable.runtime.testing import MemoryStore
 from tests.semantics import language
 from tests.semantics.invariants import Invariants
@@ -71,10 +73,11 @@ class Simulation(World):
         self.rng = rng
         self.crashes: dict[str, int] = {}
         self.bodies: dict[str, int] = {}
-        self._fault_in = 0
+        self._fault_in = self._raised = 0
         self._unanswered: list[tuple[Request, Future[Any]]] = []
         self._late: list[Callable[[], None]] = []
         super().__init__(resident, idle_entities=rng.choice([0, 1, 100]))
+        self.executor.capacity = rng.choice([1, 1000])
         self.invariants = Invariants(self)
         self.define(self._counted(language.working), name="working")
         self.define(self._counted(language.failing), name="failing")
@@ -144,7 +147,12 @@ class Simulation(World):
             self._settle_and_check()
             if self._is_over:
                 return
-            for happen in (self._run_all, self._raise_everywhere, self._let_time_pass):
+            for happen in (
+                self._resume_all,
+                self._run_all,
+                self._raise_everywhere,
+                self._let_time_pass,
+            ):
                 happen()
                 self._settle_and_check()
         stuck = {one: self.history(one) for one in self.engine.orchestrations.by_id}
@@ -156,7 +164,7 @@ class Simulation(World):
         return not (self.engine.orchestrations.by_id or self._unanswered or entities_work)
 
     def _possible(self) -> list[Callable[[], None]]:
-        possible = [self._raise_one, self._let_time_pass, self._crash]
+        possible = [self._raise_one, self._let_time_pass, self._crash, self._suspend_or_resume]
         if self.executor.waiting:
             possible += [self._run_an_activity] * 4 + [self._lose_an_activity]
         if self.runner.waiting:
@@ -209,9 +217,25 @@ class Simulation(World):
         raise CrashError("between two steps")
 
     def _raise_one(self) -> None:
-        live = sorted(self.engine.orchestrations.by_id)
-        if live:
-            self._raise(self.rng.choice(live), self.rng.choice(language.EVENTS))
+        instance = self._any_live()
+        if instance is not None:
+            self._raise(instance.record.instance_id, self.rng.choice(language.EVENTS))
+
+    def _suspend_or_resume(self) -> None:
+        instance = self._any_live()
+        if instance is not None and instance.record.status is RuntimeStatus.SUSPENDED:
+            self._request(Resume(instance_id=instance.record.instance_id))
+        elif instance is not None:
+            self._request(Suspend(instance_id=instance.record.instance_id))
+
+    def _resume_all(self) -> None:
+        for instance in list(self.engine.orchestrations.by_iid.values()):
+            if instance.record.status is RuntimeStatus.SUSPENDED:
+                self._request(Resume(instance_id=instance.record.instance_id))
+
+    def _any_live(self) -> Instance | None:
+        live = list(self.engine.orchestrations.by_iid.values())
+        return self.rng.choice(live) if live else None
 
     def _raise_everywhere(self) -> None:
         for instance_id in sorted(self.engine.orchestrations.by_id):
@@ -219,8 +243,9 @@ class Simulation(World):
                 self._raise(instance_id, name)
 
     def _raise(self, instance_id: str, name: str) -> None:
-        data = self.client.encode(name, "data")
-        request_id = f"e{self.rng.getrandbits(64):x}"
+        self._raised += 1
+        data = self.client.encode(f"{name}#{self._raised}", "data")
+        request_id = f"event-{self._raised}"
         # Names of events mean the same in any case.
         self._request(
             RaiseEvent(instance_id=instance_id, name=name.upper(), data=data, request_id=request_id)
