@@ -6,12 +6,14 @@ import os
 import random
 from collections import Counter
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
+from ipydurable.runtime import engine
 from ipydurable.runtime.core.events import TaskCompleted, TaskFailed, TaskScheduled
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.ports import Stream
@@ -68,19 +70,26 @@ def of_root(effects: Counter[str], place: int) -> Counter[str]:
     return Counter({tag: n for tag, n in effects.items() if f" {place}." in tag})
 
 
-@given(orders=roots, seed=st.integers(0, 2**32 - 1), resident=st.sampled_from([0, 1, 1000]))
+@given(
+    orders=roots,
+    seed=st.integers(0, 2**32 - 1),
+    resident=st.sampled_from([0, 1, 1000]),
+    batch=st.sampled_from([2, 5, 10_000]),
+)
 @settings(deadline=None, max_examples=PROGRAMS)
 def test_programs_do_what_the_model_allows(
-    orders: tuple[tuple[int, list[Any]], ...], seed: int, resident: int
+    orders: tuple[tuple[int, list[Any]], ...], seed: int, resident: int, batch: int
 ) -> None:
     try:
         possible = [meanings(program, rounds) for rounds, program in orders]
     except TooManyMeaningsError:
         assume(False)
         raise
-    world = Simulation(random.Random(seed), resident)
-    ids = world.begin([list(order) for order in orders])
-    world.live_at_random()
+    # So small that a batch may be full before all messages are applied.
+    with patch.object(engine, "_MAX_ROWS_PER_BATCH", batch):
+        world = Simulation(random.Random(seed), resident)
+        ids = world.begin([list(order) for order in orders])
+        world.live_at_random()
     event(f"crashes: {min(sum(world.crashes.values()), 10)}")
     effects = effects_of(world)
     for place, instance_id in enumerate(ids):
