@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart lab browser check format test bench clean
+.PHONY: help setup quickstart lab browser check format test bench pictures clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -74,7 +74,9 @@ export class TimelineView extends View {
     this.tip.hidden = true;
     this.follow("header", () => {
       const header = this.header;
-      if (header) this.measureClock(header.start + header.now);
+      if (!header) return;
+      this.measureClock(header.start + header.now);
+      this.root.dataset.heardAt = `${header.start + header.now}`;
       this.stale = true;
     });
     this.follow("details");
