@@ -31,7 +31,7 @@ BAND_FROM = 13
 IDLE_SHARE = 0.2
 """An idle span longer than this share of the axis is cut."""
 IDLE_AT_LEAST_MS = 2000
-BREAK_SHARE = 0.045
+BREAK_SHARE = 0.06
 """Share of the axis a cut idle span keeps."""
 _SEEN = 1e-3
 _SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000

@@ -31,7 +31,7 @@ from .text import (
     waiting_words,
 )
 from .view_models import TimelineModel
-from .views import Header, Outcome, RowState, RowView, Span, shorten
+from .views import AwaitedEvent, Header, Outcome, RowState, RowView, Span, shorten
 
 __all__ = ["static_html"]
 
@@ -68,6 +68,15 @@ _MAX_ITEMS = 80
 _FAILURES_LISTED = 10
 _LABEL_CHARS = 34
 _HINT_AT_LEAST = 4
+_DIM = "opacity:.7"
+_COUNTED = (
+    RowState.COMPLETED,
+    RowState.RUNNING,
+    RowState.FAILED,
+    RowState.WAITING,
+    RowState.QUEUED,
+    RowState.ABANDONED,
+)
 _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif)"
 
 
@@ -84,7 +93,7 @@ def static_html(model: TimelineModel) -> str:
     items = arrange(header, rows)
     left_out = len(items) - _MAX_ITEMS
     parts = [f'<div style="{_FONT};font-size:13px;max-width:{_WIDTH}px">', *_heading(header)]
-    if rows:
+    if rows or header.awaited:
         parts.extend(_drawing(header, rows, items[:_MAX_ITEMS]))
         if left_out > 0:
             parts.append(f"<p>… {left_out:,} more rows</p>")
@@ -98,36 +107,74 @@ def static_html(model: TimelineModel) -> str:
 
 def _heading(header: Header) -> list[str]:
     colour = STATUS_COLOURS[header.status]
+    sign = f'<b style="color:{colour}">{STATUS_SIGNS[header.status]}</b>'
+    chip = f"border:1px solid {colour};border-radius:10px;padding:0 9px;font-size:12px"
     parts = [
         (
-            f'<div style="padding:2px 0 6px"><b style="font-size:14px">{escape(header.name)}</b> '
-            f'&nbsp;<b style="color:{colour}">{STATUS_SIGNS[header.status]} {header.status}</b> '
-            f"&nbsp;{duration_words(total_ms(header))} &nbsp;"
-            f"<code>{escape(header.instance_id)}</code></div>"
-        )
+            '<div style="display:flex;align-items:center;gap:10px;padding:4px 0 6px">'
+            f'<b style="font-size:15px">{escape(header.name)}</b> '
+            f'<span style="{chip}">{sign} <b>{header.status}</b></span> '
+            f"<span>{duration_words(total_ms(header))}</span> "
+            f'<code style="margin-left:auto;background:none;opacity:.7">'
+            f"{escape(header.instance_id)}</code></div>"
+        ),
+        _progress(header),
     ]
-    words = counts_words(header.counts)
-    if header.generation:
-        words = f"generation {header.generation + 1:,} · {words}".rstrip(" ·")
-    if words:
-        parts.append(f"<div>{words}</div>")
+    words = " · ".join(filter(None, [_counts(header.counts), _generation(header)]))
+    lines = [("", words)] if words else []
+    if header.message is not None:
+        what = f'<b style="color:{colour}">{header.message.kind.capitalize()}</b>'
+        lines.append((what, escape(shorten(header.message.text, 500))))
     if header.waiting:
         waits = " and ".join(waiting_words(one, header.now) for one in header.waiting)
-        parts.append(f"<div>waits for {escape(waits)}</div>")
-    if header.message is not None:
-        parts.append(
-            f'<div><b style="color:{colour}">{header.message.kind}</b>: '
-            f"{escape(shorten(header.message.text, 500))}</div>"
-        )
+        lines.append(("Waits for", escape(waits)))
+    if header.custom_status:
+        lines.append(("Status", escape(header.custom_status)))
     if header.output:
-        parts.append(f"<div>output: <code>{escape(header.output)}</code></div>")
+        code = f'<code style="background:none">{escape(header.output)}</code>'
+        lines.append(("Output", code))
+    for what, text in lines:
+        label = f'<span style="{_DIM};display:inline-block;min-width:76px">{what}</span> '
+        parts.append(f"<div>{label if what else ''}{text}</div>")
     return parts
+
+
+def _progress(header: Header) -> str:
+    """Draw the share of what has completed, failed, was abandoned, and runs, as one bar."""
+    total = sum(header.counts)
+    if not total:
+        return ""
+    order = (RowState.COMPLETED, RowState.FAILED, RowState.ABANDONED, RowState.RUNNING)
+    shares = "".join(
+        f'<span style="width:{header.counts[state] / total:.2%};background:{STATE_COLOURS[state]}">'
+        "</span>"
+        for state in order
+        if header.counts[state]
+    )
+    style = "display:flex;height:4px;border-radius:2px;overflow:hidden;margin:0 0 6px"
+    return f'<div style="{style};background:rgba(128,128,128,.25)">{shares}</div>'
+
+
+def _counts(counts: tuple[int, ...]) -> str:
+    """Return the counts by state, each with its sign in its colour."""
+    return " &nbsp; ".join(
+        f'<b style="color:{STATE_COLOURS[state]}">{STATE_SIGNS[state]}</b> '
+        f'<b>{counts[state]:,}</b> <span style="{_DIM}">{state.name.lower()}</span>'
+        for state in _COUNTED
+        if counts[state]
+    )
+
+
+def _generation(header: Header) -> str:
+    return f"generation {header.generation + 1:,}" if header.generation else ""
 
 
 def _drawing(header: Header, rows: list[RowView], items: list[Band | RowView]) -> list[str]:
     now = float(total_ms(header))
     scale = TimeScale(rows, now)
+    waits = () if header.finished else header.awaited
     height = _AXIS + sum(_BAND if isinstance(item, Band) else _ROW for item in items) + 4
+    height += _ROW * len(waits)
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
@@ -143,6 +190,9 @@ def _drawing(header: Header, rows: list[RowView], items: list[Band | RowView]) -
         *_axis(scale, height),
     ]
     y = _AXIS
+    for wait in waits:
+        parts.append(_wait(wait, scale, now, y))
+        y += _ROW
     for item in items:
         if isinstance(item, Band):
             parts.extend(_band(item, scale, now, y))
@@ -168,15 +218,37 @@ def _axis(scale: TimeScale, height: int) -> list[str]:
             f"{label}</text>"
         )
     for cut in scale.breaks:
-        x = round(_LABEL + (cut.x0 + cut.x1) / 2 * _PLOT, 1)
+        x0, x1 = _LABEL + cut.x0 * _PLOT, _LABEL + cut.x1 * _PLOT
+        words = duration_words(cut.t1 - cut.t0)
         parts.append(
-            f'<path d="M{x - 5} {height}V{_AXIS - 6}m4 0V{height}" stroke="currentColor" '
-            f'stroke-opacity=".35" stroke-dasharray="3 3" fill="none"><title>nothing ran for '
-            f"{duration_words(cut.t1 - cut.t0)}</title></path>"
-            f'<text x="{x}" y="12" text-anchor="middle" font-size="10" font-style="italic" '
-            f'fill-opacity=".7">{duration_words(cut.t1 - cut.t0)}</text>'
+            f"<g><title>nothing ran for {words}</title>"
+            f'<rect x="{x0:.1f}" y="{_AXIS - 6}" width="{x1 - x0:.1f}" height="{height}" '
+            'fill="url(#ipd-q)" opacity=".3"/>'
+            f'<path d="M{x0:.1f} {_AXIS - 6}V{height}M{x1:.1f} {_AXIS - 6}V{height}" '
+            'stroke="currentColor" stroke-opacity=".25"/></g>'
+            f'<text x="{(x0 + x1) / 2:.1f}" y="12" text-anchor="middle" font-size="10" '
+            f'font-style="italic" fill-opacity=".7">{words}</text>'
         )
     return parts
+
+
+def _wait(wait: AwaitedEvent, scale: TimeScale, now: float, y: int) -> str:
+    """Draw an external event that the code waits for."""
+    sign, colour = STATE_SIGNS[RowState.WAITING], STATE_COLOURS[RowState.WAITING]
+    return (
+        f"<g><title>waits for the event {escape(wait.name)}</title>"
+        + _label(sign, colour, "event", f'"{wait.name}"', y + 15)
+        + _gap(scale, wait.since, now, y)
+        + _took(duration_words(max(0, now - wait.since)), y)
+        + "</g>"
+    )
+
+
+def _took(words: str, y: int) -> str:
+    return (
+        f'<text x="{_WIDTH - 4}" y="{y + 15}" text-anchor="end" font-size="11" '
+        f'fill-opacity=".8">{words}</text>'
+    )
 
 
 def _label(sign: str, colour: str, title: str, hint: str, y: float) -> str:
@@ -207,15 +279,15 @@ def _row(row: RowView, header: Header, scale: TimeScale, now: float, y: int) -> 
         if before is not None and before.ended is not None:
             parts.append(_gap(scale, before.ended, span.scheduled, y))
         parts.append(_bars(scale, span, now, y, waiting=row.state is RowState.WAITING))
+        if len(row.spans) > 1:
+            x = _x(scale, span.scheduled)
+            parts.append(f'<path d="M{x:.1f} {y + 2}v18" stroke="currentColor" opacity=".55"/>')
         before = span
     if row.due is not None and before is not None and before.ended is not None:
         parts.append(_gap(scale, before.ended, now, y))
     taken = duration_ms(row, now)
     if taken is not None:
-        parts.append(
-            f'<text x="{_WIDTH - 4}" y="{y + 15}" text-anchor="end" font-size="11" '
-            f'fill-opacity=".8">{duration_words(taken)}</text>'
-        )
+        parts.append(_took(duration_words(taken), y))
     parts.append("</g>")
     return parts
 
@@ -252,7 +324,7 @@ def _band(band: Band, scale: TimeScale, now: float, y: int) -> list[str]:
     state = next((one for one in order if counts[one]), RowState.COMPLETED)
     parts = [_label(STATE_SIGNS[state], STATE_COLOURS[state], band_title(band), "", y + 17)]
     signs = "  ".join(
-        f'<tspan fill="{STATE_COLOURS[one]}">{STATE_SIGNS[one]} {counts[one]:,}</tspan>'
+        f'<tspan fill="{STATE_COLOURS[one]}">{STATE_SIGNS[one]}</tspan> {counts[one]:,}'
         for one in (RowState.COMPLETED, *order, RowState.ABANDONED)
         if counts[one]
     )

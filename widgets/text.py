@@ -15,7 +15,7 @@ from .layout import (
     total_ms,
 )
 from .view_models import TimelineModel
-from .views import Header, Outcome, RowKind, RowState, RowView, Span, Waiting, shorten
+from .views import AwaitedEvent, Header, Outcome, RowKind, RowState, RowView, Span, Waiting, shorten
 
 __all__ = [
     "POINT_SIGN",
@@ -94,6 +94,8 @@ def text(model: TimelineModel, width: int = 100) -> str:
     label_width = min(38, width // 3)
     bar_width = width - label_width - 15
     lines = [*_head(header, width)]
+    waits = () if header.finished else header.awaited
+    lines.extend(_wait_line(wait, scale, now, label_width, bar_width) for wait in waits)
     for item in items[:_MAX_ROWS]:
         if isinstance(item, Band):
             lines.extend(_band_lines(item, scale, now, label_width, bar_width))
@@ -166,6 +168,17 @@ def _head(header: Header, width: int) -> list[str]:
         lines.append(shorten(f"output: {header.output}", width))
     lines.append("─" * width)
     return lines
+
+
+def _wait_line(
+    wait: AwaitedEvent, scale: TimeScale, now: float, label_width: int, bar_width: int
+) -> str:
+    bar = [" "] * bar_width
+    _draw_breaks(bar, scale)
+    _draw(bar, scale, wait.since, now, "·", at_least=1)
+    shown = shorten(f'{STATE_SIGNS[RowState.WAITING]} event "{wait.name}"', label_width)
+    words = duration_words(max(0, now - wait.since))
+    return f"{shown:<{label_width}} │{''.join(bar)}│ {words:>11}"
 
 
 def _row_line(

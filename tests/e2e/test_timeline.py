@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, expect
 
 from tests.e2e.lab import LabPage
@@ -103,7 +104,7 @@ def start(lab: LabPage) -> Locator:
 def test_a_timeline_lives_through_a_restart_and_is_read_without_a_kernel(
     lab: LabPage, artifacts: Path
 ) -> None:
-    """Click, expand, restart, attach again, steer, finish, save, reopen with no kernel at all."""
+    """Click, expand, restart, attach again, steer, finish, save, export, reopen with no kernel."""
     lab.create("timeline.ipynb", cells("monthly"))
     first = start(lab)
     expect(lab.output(STARTED).locator(".ipd-again")).to_be_hidden()
@@ -130,7 +131,11 @@ def test_a_timeline_lives_through_a_restart_and_is_read_without_a_kernel(
     expect(lab.output(ATTACHED).locator("svg[role=img]")).to_be_visible(timeout=20_000)
     expect(lab.output(ATTACHED).locator(".ipd-timeline")).to_have_count(0)
     lab.save()
-    assert (lab.server.root / "timeline.ipynb").stat().st_size < 100_000
+    saved = lab.server.root / "timeline.ipynb"
+    assert saved.stat().st_size < 100_000
+    exported, _ = HTMLExporter().from_filename(str(saved))
+    assert "Timeline of report" in exported
+    assert "application/vnd.jupyter.widget-state+json" not in exported
 
     lab.server.stop_kernels()
     lab.reload()

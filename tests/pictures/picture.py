@@ -37,7 +37,7 @@ class Picture:
 
 def take(browser: Browser, picture: Picture, folder: Path) -> Path:
     """Save a picture as PNG and return its path."""
-    context = {"device_scale_factor": 2, "timezone_id": "Europe/Zurich", **picture.context}
+    context = {"device_scale_factor": 1.5, "timezone_id": "Europe/Zurich", **picture.context}
     path = folder / f"{picture.name}.png"
     with browser_page(browser, picture.view, width=picture.width, **context) as page:
         if picture.dark:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
+from ipydurable.widgets import TimelineModel, static_html
 from tests.pictures.picture import Picture
 from tests.widgets.harness import Kernel
 from tests.widgets.scenarios import (
@@ -32,6 +33,18 @@ def told(
         if then is not None:
             then(page, kernel)
         kernel.settle()
+
+    return show
+
+
+def stored(story: Callable[[], Story], moment: float) -> Callable[[Page], None]:
+    """Return what shows the form that needs no kernel."""
+
+    def show(page: Page) -> None:
+        model = TimelineModel()
+        model.apply(next(story().updates(moment)))
+        html = PAPER + static_html(model)
+        page.evaluate("html => { document.getElementById('host').innerHTML = html; }", html)
 
     return show
 
@@ -88,6 +101,8 @@ def cut(page: Page, kernel: Kernel) -> None:
     page.evaluate("model.tell('comm_live_update')")
 
 
+PAPER = """<style>body { margin: 0; padding: 16px; background: var(--jp-layout-color1, #fff);
+  color: var(--jp-ui-font-color1, #212121); font: 13px system-ui; }</style>"""
 PICTURES = [
     Picture("timeline-running", "timeline", told(small, 3)),
     Picture("timeline-running-dark", "timeline", told(small, 3), dark=True),
@@ -107,4 +122,8 @@ PICTURES = [
     Picture("timeline-zoomed", "timeline", told(wide(1000, 0.03), 40, zoomed)),
     Picture("timeline-nested", "timeline", nest),
     Picture("timeline-kernel-gone", "timeline", told(small, 3, cut)),
+    Picture("timeline-stored", "timeline", stored(small, 20)),
+    Picture("timeline-stored-dark", "timeline", stored(wide(1000, 0.03), 1e5), dark=True),
+    Picture("timeline-stored-failed", "timeline", stored(failed, 20)),
+    Picture("timeline-stored-waiting", "timeline", stored(waiting, 4000)),
 ]
