@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import msgspec
 import pytest
 
+from ipydurable.runtime.connection import HostPaths, is_locked
+from ipydurable.runtime.definitions import Definition
 from tests.kernel.shells import Kernel, without_colors
+from tests.processes.sources import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -151,3 +157,79 @@ def test_a_hostile_store_is_read_without_running_and_runs_once_trusted(
     assert "went on" in text_of(outputs)
     assert {one.name for one in mark.iterdir()} == {"pickle", "source"}
     assert "code that you trust" in text_of(kernel.run("%durable trust"))
+
+
+VALUE = """%%activity --on threads
+def value():
+    return [object, {1, 2}]"""
+HOLDS = """%%orchestrator
+async def holds(ctx):
+    found = await value()
+    await ctx.wait_for_external_event("go")
+    return len(found)"""
+
+
+@pytest.mark.parametrize("what", ["code", "signature", "value"])
+def test_ones_own_store_that_somebody_tampered_with_does_not_run_what_was_changed(
+    what: str, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    kernel = Kernel(tmp_path)
+    try:
+        kernel.run(
+            "%load_ext ipydurable\nimport ipydurable\n%config DurableMagics.timeline = False"
+        )
+        for cell in (VALUE, HOLDS):
+            kernel.run(cell)
+        kernel.run("run = holds.start(instance_id='one')")
+        wait_until(lambda: "external" in text_of(kernel.run("run.waiting_for")))
+        kernel.run("%durable stop\n%unload_ext ipydurable")
+        wait_until(lambda: not is_locked(HostPaths(tmp_path / "durable.duckdb").lock))
+        _tamper(tmp_path / "durable.duckdb", what, mark)
+
+        (greeting,) = kernel.run("%load_ext ipydurable")
+        if what == "value":
+            kernel.run("run = ipydurable.instance('one')\nrun.raise_event('go')")
+            wait_until(lambda: "not signed with your key" in text_of(kernel.run("run.failure")))
+        else:
+            assert "nothing in it runs" in kernel.until(greeting, "comes from elsewhere")
+            assert "UntrustedStoreError" in str(
+                kernel.run("ipydurable.instance('one').raise_event('go')")
+            )
+        assert not mark.exists()
+    finally:
+        kernel.run("%durable stop")
+        kernel.close()
+
+
+def _tamper(store: Path, what: str, mark: Path) -> None:
+    """Change a store behind the back of its host."""
+    with duckdb.connect(str(store)) as database:
+        if what == "value":
+            hostile = b"\0" * 32 + pickle.dumps(Bomb(mark))
+            changed = "UPDATE journal SET data = $1 WHERE kind = 'TaskCompleted'"
+            assert database.execute(changed, [hostile]).fetchall() == [(1,)]
+            return
+        select = "SELECT gseq, data FROM journal WHERE stream = 'definition'"
+        for gseq, data in database.execute(select).fetchall():
+            definition = msgspec.msgpack.decode(data, type=dict[str, Definition])["definition"]
+            if what == "signature":
+                definition = msgspec.structs.replace(definition, signature="")
+            else:
+                chunk = definition.package.chunks[0]
+                source = f"import os; os.mkdir({str(mark)!r})\n{chunk.source}"
+                chunks = (msgspec.structs.replace(chunk, source=source),)
+                package = msgspec.structs.replace(definition.package, chunks=chunks)
+                definition = msgspec.structs.replace(definition, package=package)
+            changed = "UPDATE journal SET data = $1 WHERE gseq = $2"
+            database.execute(changed, [msgspec.msgpack.encode({"definition": definition}), gseq])
+
+
+class Bomb:
+    """A value that makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
