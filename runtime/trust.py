@@ -60,7 +60,18 @@ class TrustedContents:
 def content_of(definition: Definition) -> bytes:
     """Return what the signature of a definition covers: all but what a host has given it."""
     bare = msgspec.structs.replace(definition, number=0, epoch=0, created_at=None, signature="")
-    return msgspec.json.encode(bare, order="deterministic")
+    try:
+        return msgspec.json.encode(bare, order="sorted")
+    except UnicodeEncodeError:  # a store keeps the escape of a lone surrogate in its place
+        return msgspec.json.encode(_escaped(msgspec.to_builtins(bare)), order="sorted")
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {name: _escaped(part) for name, part in value.items()}
+    return [_escaped(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def digest_of_definition(definition: Definition) -> bytes:

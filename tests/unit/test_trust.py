@@ -15,7 +15,8 @@ from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.core.errors import DecodingError, UntrustedStoreError
 from ipydurable.runtime.core.payload import Blob
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.definitions import Chunk, CodePackage, Definition, Kind
+from ipydurable.runtime.definitions import Chunk, CodePackage, Definition, DefinitionAdded, Kind
+from ipydurable.runtime.ports import JournalRow, Stream
 from ipydurable.runtime.requests import (
     CountInFlight,
     Define,
@@ -35,7 +36,8 @@ from ipydurable.runtime.requests import (
 )
 from ipydurable.runtime.signing import Signer, load_signer
 from ipydurable.runtime.trust import TrustedContents, blobs_in, digest_of_blob
-from tests.support.world import World
+from ipydurable.store import open_store
+from tests.support.world import START, World
 
 
 class Bomb:
@@ -204,6 +206,19 @@ def test_a_definition_that_was_changed_is_foreign(changes: dict[str, Any]) -> No
     assert signer.trusts(given)
     assert not signer.trusts(msgspec.structs.replace(given, **changes))
     assert not Signer(b"x" * 32).trusts(signed)
+
+
+def test_text_that_no_store_can_hold_keeps_its_signature(tmp_path: Path) -> None:
+    package = msgspec.structs.replace(DEFINITION.package, values={"x": '"\udc80"'})
+    odd = msgspec.structs.replace(DEFINITION, source="'\udc80'", package=package, epoch=1)
+    signer = Signer(b"k" * 32)
+    added = DefinitionAdded(timestamp=START, definition=signer.sign_definition(odd))
+    store = open_store(tmp_path / "odd.duckdb")
+    store.append([JournalRow(1, 0, 0, Stream.DEFINITION, added)], [])
+    (kept,) = store.recover().definitions
+    store.close()
+    assert kept.source == "'\\udc80'"
+    assert signer.trusts(kept)
 
 
 def test_a_hostile_pickle_is_never_loaded_unless_approved(
