@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from ipydurable.runtime.core.context import current_context
@@ -52,6 +52,32 @@ class EntityFunction(DurableFunction):
         from .session import current_session
 
         return current_session().entity(EntityInstanceId(self.name, key), self)
+
+    def signal_many(
+        self, operation: str, inputs: Mapping[str, Any] | Iterable[tuple[str, Any]]
+    ) -> None:
+        """Have many entities do an operation, all or none, in one commit.
+
+        Args:
+            operation: The operation's name.
+            inputs: Keys and inputs, as pairs or as a mapping; a key may come several times, and
+                gets its inputs in order.
+
+        Raises:
+            EncodingError: An input cannot be stored.
+            DefinitionError: The code cannot be made durable.
+
+        Example:
+            Carrier.signal_many("add", [("UA", 3), ("AA", 5), ("UA", 2)])
+        """
+        from .session import current_session
+
+        pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
+        session = current_session()
+        session.send_needed(self)
+        session.client.signal_many(
+            operation, ((EntityInstanceId(self.name, key), value) for key, value in pairs)
+        )
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         raise DefinitionError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -55,7 +55,8 @@ from .requests import (
     Restart,
     Resume,
     Rewind,
-    SignalEntity,
+    Signal,
+    SignalMany,
     Start,
     StartMany,
     Suspend,
@@ -101,7 +102,7 @@ class Changes:
             Trust: self._trust,
             Purge: self._purge,
             CallEntity: self._call_entity,
-            SignalEntity: self._signal_entity,
+            SignalMany: self._signal_many,
             ListLocks: self._list_locks,
             CleanEntities: self._clean_entities,
         }
@@ -420,13 +421,17 @@ class Changes:
         requested = self._requested(request)
         self._engine.entities.call(requested, future, repeated=request.repeated)
 
-    def _signal_entity(self, request: SignalEntity, future: Future[Any]) -> None:
-        requested = self._requested(request)
-        requested = msgspec.structs.replace(requested, scheduled_at=request.scheduled_at)
-        self._engine.entities.signal(requested, repeated=request.repeated)
+    def _signal_many(self, request: SignalMany, future: Future[Any]) -> None:
+        wanted = [self._requested(one, one.scheduled_at) for one in request.signals]
+        entities = self._engine.entities
+        entities.expect(requested.entity_id for requested in wanted)
+        for requested in wanted:
+            entities.signal(requested, repeated=request.repeated)
         self._answer(future)
 
-    def _requested(self, request: CallEntity | SignalEntity) -> OperationRequested:
+    def _requested(
+        self, request: CallEntity | Signal, scheduled_at: datetime | None = None
+    ) -> OperationRequested:
         entity_id = EntityInstanceId.parse(request.entity_id)
         self._engine.registry.newest(Kind.ENTITY, entity_id.name)
         return OperationRequested(
@@ -434,6 +439,7 @@ class Changes:
             entity_id=str(entity_id),
             operation=request.operation,
             input=request.input,
+            scheduled_at=scheduled_at,
             request_id=request.request_id,
         )
 

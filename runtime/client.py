@@ -52,7 +52,8 @@ from .requests import (
     Resume,
     Rewind,
     RunSql,
-    SignalEntity,
+    Signal,
+    SignalMany,
     Start,
     StartMany,
     StopHost,
@@ -426,14 +427,30 @@ class DurableClient:
             input: Its argument; leave out for none.
             signal_time: When to deliver it (naive means UTC); by default at once.
         """
+        signal = self._signal(entity, operation, input, signal_time)
+        self._ask(SignalMany(signals=[signal]))
+
+    def signal_many(self, operation: str, inputs: Iterable[tuple[Any, Any]]) -> None:
+        """Have entities do an operation, all or none in one commit, in the order given.
+
+        Args:
+            operation: The operation's name.
+            inputs: An entity (an `EntityInstanceId`, its text, or a handle) and its input, each
+                time; NO_INPUT for none. An entity may come several times.
+        """
         self._ask(
-            SignalEntity(
-                entity_id=str(entity_id_of(entity)),
-                operation=check_operation_name(operation),
-                input=self.encode(input, f"input of {operation}"),
-                scheduled_at=_utc(signal_time),
-                request_id=secrets.token_hex(8),
-            )
+            SignalMany(signals=[self._signal(one, operation, value) for one, value in inputs])
+        )
+
+    def _signal(
+        self, entity: Any, operation: str, input: Any, signal_time: datetime | None = None
+    ) -> Signal:
+        return Signal(
+            entity_id=str(entity_id_of(entity)),
+            operation=check_operation_name(operation),
+            input=self.encode(input, f"input of {operation}"),
+            scheduled_at=_utc(signal_time),
+            request_id=secrets.token_hex(8),
         )
 
     def get_entity(self, entity: Any) -> EntityRecord | None:

@@ -21,7 +21,7 @@ from .ports import InstanceUpdate
 from .requests import (
     CallEntity,
     Request,
-    SignalEntity,
+    SignalMany,
     StopHost,
     Subscribe,
     Unsubscribe,
@@ -266,7 +266,7 @@ class Link:
             pending.future.set_exception(HostGoneError(str(self.paths.store), reason))
         else:
             request = pending.request
-            if isinstance(request, CallEntity | SignalEntity):
+            if isinstance(request, CallEntity | SignalMany):
                 request = msgspec.structs.replace(request, repeated=True)
             self._send_call(pending._replace(request=request, hosts=pending.hosts + 1))
 

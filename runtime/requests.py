@@ -47,7 +47,8 @@ __all__ = [
     "Resume",
     "Rewind",
     "RunSql",
-    "SignalEntity",
+    "Signal",
+    "SignalMany",
     "Start",
     "StartMany",
     "StopHost",
@@ -378,10 +379,15 @@ class CallEntity(_Request, frozen=True, kw_only=True):
     repeated: bool = False
 
 
-class SignalEntity(_Request, frozen=True, kw_only=True):
-    """Have an entity do an operation; answered once the signal is durable.
+class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One operation that an entity is to do, without an answer.
 
-    Attributes are those of `CallEntity`, and when the operation is to be done.
+    Attributes:
+        entity_id: Which entity.
+        operation: The operation.
+        input: Encoded input; None where none was given.
+        scheduled_at: When it is to be done; None for now.
+        request_id: Makes the request safe to repeat.
     """
 
     entity_id: str
@@ -389,6 +395,17 @@ class SignalEntity(_Request, frozen=True, kw_only=True):
     input: Payload | None = None
     scheduled_at: datetime | None = None
     request_id: str = ""
+
+
+class SignalMany(_Request, frozen=True, kw_only=True):
+    """Have entities do operations, all or none; answered once that is durable.
+
+    Attributes:
+        signals: What to do, in order.
+        repeated: Whether an earlier host may have seen the request.
+    """
+
+    signals: list[Signal]
     repeated: bool = False
 
 
@@ -565,7 +582,7 @@ Request: TypeAlias = (
     | DescribeOpen
     | GetOutput
     | CallEntity
-    | SignalEntity
+    | SignalMany
     | GetEntity
     | QueryEntities
     | CleanEntities

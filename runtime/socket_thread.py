@@ -45,6 +45,7 @@ class SocketThread:
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
+        self._is_woken = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -70,6 +71,9 @@ class SocketThread:
             self._thread.join()
 
     def _wake_up(self) -> None:
+        if self._is_woken:
+            return
+        self._is_woken = True
         # A full pipe means that the thread is about to wake anyway; a closed one that it ended.
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
@@ -83,6 +87,8 @@ class SocketThread:
             try:
                 if self._woken.fileno() in ready:
                     self._drain_wakes()
+                # After the drain and before the queue: whatever is queued later wakes it again.
+                self._is_woken = False
                 self._send_queued()
                 if self._socket in ready:
                     self._receive()

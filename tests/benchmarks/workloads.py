@@ -7,8 +7,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 
-from ipydurable.runtime.requests import SignalEntity
-
 from .bench import WAIT_S, Bench, Figure, check, rate
 from .programs import EXECUTORS
 from .sizes import Sizes
@@ -55,27 +53,12 @@ def fan_out(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 
 def signals(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """One-way operations over fifty entities, sent without waiting, until they are applied."""
+    """One-way operations over fifty entities, sent in one call, until they are applied."""
     client = bench.client
-    one = client.encode(1, "input")
     since = time.perf_counter()
-    sent = [
-        client.transport.request(
-            SignalEntity(
-                entity_id=f"@account@counter-{number % _COUNTERS}",
-                operation="add",
-                input=one,
-                request_id=str(number),
-            )
-        )
-        for number in range(sizes.signals)
-    ]
-    for future in sent:
-        future.result(WAIT_S)
-    total = sum(
-        client.call_entity(f"@account@counter-{number}", "get", timeout_s=WAIT_S)
-        for number in range(_COUNTERS)
-    )
+    entities = [f"@account@counter-{number}" for number in range(_COUNTERS)]
+    client.signal_many("add", ((entities[n % _COUNTERS], 1) for n in range(sizes.signals)))
+    total = sum(client.call_entity(entity, "get", timeout_s=WAIT_S) for entity in entities)
     per_s = rate(sizes.signals, since)
     check("signals", total, sizes.signals)
     yield Figure("W4 signals", f"{sizes.signals:,}", per_s, "signals/s", 20_000)

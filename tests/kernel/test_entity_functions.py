@@ -222,6 +222,14 @@ class TestUse:
         assert alice.slowly().result(30) == 5
         assert alice.record.pending == 2
 
+    def test_many_signals_in_one_call(self, session: DurableSession):
+        """Keys may come several times; a mapping does where they do not."""
+        Account.signal_many("deposit", [("anna", 5), ("ben", 7), ("anna", 1)])
+        Account.signal_many("deposit", {"ben": 3})
+
+        assert Account("anna").slowly().result(30) == 6
+        assert Account("ben").slowly().result(30) == 10
+
     def test_a_function_entity(self, session: DurableSession):
         """The context tells operation, key and state."""
         total = summed("t")

@@ -34,7 +34,8 @@ from ipydurable.runtime.requests import (
     Define,
     RaiseEvent,
     Request,
-    SignalEntity,
+    Signal,
+    SignalMany,
     Start,
     StartMany,
 )
@@ -269,7 +270,9 @@ class World:
     def signal(self, entity_id: str, operation: str, value: Any = None, **more: Any) -> None:
         """Signal an entity."""
         payload = None if value is None else msgspec.json.encode(value).decode()
-        self.ask(SignalEntity(entity_id=entity_id, operation=operation, input=payload, **more))
+        repeated = more.pop("repeated", False)
+        signal = Signal(entity_id=entity_id, operation=operation, input=payload, **more)
+        self.ask(SignalMany(signals=[signal], repeated=repeated))
 
     def call(self, entity_id: str, operation: str, value: Any = None) -> Any:
         """Call an entity; returns the result or raises why it failed."""

@@ -16,10 +16,18 @@ from ipydurable.runtime.requests import (
     CleanEntities,
     DescribeOpen,
     ListLocks,
-    SignalEntity,
+    Signal,
+    SignalMany,
     Terminate,
 )
 from tests.support.world import World
+
+
+class Diary:
+    entries: list[str] = []  # noqa: RUF012  (entity state: each object gets its own on loading)
+
+    def write(self, entry: str) -> None:
+        self.entries = [*self.entries, entry]
 
 
 class Account:
@@ -212,7 +220,9 @@ class TestOperations:
         later = world.send(repeated)
         world.work()
         assert [one.result(timeout=5).result for one in (first, again, later)] == ["5", "5", "5"]
-        signal = SignalEntity(entity_id="Account@b", operation="deposit", input="1", request_id="s")
+        signal = SignalMany(
+            signals=[Signal(entity_id="Account@b", operation="deposit", input="1", request_id="s")]
+        )
         for _ in range(3):
             world.ask(signal)
             world.crash()
@@ -222,6 +232,35 @@ class TestOperations:
         assert world.ask(signal) is None
         world.work()
         assert world.state("Account@b") == {"balance": 1}
+
+    def test_many_signals_are_durable_together_and_done_in_order(self, world: World) -> None:
+        world.entity(Diary)
+        entries = [("@diary@a", "one"), ("@diary@b", "two"), ("@diary@a", "three")]
+        future = world.client.transport.request(
+            SignalMany(
+                signals=[
+                    Signal(entity_id=one, operation="write", input=f'"{what}"', request_id=what)
+                    for one, what in entries
+                ]
+            )
+        )
+        world.engine.step()
+        world.settle()
+        assert future.result(timeout=5) is None
+        world.crash()
+        world.work()
+        assert world.state("Diary@a") == {"entries": ["one", "three"]}
+        assert world.state("Diary@b") == {"entries": ["two"]}
+
+    def test_of_many_signals_none_is_taken_where_one_is_no_good(self, world: World) -> None:
+        signals = [
+            Signal(entity_id="@account@a", operation="deposit", input="5", request_id="1"),
+            Signal(entity_id="@acount@a", operation="deposit", input="5", request_id="2"),
+        ]
+        with pytest.raises(UnknownDefinitionError, match="acount"):
+            world.ask(SignalMany(signals=signals))
+        world.work()
+        assert world.state("Account@a") is None
 
     def test_a_request_repeated_before_its_answer_is_durable_is_done_once(self) -> None:
         """The next host took it from the inbox, and the client asks again just then."""
