@@ -27,7 +27,7 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import ActivityOptions, Chunk, CodePackage, Definition, Kind
 from ipydurable.runtime.launch import find_host
 from ipydurable.runtime.link import Link
-from ipydurable.runtime.ports import InstanceUpdate
+from ipydurable.runtime.ports import InstanceQuery, InstanceUpdate
 from ipydurable.runtime.requests import GetInstance
 from ipydurable.runtime.wire import Call, Signer
 from tests.processes.sources import wait_until
@@ -100,6 +100,26 @@ def test_a_stopped_host_is_started_again_by_the_next_call(
     wait_until(lambda: not is_locked(paths.lock))
     client.raise_event("waits", "go", "on")
     assert client.decode(client.wait("waits", timeout_s=30).output) == "on"
+
+
+def test_who_watches_is_told_that_the_host_is_gone_and_back(
+    connect: Callable[[], DurableClient], paths: HostPaths
+) -> None:
+    client = connect()
+    told: list[str] = []
+    end = client.watch_connection(told.append)
+    client.stop_host()
+    wait_until(lambda: told != [])
+    assert "was stopped" in told[0]
+    late: list[str] = []
+    client.watch_connection(late.append)
+    assert late == told
+    wait_until(lambda: not is_locked(paths.lock))
+    client.query(InstanceQuery())
+    wait_until(lambda: told[-1] == "")
+    end()
+    client.stop_host()
+    assert told[-1] == ""
 
 
 def test_an_idle_host_ends_by_itself_but_not_while_something_waits(

@@ -67,8 +67,7 @@ export class RowNode {
       this.note.hidden = false;
       setText(this.note, outside);
       this.note.classList.remove("ipd-failed-text");
-      this.note.classList.toggle("ipd-before", outside.startsWith("later"));
-      return place(this.note, 0, scale.width);
+      return lay(this.note, outside.startsWith("later") ? null : 0, scale.width, scale);
     }
     const shown = row.note && (row.state === FAILED || row.state === WAITING || row.state === RUNNING);
     const end = scale.x(over) + 8;
@@ -79,9 +78,22 @@ export class RowNode {
     if (this.note.hidden) return;
     setText(this.note, row.note);
     this.note.classList.toggle("ipd-failed-text", row.state === FAILED);
-    this.note.classList.toggle("ipd-before", !after);
-    place(this.note, after ? end : 0, after ? scale.width - end : start);
+    lay(this.note, after ? end : null, after ? scale.width - end : start, scale);
   }
+}
+
+/**
+ * Lay a note beside a bar.
+ * @param {HTMLElement} note
+ * @param {number | null} left where it begins; null to have it end where its room does
+ * @param {number} room how much there is for it
+ * @param {TimeScale} scale
+ */
+function lay(note, left, room, scale) {
+  note.classList.toggle("ipd-before", left === null);
+  note.style.left = left === null ? "auto" : `${left.toFixed(1)}px`;
+  note.style.right = left === null ? `${(scale.width - room).toFixed(1)}px` : "auto";
+  note.style.maxWidth = `${room.toFixed(1)}px`;
 }
 
 /**
@@ -217,8 +229,7 @@ export class WaitNode {
     place(this.bar, x0, x1 - x0);
     const room = x0 >= 190;
     this.note.hidden = !room;
-    if (room) place(this.note, 0, x0 - 8);
-    this.note.classList.toggle("ipd-before", room);
+    if (room) lay(this.note, null, x0 - 8, scale);
     setText(this.time, durationWords(Math.max(0, now - since)));
     this.element.setAttribute("aria-label", `waits for the event ${name}`);
   }
