@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Generator
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.core.output import AttemptOutput
@@ -15,9 +15,13 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
 
 from .display import Line, current_shell, is_notebook, show
+from .graph_view import GraphView, take_graph
 from .output_display import show_output
 from .timeline_output import Static, TimelineView, take_snapshot
 from .waiting import explaining_interrupts, wait_for, wait_here
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 __all__ = ["NotebookInstance"]
 
@@ -40,11 +44,12 @@ class NotebookInstance(InstanceHandle):
         self,
         client: DurableClient,
         instance_id: str,
-        keep: Callable[[TimelineView], None] | None = None,
+        keep: Callable[[TimelineView | GraphView], None] | None = None,
     ) -> None:
         super().__init__(client, instance_id)
         self._keep = keep
         self._views: list[TimelineView] = []
+        self._graphs: list[GraphView] = []
         self._shown_in: int | None = None
 
     def timeline(self) -> TimelineView:
@@ -72,6 +77,38 @@ class NotebookInstance(InstanceHandle):
             UnknownInstanceError: There is no such instance.
         """
         return self.timeline().widget
+
+    def graph(self) -> GraphView:
+        """Return its fan-out graph; as the last expression of a cell that is shown, live.
+
+        Raises:
+            UnknownInstanceError: There is no such instance.
+        """
+        self._client.get(self.instance_id)
+        view = GraphView(self._client, self.instance_id)
+        self._graphs.append(view)
+        if self._keep is not None:
+            self._keep(view)
+        return view
+
+    def figure(
+        self, name: str, theme: Literal["neutral", "light", "dark"] = "neutral"
+    ) -> go.Figure:
+        """Return a static plotly figure of its present execution, as it is now.
+
+        Args:
+            name: `"durations"` by operation, `"concurrency"` over time, the `"critical_path"` that
+                decided how long it took, or the `"waterfall"` of its operations.
+            theme: `"neutral"` reads on light and dark pages; `"light"` and `"dark"` have a
+                background of their own, for export.
+
+        Raises:
+            UnknownInstanceError: There is no such instance.
+            ValueError: There is no such figure or theme; lists those there are.
+        """
+        from ipydurable.widgets.figures import figure
+
+        return figure(take_graph(self._client, self.instance_id), name, theme)
 
     def wait(self, timeout: float | None = None) -> RuntimeStatus:
         """Wait until it has ended, well or not; as `InstanceHandle.wait`."""
@@ -131,10 +168,11 @@ class NotebookInstance(InstanceHandle):
                 detail = f"is {task.state} · %durable resume {task.name} has it go on"
                 show(Line("sub-orchestration", task.name, detail, tone="warning"))
 
-    def _live_views(self) -> list[TimelineView]:
-        """The timelines to wait for: what is shown last must be what is saved."""
+    def _live_views(self) -> list[TimelineView | GraphView]:
+        """The views to wait for: what is shown last must be what is saved."""
         self._views = [view for view in self._views if view.is_live]
-        return self._views
+        self._graphs = [view for view in self._graphs if view.is_live]
+        return [*self._views, *self._graphs]
 
     @property
     def _goes_on(self) -> str:

@@ -28,6 +28,7 @@ from .effects_report import tell_effects
 from .entity_functions import EntityFunction
 from .entity_handles import EntityHandle
 from .functions import DECLARED, ActivityFunction, DurableFunction, OrchestratorFunction
+from .graph_view import GraphView
 from .handles import NotebookInstance
 from .in_flight import adopted_line, ids_of, migrate_all
 from .module_imports import changed_modules
@@ -91,7 +92,7 @@ class DurableSession(StoreView):
         self._is_closed = False
         self._functions: dict[tuple[Kind, str], DurableFunction] = {}
         self._sent: dict[tuple[Kind, str], DurableFunction] = {}
-        self._views: weakref.WeakSet[TimelineView | Offer] = weakref.WeakSet()
+        self._views: weakref.WeakSet[TimelineView | GraphView | Offer] = weakref.WeakSet()
         self._shown_in = (0, 0)
         self._reported: set[tuple[str, str, str, str]] = set()
         self._connection = self._begin()

@@ -1,20 +1,32 @@
 """Views of orchestrations: live timelines, and what stands in for them without a kernel.
 
-Importing this package imports no widget library; `Timeline` does when it is first asked for.
+Importing this package imports no widget library; `Timeline` and `Graph` do when first asked for.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .graph_model import GraphModel
+from .graph_static import graph_html, graph_text
 from .static_render import static_html
 from .text import text
 from .view_models import TimelineModel
 
 if TYPE_CHECKING:
+    from .graph import Graph
     from .timeline import Timeline
 
-__all__ = ["Timeline", "TimelineModel", "static_html", "text"]
+__all__ = [
+    "Graph",
+    "GraphModel",
+    "Timeline",
+    "TimelineModel",
+    "graph_html",
+    "graph_text",
+    "static_html",
+    "text",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +34,8 @@ def __getattr__(name: str) -> Any:
         from .timeline import Timeline
 
         return Timeline
+    if name == "Graph":
+        from .graph import Graph
+
+        return Graph
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,7 +33,7 @@ from .text import (
 from .view_models import TimelineModel
 from .views import AwaitedEvent, Header, Outcome, RowState, RowView, Span, shorten
 
-__all__ = ["static_html"]
+__all__ = ["STATE_COLOURS", "STATUS_COLOURS", "heading", "static_html"]
 
 # Mid tones: at least 3:1 against white and against Lab's dark background (WCAG 1.4.11).
 BLUE, GREEN, RED, AMBER, GREY = "#3a7fd5", "#2b9457", "#d64545", "#b07a00", "#858a93"
@@ -92,7 +92,7 @@ def static_html(model: TimelineModel) -> str:
     header, rows = model.header(), model.rows()
     items = arrange(header, rows)
     left_out = len(items) - _MAX_ITEMS
-    parts = [f'<div style="{_FONT};font-size:13px;max-width:{_WIDTH}px">', *_heading(header)]
+    parts = [f'<div style="{_FONT};font-size:13px;max-width:{_WIDTH}px">', *heading(header)]
     if rows or header.awaited:
         parts.extend(_drawing(header, rows, items[:_MAX_ITEMS]))
         if left_out > 0:
@@ -105,7 +105,8 @@ def static_html(model: TimelineModel) -> str:
     return "".join(parts)
 
 
-def _heading(header: Header) -> list[str]:
+def heading(header: Header) -> list[str]:
+    """Return what stands above a static form: name, status, duration, counts, waits, failure."""
     colour = STATUS_COLOURS[header.status]
     sign = f'<b style="color:{colour}">{STATUS_SIGNS[header.status]}</b>'
     chip = f"border:1px solid {colour};border-radius:10px;padding:0 9px;font-size:12px"

@@ -1,0 +1,179 @@
+"""The graph in a real browser: drawing, deltas, opening, detail, keyboard, zoom, dark theme."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from ipydurable.widgets.graph_model import GraphModel
+from tests.widgets.graph_page import GraphKernel
+from tests.widgets.graph_stories import critical_section, nested, race, three
+from tests.widgets.harness import make_dark
+from tests.widgets.scenarios import failed, fan_out, small
+
+pytestmark = pytest.mark.parametrize("page", [{"view": "graph"}], indirect=True)
+
+
+def _box(page: Page, title: str) -> Locator:
+    return page.locator(".ipd-box", has=page.locator("text", has_text=re.compile(rf"^{title}\b"))).first
+
+
+def test_every_step_is_drawn_with_icon_words_and_edges(page: Page) -> None:
+    """Names, durations, an icon for each state, an edge for each step."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(three(), 5)
+    kernel.mount()
+    assert page.locator(".ipd-box").count() == 5
+    assert page.locator(".ipd-edge").count() == 4
+    expect(_box(page, "clean")).to_contain_text("800 ms")
+    assert _box(page, "clean").locator(".ipd-sign").count() == 1
+    assert "clean, completed" in (_box(page, "clean").get_attribute("aria-label") or "")
+
+
+def test_news_change_only_the_nodes_they_concern(page: Page) -> None:
+    """What did not change keeps its node; what is sent is small."""
+    kernel = GraphKernel(page)
+    story = fan_out(185)
+    updates = list(story.updates(1.0, 2.0, 3.0))
+    kernel.tell(updates[0])
+    kernel.mount()
+    page.evaluate("document.querySelectorAll('.ipd-box').forEach(n => n.kept = true)")
+    before = _box(page, "fetch").text_content()
+    kernel.tell(updates[1])
+    kernel.settle()
+    assert _box(page, "fetch").text_content() != before
+    kept = "[...document.querySelectorAll('.ipd-box')].filter(n => n.kept).length"
+    assert page.evaluate(kept) == 2
+    assert kernel.sizes[-1] < 2000
+
+
+def test_a_node_opens_into_its_operations_and_closes(page: Page) -> None:
+    """A click shows each of them, failed ones first; another click closes it."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(fan_out(185), 10)
+    kernel.mount()
+    _box(page, "fetch").click()
+    kernel.answer()
+    cells = page.locator(".ipd-box-cell")
+    assert cells.count() == 185
+    assert "ipd-failed" in (cells.first.get_attribute("class") or "")
+    page.locator(".ipd-box-group").click(position={"x": 20, "y": 6})
+    kernel.answer()
+    assert page.locator(".ipd-box-cell").count() == 0
+
+
+def test_a_click_shows_the_detail_with_the_failure(page: Page) -> None:
+    """Attempts, input, error; Close closes it."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(failed(), 10)
+    kernel.mount()
+    _box(page, "load").click()
+    kernel.answer()
+    panel = page.locator(".ipd-graph-detail")
+    expect(panel).to_contain_text("refused the connection")
+    panel.get_by_text("Close").click()
+    kernel.answer()
+    expect(panel).to_be_hidden()
+
+
+def test_a_sub_orchestration_opens_in_its_place(page: Page) -> None:
+    """The child's own graph, nested, live."""
+    story, children = nested()
+    kernel = GraphKernel(page, children)
+    kernel.tell_until(story, 10)
+    kernel.mount()
+    _box(page, "load_eu").click()
+    kernel.answer()
+    assert page.locator(".ipd-box-group").count() == 1
+    assert page.locator(".ipd-box", has_text="store").count() == 1
+    assert page.locator(".ipd-box-pill").count() == 4
+
+
+def test_sections_and_entities_have_their_own_looks(page: Page) -> None:
+    """A frame with what is locked, hexagons, dashed signals."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(critical_section(), 5)
+    kernel.mount()
+    expect(page.locator(".ipd-box-frame")).to_contain_text("locked: account alice")
+    assert page.locator(".ipd-box-entity").count() == 3
+    assert page.locator(".ipd-edge.ipd-signal").count() == 1
+    assert page.locator(".ipd-edge.ipd-call").count() == 2
+
+
+def test_the_loser_of_a_race_is_dimmed_and_says_so(page: Page) -> None:
+    """In words, not by its looks alone."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(race(), 5)
+    kernel.mount()
+    expect(page.locator(".ipd-box.ipd-lost")).to_contain_text("lost the race")
+
+
+def test_the_keyboard_reaches_every_step(page: Page) -> None:
+    """Arrows move, Enter opens, Escape closes."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(small(), 20)
+    kernel.mount()
+    page.locator(".ipd-stage").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".ipd-current")).to_contain_text("fetch")
+    page.keyboard.press("Enter")
+    kernel.answer()
+    assert page.locator(".ipd-box-cell").count() == 6
+
+
+def test_zoom_and_fit(page: Page) -> None:
+    """Buttons zoom about the middle; dragging pans; Fit brings all of it back."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(small(), 20)
+    kernel.mount()
+    world = page.locator(".ipd-stage > svg > g")
+    fitted = world.get_attribute("transform")
+    page.get_by_label("Zoom in").click()
+    kernel.settle()
+    zoomed = world.get_attribute("transform")
+    assert zoomed != fitted
+    stage = page.locator(".ipd-stage").bounding_box()
+    assert stage is not None
+    page.mouse.move(stage["x"] + 20, stage["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(stage["x"] + 90, stage["y"] + 60, steps=4)
+    page.mouse.up()
+    kernel.settle()
+    assert world.get_attribute("transform") != zoomed
+    page.get_by_text("Fit").click()
+    kernel.settle()
+    assert world.get_attribute("transform") == fitted
+
+
+def test_ten_thousand_tasks_stay_interactive(page: Page) -> None:
+    """A live update is folded, laid out and drawn quickly; what is opened is bounded."""
+    story = fan_out(10_000)
+    kernel = GraphKernel(page)
+    updates = list(story.updates(30.0, 30.2, 30.4))
+    kernel.tell(updates[0])
+    kernel.mount()
+    begun = time.perf_counter()
+    kernel.widget.model.apply(updates[1])
+    kernel.widget.send_changes()
+    assert time.perf_counter() - begun < 0.25
+    kernel.sync()
+    kernel.settle()
+    assert float(page.locator(".ipd-graph").get_attribute("data-draw-ms") or 0) < 50
+    _box(page, "fetch").click()
+    kernel.answer()
+    assert 100 < page.locator(".ipd-box").count() <= 202
+    assert isinstance(kernel.widget.model, GraphModel)
+
+
+def test_dark_takes_other_colours(page: Page) -> None:
+    """Node outlines follow the theme."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(three(), 5)
+    kernel.mount()
+    colour = "getComputedStyle(document.querySelector('.ipd-outline')).stroke"
+    light = page.evaluate(f"document.querySelectorAll('.ipd-box')[1] && {colour}")
+    make_dark(page)
+    assert page.evaluate(colour) != light

@@ -1,0 +1,194 @@
+"""The live fan-out graph: an anywidget that shows a `GraphModel` and follows its updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import traitlets
+
+from ipydurable.runtime.ports import InstanceUpdate
+
+from .graph_layout import MAX_NODES, Box, Scene, lay_out
+from .graph_model import GraphModel
+from .graph_static import graph_html, graph_text
+from .live import LiveView
+
+__all__ = ["PARTS", "Follow", "Graph", "parts_of"]
+
+PARTS = 16
+"""Traits that the boxes are spread over: what changed travels alone."""
+_PART_BOXES = 13
+_EVERYTHING = 5000
+_MAX_CHILDREN = 20
+
+Follow = Callable[[str, Callable[[InstanceUpdate], None]], Callable[[], None]]
+"""Has updates of an instance told to a function until what it returned is called."""
+
+
+class Graph(LiveView, view="graph"):
+    """A live graph of one instance and of those sub-orchestrations that were opened in it.
+
+    Places are decided here, so that the live graph is drawn as its static form; the browser gets
+    the parts that changed, and draws, zooms and pans. A view that is mounted later is complete:
+    `boxes_0` to `boxes_15` and `links` hold all there is to draw.
+
+    Args:
+        model: What to show; by default a new, empty one. Feed it through `update` only.
+        follow: Subscribes to the sub-orchestrations that are opened; without it none can be.
+    """
+
+    head = traitlets.Dict().tag(sync=True)
+    links: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    detail = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, model: GraphModel | None = None, follow: Follow | None = None) -> None:
+        self.model = model if model is not None else GraphModel()
+        self._follow = follow
+        self._children: dict[str, GraphModel] = {}
+        self._unsubscribe: list[Callable[[], None]] = []
+        self._opened: set[str] = set()
+        self._limit = MAX_NODES
+        self._asked: tuple[str, int] | None = None
+        # Before the base class opens the comm, so that its first message holds them.
+        self.add_traits(**{f"boxes_{n}": traitlets.List().tag(sync=True) for n in range(PARTS)})
+        if self.model.timeline.record is not None:
+            self._draw()
+        super().__init__()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the instance is in a final status: time to show the static form instead."""
+        return self.model.finished
+
+    @property
+    def children_shown(self) -> dict[str, GraphModel]:
+        """The sub-orchestrations that were opened, by instance id."""
+        with self.lock:
+            return {name: one for name, one in self._children.items() if one.timeline.record}
+
+    def update(self, update: InstanceUpdate) -> None:
+        """Fold an update and show it soon. May be called from any thread.
+
+        Args:
+            update: As the host sent it; see `GraphModel.apply`.
+        """
+        with self.lock:
+            epoch = self.model.epoch
+            self.model.apply(update)
+            if self.model.epoch != epoch:
+                self._opened.clear()
+                self._asked = None
+            self.send_soon(at_once=self.finished)
+
+    def close(self) -> None:
+        """Stop following the sub-orchestrations, and free the widget."""
+        with self.lock:
+            ended, self._unsubscribe = self._unsubscribe, []
+        for unsubscribe in ended:
+            unsubscribe()
+        super().close()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the live view, and its static forms for viewers that have no kernel."""
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        with self.lock:
+            if self.model.timeline.record is not None:
+                data["text/html"] = graph_html(self.model, self.children_shown)
+                data["text/plain"] = graph_text(self.model)
+        return data, metadata
+
+    def send_changes(self) -> None:
+        """Send what is drawn now, and the detail that somebody looks at."""
+        if self.model.timeline.record is not None:
+            self._draw()
+            self._show_detail()
+
+    def on_question(self, content: Mapping[str, Any]) -> None:
+        """Take what was clicked.
+
+        `{"toggle": key}` opens or closes a node, `{"everything": bool}` lifts the limit of nodes,
+        `{"detail": [instance id or "", row]}` asks for a row, null when it is closed.
+        """
+        if isinstance(content.get("toggle"), str):
+            self._toggle(content["toggle"])
+        if isinstance(content.get("everything"), bool):
+            self._limit = _EVERYTHING if content["everything"] else MAX_NODES
+        if "detail" in content:
+            match content["detail"]:
+                case [str(path), int(row)]:
+                    self._asked = path, row
+                case _:
+                    self._asked = None
+        self.send_soon(at_once=True)
+
+    def _toggle(self, key: str) -> None:
+        if key in self._opened:
+            self._opened.discard(key)
+            return
+        self._opened.add(key)
+        models = {"": self.model, **self._children}
+        for path, model in models.items():
+            if model.timeline.record is None:
+                continue
+            for node in model.graph().nodes:
+                if f"{path}/{node.key}" == key and node.target:
+                    self._adopt(node.target)
+
+    def _adopt(self, instance_id: str) -> None:
+        """Follow a sub-orchestration from now on."""
+        if self._follow is None or instance_id in self._children:
+            return
+        if len(self._children) >= _MAX_CHILDREN:
+            return
+        child = self._children[instance_id] = GraphModel()
+
+        def tell(update: InstanceUpdate) -> None:
+            with self.lock:
+                child.apply(update)
+                self.send_soon()
+
+        self._unsubscribe.append(self._follow(instance_id, tell))
+
+    def _draw(self) -> None:
+        scene = lay_out(self.model, self._opened, self._children, self._limit)
+        for number, part in enumerate(parts_of(scene.boxes)):
+            # A trait that is set to what it is already is not sent.
+            self.set_trait(f"boxes_{number}", part)
+        self.links = msgspec.to_builtins(scene.links)
+        self.head = self._heading(scene)
+
+    def _heading(self, scene: Scene) -> dict[str, Any]:
+        header = self.model.timeline.header()
+        total = sum(1 for _ in self.model.graph().nodes)
+        return {
+            "name": header.name,
+            "instance_id": header.instance_id,
+            "status": str(header.status),
+            "finished": header.finished,
+            "start": header.start,
+            "now": header.now,
+            "end": header.end,
+            "counts": list(header.counts),
+            "message": "" if header.message is None else header.message.text,
+            "epoch": header.epoch,
+            "width": scene.width,
+            "height": scene.height,
+            "is_cut": total > MAX_NODES,
+        }
+
+    def _show_detail(self) -> None:
+        if self._asked is None:
+            self.detail = {}
+            return
+        path, row = self._asked
+        model = self.model if not path else self._children.get(path)
+        found = None if model is None else model.timeline.detail(row)
+        self.detail = {} if found is None else {**msgspec.to_builtins(found), "path": path}
+
+
+def parts_of(boxes: Sequence[Box]) -> list[list[Any]]:
+    """Return boxes as `PARTS` lists for the browser; one box that changes changes one of them."""
+    size = max(_PART_BOXES, -(-len(boxes) // PARTS))
+    return [msgspec.to_builtins(boxes[n * size : (n + 1) * size]) for n in range(PARTS)]

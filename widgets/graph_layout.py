@@ -1,0 +1,454 @@
+"""Where the nodes of a graph go: layers from top to bottom, wide ones wrapped into a block. Pure.
+
+A graph of durable functions is layered by construction, so that no general layout is needed. A long
+chain of single steps of one name is drawn as one node, and of a graph that is still too large the
+middle is left out: at most `MAX_NODES` nodes are drawn unless more are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from .graph_model import END, START, Graph, GraphEdge, GraphFrame, GraphModel, GraphNode
+from .graph_shortening import shortened
+from .layout import duration_ms, duration_words
+from .text import counts_words
+from .views import RowKind, RowState, RowView, shorten
+
+__all__ = ["MAX_NODES", "Box", "Link", "Scene", "lay_out"]
+
+MAX_NODES = 200
+"""Nodes drawn at most, unless more are asked for."""
+_PER_ROW = 4
+_WIDTH, _HEIGHT, _CELL_WIDTH, _CELL_HEIGHT = 196, 50, 132, 26
+_GAP_X, _GAP_Y, _LAYER_GAP, _CELL_GAP, _PAD, _TITLE = 28, 16, 44, 6, 14, 24
+_CELLS_PER_ROW = 6
+_PILL_WIDTH, _PILL_HEIGHT = 196, 34
+_TITLE_CHARS, _LINE_CHARS, _ENTITY_CHARS_LESS = 20, 25, 4
+_MAX_DEPTH = 4
+
+
+class Box(msgspec.Struct, array_like=True, frozen=True):
+    """Something drawn at a place; travels to the browser as a JSON array in this order.
+
+    Attributes:
+        key: Names it for as long as the graph lasts.
+        shape: `"pill"` (start, end), `"node"`, `"entity"`, `"wait"` (timers, events, locks),
+            `"cell"` (one of an opened node), `"group"` (an opened node, or a child), `"frame"`
+            (a critical section), `"gap"` (what is left out).
+        x: Left edge, in pixels.
+        y: Upper edge.
+        width: Its width.
+        height: Its height.
+        state: Its `RowState`; -1 for none.
+        title: Its first line.
+        line: Its second line.
+        counts: Operations by state, where it stands for several.
+        tip: What is said about it when the pointer rests there.
+        index: Its row in the timeline; -1 for none.
+        opens: What asking for its contents opens, or closes; empty for nothing.
+        is_open: Whether they are shown.
+        is_dimmed: Whether it lost a race.
+        path: Instance id of the child it belongs to; empty for the graph's own.
+        kind: The `RowKind` it stands for, or empty.
+    """
+
+    key: str
+    shape: str
+    x: float
+    y: float
+    width: float
+    height: float
+    state: int = -1
+    title: str = ""
+    line: str = ""
+    counts: tuple[int, ...] = ()
+    tip: str = ""
+    index: int = -1
+    opens: str = ""
+    is_open: bool = False
+    is_dimmed: bool = False
+    path: str = ""
+    kind: str = ""
+
+
+class Link(msgspec.Struct, array_like=True, frozen=True):
+    """An edge, as the path of an SVG; `kind` as in `GraphEdge`."""
+
+    key: str
+    path: str
+    kind: str
+    is_dimmed: bool
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """A graph laid out: frames and groups come before what stands in them."""
+
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    links: tuple[Link, ...]
+
+
+def lay_out(
+    model: GraphModel,
+    opened: Collection[str] = (),
+    children: Mapping[str, GraphModel] | None = None,
+    limit: int = MAX_NODES,
+) -> Scene:
+    """Return where everything is drawn.
+
+    Args:
+        model: What to draw.
+        opened: Keys (`Box.opens`) of the nodes whose operations, or child, are shown.
+        children: Models of the sub-orchestrations, by instance id; those not known yet are not
+            shown.
+        limit: How many nodes to draw at most, start and end included.
+
+    Raises:
+        ValueError: Nothing was applied to the model yet.
+    """
+    layout = _Layout(opened, children or {}, limit)
+    width, height, boxes, links = layout.graph(model, "", 0)
+    return Scene(width, height, tuple(boxes), tuple(links))
+
+
+class _Part:
+    """A node with what is shown inside it, laid out at the origin."""
+
+    def __init__(self, key: str, box: Box, inner: list[Box], links: list[Link]) -> None:
+        self.key = key
+        self.box = box
+        self.inner = inner
+        self.links = links
+
+
+class _Layout:
+    def __init__(
+        self, opened: Collection[str], children: Mapping[str, GraphModel], limit: int
+    ) -> None:
+        self._opened = opened
+        self._children = children
+        self._left = limit
+
+    def graph(
+        self, model: GraphModel, path: str, depth: int
+    ) -> tuple[float, float, list[Box], list[Link]]:
+        graph = shortened(model.graph(), max(8, self._left))
+        self._left -= len(graph.nodes)
+        layers: dict[int, list[_Part]] = {}
+        for node in graph.nodes:
+            layers.setdefault(node.layer, []).append(self._part(node, model, path, depth))
+        return _stack(graph, list(layers.values()), path)
+
+    def _part(self, node: GraphNode, model: GraphModel, path: str, depth: int) -> _Part:
+        box = _box(node, path, model)
+        if not box.opens or box.opens not in self._opened:
+            return _Part(node.key, box, [], [])
+        child = self._children.get(node.target) if node.target else None
+        if child is not None and child.timeline.record is not None and depth < _MAX_DEPTH:
+            width, height, boxes, links = self.graph(child, node.target, depth + 1)
+            return _group(node.key, box, width, height, boxes, links)
+        if node.total > 1:
+            return self._cells(box, node, model, path)
+        return _Part(node.key, box, [], [])
+
+    def _cells(self, box: Box, node: GraphNode, model: GraphModel, path: str) -> _Part:
+        shown = max(1, min(node.total, self._left))
+        self._left -= shown
+        boxes = []
+        for place, row in enumerate(model.members((node.key, *node.also), shown)):
+            line, column = divmod(place, _CELLS_PER_ROW)
+            boxes.append(
+                Box(
+                    f"{box.key}#{row.index}",
+                    "cell",
+                    column * (_CELL_WIDTH + _CELL_GAP),
+                    line * (_CELL_HEIGHT + _CELL_GAP),
+                    _CELL_WIDTH,
+                    _CELL_HEIGHT,
+                    row.state,
+                    shorten(row.hint or f"{node.name} {row.index + 1}", 17),
+                    "",
+                    tip=_row_tip(node, row),
+                    index=row.index,
+                    is_dimmed=model.has_lost(row.index),
+                    path=path,
+                    kind=str(node.kind or ""),
+                )
+            )
+        columns = min(_CELLS_PER_ROW, shown)
+        lines = -(-shown // _CELLS_PER_ROW)
+        width = max(columns * (_CELL_WIDTH + _CELL_GAP) - _CELL_GAP, _WIDTH)
+        height = lines * (_CELL_HEIGHT + _CELL_GAP) - _CELL_GAP
+        if shown < node.total:
+            more = f"and {node.total - shown:,} more, see the timeline"
+            boxes.append(Box(f"{box.key}#more", "gap", 0, height + 4, width, 18, title=more))
+            height += 22
+        return _group(node.key, box, width, height, boxes, [])
+
+
+def _group(
+    key: str, box: Box, width: float, height: float, boxes: list[Box], links: list[Link]
+) -> _Part:
+    outer = msgspec.structs.replace(
+        box,
+        shape="group",
+        width=width + 2 * _PAD,
+        height=height + _TITLE + 2 * _PAD - 6,
+        is_open=True,
+    )
+    dx, dy = _PAD, _TITLE + _PAD - 6
+    return _Part(key, outer, [_moved(one, dx, dy) for one in boxes], _shifted(links, dx, dy))
+
+
+def _stack(
+    graph: Graph, layers: list[list[_Part]], path: str
+) -> tuple[float, float, list[Box], list[Link]]:
+    """Put layers below each other, wrapped and centred; frames around critical sections."""
+    lines: list[list[_Part]] = []
+    gaps: list[int] = []
+    section = {key: frame.key for frame in graph.frames for key in frame.members}
+    before: set[str] = set()
+    for layer in layers:
+        # What stands in one frame stands side by side.
+        layer.sort(key=lambda part: section.get(part.key, ""))
+        inside = {section.get(part.key, "") for part in layer}
+        room = _TITLE if (inside | before) - {""} and inside != before else 0
+        for number, line in enumerate(_wrapped(layer)):
+            lines.append(line)
+            gaps.append(_GAP_Y if number else _LAYER_GAP + room)
+        before = inside
+    width = max(_line_width(line) for line in lines)
+    boxes: list[Box] = []
+    links: list[Link] = []
+    placed: dict[str, Box] = {}
+    y = 0.0
+    for number, line in enumerate(lines):
+        y += gaps[number] if number else 0
+        x = (width - _line_width(line)) / 2
+        height = max(part.box.height for part in line)
+        for part in line:
+            at_y = y + (height - part.box.height) / 2
+            outer = _moved(part.box, x, at_y)
+            placed[part.key] = outer
+            boxes.append(outer)
+            boxes.extend(_moved(one, x, at_y) for one in part.inner)
+            links.extend(_shifted(part.links, x, at_y))
+            x += part.box.width + _GAP_X
+        y += height
+    frames = [found for frame in graph.frames if (found := _frame(frame, placed, path))]
+    links.extend(
+        _link(edge, placed, path)
+        for edge in graph.edges
+        if edge.source in placed and edge.target in placed
+    )
+    left = min([0.0, *(frame.x for frame in frames)])
+    right = max([width, *(frame.x + frame.width for frame in frames)])
+    everything = [_moved(one, -left, 0) for one in (*frames, *boxes)]
+    return right - left, y, everything, _shifted(links, -left, 0)
+
+
+def _wrapped(layer: list[_Part]) -> list[list[_Part]]:
+    lines: list[list[_Part]] = [[]]
+    room = _PER_ROW * (_WIDTH + _GAP_X)
+    for part in layer:
+        if lines[-1] and _line_width([*lines[-1], part]) > room:
+            lines.append([])
+        lines[-1].append(part)
+    return lines
+
+
+def _line_width(line: list[_Part]) -> float:
+    return sum(part.box.width for part in line) + _GAP_X * (len(line) - 1)
+
+
+def _frame(frame: GraphFrame, placed: Mapping[str, Box], path: str) -> Box | None:
+    key, title, members = frame
+    inside = [placed[one] for one in members if one in placed]
+    if not inside:
+        return None
+    x, y = min(one.x for one in inside) - _PAD, min(one.y for one in inside) - _TITLE
+    right = max(one.x + one.width for one in inside) + _PAD
+    bottom = max(one.y + one.height for one in inside) + _PAD
+    words = f"locked: {title}"
+    right = max(right, x + 6.4 * min(len(words), 44) + 34)
+    return Box(
+        f"{path}/{key}",
+        "frame",
+        x,
+        y,
+        right - x,
+        bottom - y,
+        title=shorten(words, 44),
+        tip=words,
+        path=path,
+    )
+
+
+def _link(edge: GraphEdge, placed: Mapping[str, Box], path: str) -> Link:
+    a, b = placed[edge.source], placed[edge.target]
+    x0, y0 = a.x + a.width / 2, a.y + a.height
+    x1, y1 = b.x + b.width / 2, b.y - (0 if b.y <= y0 else 3)
+    bend = max(14.0, (y1 - y0) / 2)
+    drawn = _curve(x0, y0, bend, x1, y1)
+    return Link(f"{path}/{edge.source}>{edge.target}", drawn, edge.kind, edge.is_dimmed)
+
+
+def _curve(x0: float, y0: float, bend: float, x1: float, y1: float) -> str:
+    return f"M{x0:.1f} {y0:.1f}C{x0:.1f} {y0 + bend:.1f} {x1:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
+
+
+def _shifted(links: list[Link], dx: float, dy: float) -> list[Link]:
+    if not dx and not dy:
+        return links
+    return [msgspec.structs.replace(one, path=_move_path(one.path, dx, dy)) for one in links]
+
+
+def _move_path(path: str, dx: float, dy: float) -> str:
+    start, _, rest = path[1:].partition("C")
+    numbers = [float(one) for one in f"{start} {rest}".split()]
+    moved = [one + (dy if place % 2 else dx) for place, one in enumerate(numbers)]
+    return "M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}".format(*moved)
+
+
+def _moved(box: Box, dx: float, dy: float) -> Box:
+    return msgspec.structs.replace(box, x=round(box.x + dx, 1), y=round(box.y + dy, 1))
+
+
+_WAIT_KINDS = (RowKind.TIMER, RowKind.EVENT, RowKind.LOCK)
+_ENTITY_KINDS = (RowKind.ENTITY_CALL, RowKind.SIGNAL)
+_SECOND_LINES: dict[RowKind, str] = {
+    RowKind.ORCHESTRATION: "sub-orchestration",
+    RowKind.ENTITY_CALL: "call",
+    RowKind.SIGNAL: "signal",
+    RowKind.EVENT_SENT: "event sent",
+    RowKind.EVENT: "event",
+}
+_STATE_WORDS = {
+    RowState.QUEUED: "queued",
+    RowState.RUNNING: "running",
+    RowState.WAITING: "waiting",
+    RowState.COMPLETED: "completed",
+    RowState.FAILED: "failed",
+    RowState.ABANDONED: "abandoned",
+}
+
+
+def _box(node: GraphNode, path: str, model: GraphModel) -> Box:
+    key = f"{path}/{node.key}"
+    if node.kind is None:
+        return _pill(node, key, path, model)
+    if node.row == -1 and not node.total:
+        return Box(key, "gap", 0, 0, _WIDTH, 24, title=node.name, path=path)
+    shape = "node"
+    if node.kind in _WAIT_KINDS:
+        shape = "wait"
+    elif node.kind in _ENTITY_KINDS:
+        shape = "entity"
+    many = node.total > 1
+    title = f"{node.name} \u00d7 {node.total:,}" if many else node.name
+    if node.is_chain:
+        title = f"{node.name}  1 → {node.total:,}"
+    less = _ENTITY_CHARS_LESS if shape == "entity" else 0
+    opens = key if many or node.target else ""
+    return Box(
+        key,
+        shape,
+        0,
+        0,
+        _WIDTH,
+        _HEIGHT,
+        node.state,
+        shorten(title, _TITLE_CHARS - less),
+        shorten(_second_line(node, model), _LINE_CHARS - less),
+        node.counts if many else (),
+        _tip(node),
+        node.row,
+        opens,
+        is_dimmed=node.has_lost,
+        path=path,
+        kind=str(node.kind),
+    )
+
+
+def _pill(node: GraphNode, key: str, path: str, model: GraphModel) -> Box:
+    state = -1
+    if node.key == END:
+        state = {"Completed": RowState.COMPLETED, "Failed": RowState.FAILED}.get(
+            node.name, RowState.ABANDONED
+        )
+    header = model.timeline.header()
+    title = node.name
+    tip = f"input: {header.input}" if node.key == START and header.input else ""
+    if node.key == END:
+        title = f"{node.name} · {duration_words(header.end or 0)}"
+        tip = f"output: {header.output}" if header.output else ""
+        if header.message is not None:
+            tip = header.message.text
+    return Box(
+        key, "pill", 0, 0, _PILL_WIDTH, _PILL_HEIGHT, state, shorten(title, 22), tip=tip, path=path
+    )
+
+
+def _second_line(node: GraphNode, model: GraphModel) -> str:
+    assert node.kind is not None
+    retried = f"↻ {node.attempts:,}" if node.attempts else ""
+    if node.total > 1:
+        signs = [
+            f"{node.counts[state]:,} {_STATE_WORDS[state]}"
+            for state in _URGENT_FIRST
+            if node.counts[state]
+        ]
+        return " · ".join([*signs[:2], *([retried] if retried else [])])
+    word = _SECOND_LINES.get(node.kind, "")
+    if node.has_lost:
+        return "lost the race"
+    if node.state is RowState.WAITING and node.due is not None:
+        left = duration_words(max(0, node.due - model.timeline.header().now))
+        return f"{'retry' if node.kind is RowKind.ACTIVITY else 'due'} in {left}"
+    if node.state is RowState.WAITING and node.kind is RowKind.EVENT:
+        return "waits for this event"
+    taken = ""
+    if node.row >= 0:
+        (row,) = model.members((node.key,))
+        found = duration_ms(row, model.timeline.header().now)
+        still = node.kind in (RowKind.EVENT, RowKind.EVENT_SENT, RowKind.SIGNAL)
+        live = node.state <= RowState.WAITING
+        taken = "" if found is None or still or live else duration_words(found)
+    if node.kind is RowKind.TIMER and taken:
+        taken = f"waited {taken}"
+    return " · ".join(part for part in (word, retried, taken, node.hint) if part)
+
+
+_URGENT_FIRST = (
+    RowState.FAILED,
+    RowState.RUNNING,
+    RowState.COMPLETED,
+    RowState.WAITING,
+    RowState.QUEUED,
+    RowState.ABANDONED,
+)
+
+
+def _tip(node: GraphNode) -> str:
+    assert node.kind is not None
+    word = _SECOND_LINES.get(node.kind, "")
+    parts = [
+        f"{word} {node.name} {node.hint}".strip(),
+        counts_words(node.counts),
+        node.note,
+        "lost a race" if node.has_lost else "",
+        f"{node.attempts:,} more attempts" if node.attempts else "",
+        "one after the other" if node.is_chain else "",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _row_tip(node: GraphNode, row: RowView) -> str:
+    taken = duration_ms(row)
+    words = [_STATE_WORDS[row.state], "" if taken is None else duration_words(taken)]
+    said = " · ".join(word for word in words if word)
+    return "\n".join(part for part in (f"{node.name} {row.hint}", said, row.note) if part)

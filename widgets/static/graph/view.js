@@ -1,0 +1,362 @@
+// @ts-check
+// One mounted view of a graph: zoom, pan, keyboard, tooltip, detail.
+
+import { icon, make, pretty, setText } from "../shared/dom.js";
+import { COUNT_ORDER, OUTCOMES, STATES, STATUS_STATE } from "../shared/states.js";
+import { View } from "../shared/view.js";
+import { durationWords, number } from "../shared/words.js";
+import { drawBox, isActive, readBox, svg } from "./boxes.js";
+
+/** @import { Model } from "../shared/model.js" */
+/** @import { GraphBox } from "./boxes.js" */
+
+const PARTS = 16;
+const MARGIN = 14;
+const MIN_HEIGHT = 120;
+const MAX_HEIGHT = 560;
+const STEP = 1.25;
+const MOVED_PX = 4;
+const SECOND = 1000;
+
+/** One mounted view of a graph. */
+export class GraphView extends View {
+  /** @param {Model} model @param {HTMLElement} host */
+  constructor(model, host) {
+    super(model, host, "ipd-graph");
+    /** @type {Map<string, GraphBox>} */
+    this.boxes = new Map();
+    /** @type {Map<string, {node: SVGElement, sent: string}>} */
+    this.nodes = new Map();
+    /** @type {Map<string, {node: SVGElement, sent: string}>} */
+    this.edges = new Map();
+    /** Whether the whole graph is kept in view as it grows. */
+    this.fits = true;
+    this.scale = 1;
+    this.left = 0;
+    this.top = 0;
+    this.everything = false;
+    this.current = "";
+    this.stale = true;
+    this.detailShown = "";
+    this.build();
+    this.follow("head", () => {
+      const head = this.head;
+      if (head) this.measureClock(head.start + head.now);
+      this.stale = true;
+    });
+    for (let n = 0; n < PARTS; n++) this.follow(`boxes_${n}`, () => (this.stale = true));
+    this.follow("links", () => (this.stale = true));
+    this.follow("detail");
+    this.attend();
+    this.queue();
+  }
+
+  build() {
+    const head = make("div", "ipd-graph-head", this.root);
+    this.name = make("span", "ipd-graph-name", head);
+    this.chip = make("span", "ipd-chip", head);
+    this.taken = make("span", "ipd-dim", head);
+    this.counts = make("span", "ipd-counts", head);
+    const tools = make("span", "ipd-graph-tools", head);
+    this.all = this.tool(tools, "Show all", "Draw every node, however many", () => {
+      this.everything = !this.everything;
+      this.model.send({ everything: this.everything });
+    });
+    this.tool(tools, "−", "Zoom out", () => this.zoom(1 / STEP));
+    this.tool(tools, "+", "Zoom in", () => this.zoom(STEP));
+    this.fit = this.tool(tools, "Fit", "Keep all of it in view", () => {
+      this.fits = true;
+      this.queue();
+    });
+    this.stage = make("div", "ipd-stage", this.root);
+    this.stage.tabIndex = 0;
+    this.stage.setAttribute("role", "group");
+    this.canvas = svg("svg", {}, this.stage);
+    const arrow = svg("marker", { id: `${this.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, svg("defs", {}, this.canvas));
+    svg("path", { class: "ipd-arrow", d: "M1 1 7 4 1 7" }, arrow);
+    this.world = svg("g", {}, this.canvas);
+    this.outer = svg("g", {}, this.world);
+    this.wires = svg("g", {}, this.world);
+    this.inner = svg("g", {}, this.world);
+    this.panel = make("section", "ipd-graph-detail", this.root);
+    this.panel.hidden = true;
+    this.panel.setAttribute("aria-live", "polite");
+    this.tip = make("div", "ipd-tip ipd-graph-tip", this.root);
+    this.tip.hidden = true;
+  }
+
+  /** @param {HTMLElement} parent @param {string} words @param {string} help @param {() => void} act */
+  tool(parent, words, help, act) {
+    const button = make("button", "ipd-button", parent, words);
+    button.setAttribute("type", "button");
+    button.setAttribute("aria-label", help);
+    button.title = help;
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  attend() {
+    this.stage.addEventListener("wheel", (event) => {
+      // A page must scroll past a graph: only a pinch or ctrl zooms.
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      const at = this.stage.getBoundingClientRect();
+      this.zoom(event.deltaY < 0 ? STEP : 1 / STEP, event.clientX - at.left, event.clientY - at.top);
+    }, { passive: false });
+    /** @type {{x: number, y: number, left: number, top: number, moved: boolean} | null} */
+    let drag = null;
+    this.stage.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      drag = { x: event.clientX, y: event.clientY, left: this.left, top: this.top, moved: false };
+    });
+    this.stage.addEventListener("pointermove", (event) => {
+      if (!drag) {
+        this.showTip(event);
+        return;
+      }
+      const dx = event.clientX - drag.x, dy = event.clientY - drag.y;
+      if (!drag.moved && Math.hypot(dx, dy) < MOVED_PX) return;
+      if (!drag.moved) this.stage.setPointerCapture(event.pointerId);
+      drag.moved = true;
+      this.fits = false;
+      this.tip.hidden = true;
+      this.stage.classList.add("ipd-dragged");
+      this.left = drag.left + dx;
+      this.top = drag.top + dy;
+      this.queue();
+    });
+    const drop = () => {
+      this.stage.classList.remove("ipd-dragged");
+      drag = null;
+    };
+    this.stage.addEventListener("pointerup", (event) => {
+      const moved = drag?.moved;
+      drop();
+      const box = moved ? null : this.boxOf(event.target);
+      if (box) this.activate(box);
+    });
+    this.stage.addEventListener("pointercancel", drop);
+    this.stage.addEventListener("pointerleave", () => (this.tip.hidden = true));
+    this.stage.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** @returns {any} */
+  get head() {
+    const head = this.model.get("head");
+    return head && "epoch" in head ? head : null;
+  }
+
+  get isLive() {
+    return !this.head?.finished;
+  }
+
+  get rhythm() {
+    return this.isLive ? SECOND : 0;
+  }
+
+  draw() {
+    const head = this.head;
+    if (!head) return;
+    if (this.stale) this.read();
+    this.drawHead(head);
+    this.place(head);
+    this.drawDetail();
+  }
+
+  /** Take in what the kernel sent: write the boxes and edges that changed. */
+  read() {
+    this.stale = false;
+    this.boxes.clear();
+    const gone = new Set(this.nodes.keys()), goneEdges = new Set(this.edges.keys());
+    for (let n = 0; n < PARTS; n++) {
+      for (const sent of this.model.get(`boxes_${n}`) ?? []) {
+        const box = readBox(sent), written = JSON.stringify(sent);
+        this.boxes.set(box.key, box);
+        gone.delete(box.key);
+        const known = this.nodes.get(box.key);
+        if (known?.sent === written) continue;
+        const node = drawBox(box);
+        if (box.key === this.current) node.classList.add("ipd-current");
+        if (known) known.node.replaceWith(node);
+        else (box.shape === "frame" || box.shape === "group" ? this.outer : this.inner).append(node);
+        this.nodes.set(box.key, { node, sent: written });
+      }
+    }
+    for (const sent of this.model.get("links") ?? []) {
+      const [key, path, kind, isDimmed] = sent, written = JSON.stringify(sent);
+      goneEdges.delete(key);
+      const known = this.edges.get(key);
+      if (known?.sent === written) continue;
+      const node = known?.node ?? svg("path", { "marker-end": `url(#${this.id}-arrow)` }, this.wires);
+      node.setAttribute("class", `ipd-edge ipd-${kind}${isDimmed ? " ipd-lost" : ""}`);
+      node.setAttribute("d", path);
+      if (kind === "call") node.setAttribute("marker-start", `url(#${this.id}-arrow)`);
+      this.edges.set(key, { node, sent: written });
+    }
+    for (const [from, keys] of /** @type {[Map<string, {node: SVGElement, sent: string}>, Set<string>][]} */ ([[this.nodes, gone], [this.edges, goneEdges]])) {
+      for (const key of keys) {
+        from.get(key)?.node.remove();
+        from.delete(key);
+      }
+    }
+    this.fixLayers();
+  }
+
+  /** A node that was opened or closed moves behind or before the edges. */
+  fixLayers() {
+    for (const [key, { node }] of this.nodes) {
+      const shape = this.boxes.get(key)?.shape;
+      const layer = shape === "frame" || shape === "group" ? this.outer : this.inner;
+      if (node.parentNode !== layer) layer.append(node);
+    }
+  }
+
+  /** @param {any} head */
+  drawHead(head) {
+    setText(this.name, head.name);
+    const state = STATUS_STATE[head.status] ?? "queued";
+    if (this.chip.dataset.status !== head.status) {
+      this.chip.dataset.status = head.status;
+      this.chip.className = `ipd-chip ipd-${state}`;
+      this.chip.replaceChildren();
+      icon(state, this.chip);
+      make("span", "", this.chip, head.status);
+    }
+    const now = head.end ?? Math.max(head.now, this.clock() - head.start);
+    setText(this.taken, durationWords(Math.max(0, now)));
+    const shown = COUNT_ORDER.filter((one) => head.counts[one]);
+    const words = shown.map((one) => `${one}:${head.counts[one]}`).join();
+    if (this.counts.dataset.words !== words) {
+      this.counts.dataset.words = words;
+      this.counts.replaceChildren();
+      for (const one of shown) {
+        const count = make("span", `ipd-count ipd-${STATES[one]}`, this.counts);
+        icon(STATES[one], count);
+        make("b", "", count, number(head.counts[one]));
+        make("span", "ipd-dim", count, STATES[one]);
+      }
+    }
+    this.all.hidden = !head.is_cut;
+    setText(this.all, this.everything ? "Show fewer" : "Show all");
+    this.fit.setAttribute("aria-pressed", `${this.fits}`);
+    this.stage.setAttribute("aria-label", `Graph of ${head.name}: arrow keys move between steps, Enter opens one`);
+  }
+
+  /** Fit, or stay where the reader has moved to. @param {any} head */
+  place(head) {
+    const width = this.stage.clientWidth;
+    const whole = head.height + 2 * MARGIN;
+    const fitting = Math.min(1, width / (head.width + 2 * MARGIN));
+    const height = Math.round(Math.min(MAX_HEIGHT, Math.max(MIN_HEIGHT, whole * fitting)));
+    if (this.stage.style.height !== `${height}px`) this.stage.style.height = `${height}px`;
+    if (this.fits) {
+      this.scale = Math.min(fitting, height / whole);
+      this.left = (width - head.width * this.scale) / 2;
+      this.top = Math.max(MARGIN * this.scale, (height - head.height * this.scale) / 2);
+    }
+    const moved = `translate(${this.left.toFixed(1)} ${this.top.toFixed(1)}) scale(${this.scale.toFixed(4)})`;
+    if (this.world.getAttribute("transform") !== moved) this.world.setAttribute("transform", moved);
+  }
+
+  /** @param {number} factor @param {number} [x] what stays in its place @param {number} [y] */
+  zoom(factor, x = this.stage.clientWidth / 2, y = this.stage.clientHeight / 2) {
+    const scale = Math.min(4, Math.max(0.05, this.scale * factor)), real = scale / this.scale;
+    this.fits = false;
+    this.left = x - (x - this.left) * real;
+    this.top = y - (y - this.top) * real;
+    this.scale = scale;
+    this.queue();
+  }
+
+  /** @param {EventTarget | null} target @returns {GraphBox | null} */
+  boxOf(target) {
+    const node = target instanceof Element ? target.closest("[data-key]") : null;
+    return node instanceof SVGElement ? this.boxes.get(node.dataset.key ?? "") ?? null : null;
+  }
+
+  /** Open what stands for several, show the detail of one. @param {GraphBox} box */
+  activate(box) {
+    if (!isActive(box)) return;
+    this.select(box.key);
+    if (box.opens) this.model.send({ toggle: box.opens });
+    if (box.row >= 0) this.model.send({ detail: [box.path, box.row] });
+  }
+
+  /** @param {string} key */
+  select(key) {
+    this.nodes.get(this.current)?.node.classList.remove("ipd-current");
+    this.current = key;
+    const node = this.nodes.get(key)?.node;
+    node?.classList.add("ipd-current");
+    if (node) this.stage.setAttribute("aria-description", node.getAttribute("aria-label") ?? "");
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const active = [...this.boxes.values()].filter(isActive);
+    const at = active.findIndex((box) => box.key === this.current);
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    if (step) {
+      const next = active[Math.min(active.length - 1, Math.max(0, at + step))];
+      if (next) this.select(next.key);
+    } else if ((event.key === "Enter" || event.key === " ") && at >= 0) this.activate(active[at]);
+    else if (event.key === "Escape") this.model.send({ detail: null });
+    else if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? STEP : 1 / STEP);
+    else if (event.key === "0") {
+      this.fits = true;
+      this.queue();
+    } else return;
+    // Jupyter has meanings of its own for these keys.
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** @param {PointerEvent} event */
+  showTip(event) {
+    const box = this.boxOf(event.target);
+    this.tip.hidden = !box?.tip;
+    if (!box?.tip) return;
+    setText(this.tip, box.tip);
+    const at = this.root.getBoundingClientRect();
+    const x = Math.min(event.clientX - at.left + 12, this.root.clientWidth - this.tip.offsetWidth - 4);
+    this.tip.style.left = `${Math.max(0, x)}px`;
+    this.tip.style.top = `${event.clientY - at.top + 16}px`;
+  }
+
+  drawDetail() {
+    const detail = this.model.get("detail") ?? {}, shown = JSON.stringify(detail);
+    if (shown === this.detailShown) return;
+    this.detailShown = shown;
+    this.panel.replaceChildren();
+    this.panel.hidden = !("index" in detail);
+    if (this.panel.hidden) return;
+    const head = make("div", "ipd-graph-head", this.panel);
+    make("span", "ipd-strong", head, detail.name);
+    make("span", "ipd-dim", head, detail.kind);
+    this.tool(make("span", "ipd-graph-tools", head), "Close", "Close the detail", () => this.model.send({ detail: null }));
+    const list = make("dl", "", this.panel);
+    const last = detail.attempts[detail.attempts.length - 1];
+    const [scheduled, started, ended, outcome] = last.span;
+    const facts = [["Task", detail.task_id || ""], ["Target", detail.target], ["Worker", last.worker],
+      ["Attempts", detail.attempts.length > 1 ? detail.attempts.length : ""],
+      ["Outcome", outcome ? OUTCOMES[outcome] : ""],
+      ["Queued for", started === null || started === scheduled ? "" : durationWords(started - scheduled)],
+      ["Ran for", started === null || ended === null ? "" : durationWords(ended - started)],
+      ["Version", detail.version.slice(0, 12)]];
+    for (const [what, value] of facts) {
+      if (value === "") continue;
+      make("dt", "", list, `${what}`);
+      make("dd", "", list, `${value}`);
+    }
+    for (const [what, words] of [["Input", detail.input], ["Output", detail.output]]) {
+      if (!words) continue;
+      make("div", "ipd-dim", this.panel, what);
+      make("pre", "", this.panel, pretty(words));
+    }
+    if (last.error) {
+      const block = make("details", "", this.panel);
+      make("summary", "", block, last.error);
+      make("pre", "", block, last.trace || last.error);
+    }
+  }
+}
