@@ -17,6 +17,7 @@ from ipydurable.runtime.handles import InstanceHandle
 from .display import Line, current_shell, is_notebook, show
 from .graph_view import GraphView, take_graph
 from .output_display import show_output
+from .terminal_progress import TerminalProgress
 from .timeline_output import Static, TimelineView, take_snapshot
 from .waiting import explaining_interrupts, wait_for, wait_here
 
@@ -139,23 +140,36 @@ class NotebookInstance(InstanceHandle):
         show_output(output)
 
     def _wait_here(self, timeout: float | None) -> InstanceRecord:
-        with explaining_interrupts(self._goes_on):
+        with (
+            explaining_interrupts(self._goes_on),
+            TerminalProgress(self._client, self.instance_id) as progress,
+        ):
             completion = self._client.completion(self.instance_id)
             what = f"the end of {self.instance_id!r}"
-            record = wait_here(completion, what, timeout, self._tell_who_must_act)
+            record = wait_here(completion, what, timeout, self._explaining(progress))
             for view in self._live_views():
                 with contextlib.suppress(FutureTimeoutError):
                     view.settled.result(_SETTLE_S)
         return self._client.ended(record)
 
     async def _wait_async(self) -> Any:
-        with explaining_interrupts(self._goes_on):
+        with (
+            explaining_interrupts(self._goes_on),
+            TerminalProgress(self._client, self.instance_id) as progress,
+        ):
             completion = self._client.completion(self.instance_id)
-            record = await wait_for(completion, self._tell_who_must_act)
+            record = await wait_for(completion, self._explaining(progress))
             settled = [asyncio.wrap_future(view.settled) for view in self._live_views()]
             if settled:
                 await asyncio.wait(settled, timeout=_SETTLE_S)
         return self._outcome(record)
+
+    def _explaining(self, progress: TerminalProgress) -> Callable[[], None]:
+        def explain() -> None:
+            progress.erase()
+            self._tell_who_must_act()
+
+        return explain
 
     def _tell_who_must_act(self) -> None:
         """Say in a line who must do what before the end can come: nobody should wait in vain."""

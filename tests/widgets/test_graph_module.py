@@ -18,7 +18,8 @@ pytestmark = pytest.mark.parametrize("page", [{"view": "graph"}], indirect=True)
 
 
 def _box(page: Page, title: str) -> Locator:
-    return page.locator(".ipd-box", has=page.locator("text", has_text=re.compile(rf"^{title}\b"))).first
+    words = page.locator("text", has_text=re.compile(rf"^{title}\b"))
+    return page.locator(".ipd-box", has=words).first
 
 
 def test_every_step_is_drawn_with_icon_words_and_edges(page: Page) -> None:

@@ -17,6 +17,7 @@ const MAX_HEIGHT = 560;
 const STEP = 1.25;
 const MOVED_PX = 4;
 const SECOND = 1000;
+const READABLE = 0.8;
 
 /** One mounted view of a graph. */
 export class GraphView extends View {
@@ -31,6 +32,8 @@ export class GraphView extends View {
     this.edges = new Map();
     /** Whether the whole graph is kept in view as it grows. */
     this.fits = true;
+    /** Whether that was asked for, so that it may get as small as it must. */
+    this.whole = false;
     this.scale = 1;
     this.left = 0;
     this.top = 0;
@@ -65,7 +68,7 @@ export class GraphView extends View {
     this.tool(tools, "−", "Zoom out", () => this.zoom(1 / STEP));
     this.tool(tools, "+", "Zoom in", () => this.zoom(STEP));
     this.fit = this.tool(tools, "Fit", "Keep all of it in view", () => {
-      this.fits = true;
+      this.fits = this.whole = true;
       this.queue();
     });
     this.stage = make("div", "ipd-stage", this.root);
@@ -250,7 +253,8 @@ export class GraphView extends View {
     const height = Math.round(Math.min(MAX_HEIGHT, Math.max(MIN_HEIGHT, whole * fitting)));
     if (this.stage.style.height !== `${height}px`) this.stage.style.height = `${height}px`;
     if (this.fits) {
-      this.scale = Math.min(fitting, height / whole);
+      // Unasked it never gets too small to be read: the rest is reached by dragging.
+      this.scale = Math.max(Math.min(fitting, height / whole), this.whole ? 0 : Math.min(fitting, READABLE));
       this.left = (width - head.width * this.scale) / 2;
       this.top = Math.max(MARGIN * this.scale, (height - head.height * this.scale) / 2);
     }
@@ -303,7 +307,7 @@ export class GraphView extends View {
     else if (event.key === "Escape") this.model.send({ detail: null });
     else if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? STEP : 1 / STEP);
     else if (event.key === "0") {
-      this.fits = true;
+      this.fits = this.whole = true;
       this.queue();
     } else return;
     // Jupyter has meanings of its own for these keys.
