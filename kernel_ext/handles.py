@@ -22,7 +22,7 @@ from .timeline_output import Static, TimelineView, take_snapshot
 from .waiting import explaining_interrupts, wait_for, wait_here
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go  # type: ignore[import-untyped]
+    from ipydurable.widgets.figures import Figure
 
 __all__ = ["NotebookInstance"]
 
@@ -92,9 +92,7 @@ class NotebookInstance(InstanceHandle):
             self._keep(view)
         return view
 
-    def figure(
-        self, name: str, theme: Literal["neutral", "light", "dark"] = "neutral"
-    ) -> go.Figure:
+    def figure(self, name: str, theme: Literal["neutral", "light", "dark"] = "neutral") -> Figure:
         """Return a static plotly figure of its present execution, as it is now.
 
         Args:

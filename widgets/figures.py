@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import figure_data as data
 from .graph_model import GraphModel
@@ -13,6 +13,8 @@ from .views import RowState, shorten
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go  # type: ignore[import-untyped]
+
+    Figure: TypeAlias = go.Figure
 
 __all__ = ["FIGURES", "figure"]
 
