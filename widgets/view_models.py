@@ -41,6 +41,7 @@ __all__ = ["TimelineModel"]
 
 _TRACE_CHARS = 20_000
 _WAITING_SHOWN = 3
+_NESTING = (RowKind.ORCHESTRATION, RowKind.ENTITY_CALL)
 
 
 class TimelineModel:
@@ -276,7 +277,7 @@ class TimelineModel:
             shorten(note, NOTE_CHARS),
             None if row.due_at is None else self._ms(row.due_at),
             share,
-            row.target if row.kind is RowKind.ORCHESTRATION else "",
+            row.target if row.kind in _NESTING else "",
         )
 
     def _progress(self, row: Row) -> Any:

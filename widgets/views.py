@@ -118,7 +118,8 @@ class RowView(msgspec.Struct, array_like=True, frozen=True):
         note: The failure in one line, or the progress' note.
         due: When its timer or retry is due, in milliseconds from the start.
         progress: Share done from 0 to 1, where the activity told it.
-        target: The sub-orchestration it stands for, whose rows nest below it; empty for others.
+        target: The sub-orchestration or entity it concerns, whose side of it nests below it; empty
+            for others.
         source: Which history it belongs to; see `SourceView`.
     """
 

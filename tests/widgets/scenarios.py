@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ipydurable.runtime.core import events as ev
@@ -352,8 +352,13 @@ class Backstage:
         """Tell an earlier execution."""
         return next(self.past[generation].updates(1e5))
 
-    def more(self, **_: object) -> dict[str, object]:
-        """Tell the code that ran, and what it printed."""
+    def more(self, kind: str = "", **_: object) -> dict[str, object]:
+        """Tell the code that ran, and what it printed; of a call the entity's side."""
+        if kind == "call":
+            moments = {"requested_at": 5.6, "started_at": 5.7, "finished_at": 5.9}
+            zero = START.replace(tzinfo=UTC).timestamp()
+            times = {name: (zero + moment) * 1000 for name, moment in moments.items()}
+            return {"operation": {"status": "completed", **times}}
         code = {
             "number": 2,
             "of": 3,

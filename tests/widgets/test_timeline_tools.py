@@ -146,6 +146,22 @@ def test_sub_orchestrations_open_to_any_depth(page: Page) -> None:
     assert "3" not in page.locator(ROWS).evaluate_all("all => all.map(one => one.ariaLevel)")
 
 
+def test_an_entity_call_opens_to_the_entitys_side(page: Page) -> None:
+    """How long it lay in the entity's queue and how long that worked on it, as a row."""
+    kernel = shown(page, small(), 20)
+    page.locator(ROWS, has_text="budget").locator("[data-state=open]").click()
+    kernel.settle()
+    assert "Asking the kernel" in page.inner_text(".ipd-body")
+    kernel.serve()
+    inside = page.locator(ROWS, has_text="operation spend")
+    names = inside.locator(".ipd-bars > div").evaluate_all("all => all.map(bar => bar.className)")
+    assert names == ["ipd-bar ipd-queued", "ipd-bar ipd-completed"]
+    assert inside.locator(".ipd-time").inner_text() == "200 ms"
+    inside.click()
+    kernel.serve()
+    assert "In its queue for\n100 ms" in page.inner_text(".ipd-detail")
+
+
 def test_the_detail_of_a_childs_row_is_its_own(page: Page) -> None:
     """Rows of different histories have the same numbers and are not mixed up."""
     story, children = nested()

@@ -2,11 +2,11 @@
 // Decides what is listed, top to bottom: what is open first, then by time; siblings as bands;
 // below a sub-orchestration that was opened its own rows.
 
-import { COMPLETED, WAITING } from "../shared/states.js";
+import { COMPLETED, FAILED, QUEUED, RUNNING, WAITING } from "../shared/states.js";
 import { durationMs, listing, quantiles } from "./rows.js";
 import { POINTS, title } from "./words.js";
 
-/** @import { Band, Group, Header, Item, Row, Span } from "./types.js" */
+/** @import { Band, Group, Header, Item, More, Row, Span } from "./types.js" */
 /** @import { RowLog } from "./rows.js" */
 
 const BAND_FROM = 13;
@@ -34,6 +34,8 @@ export class List {
     this.still = false;
     /** @type {Map<string, number>} */
     this.places = new Map();
+    /** @type {Map<string, More>} what is known of rows besides their history, by their keys */
+    this.more = new Map();
     /** @type {WeakMap<Row, [offset: number, row: Row]>} */
     this.shifted = new WeakMap();
   }
@@ -145,7 +147,7 @@ export class List {
   shows(row, group) {
     if (this.hides(row)) return false;
     return !this.query || this.finds(`${title(group)} ${row.hint} ${row.note}`)
-      || (row.target !== "" && this.opened.has(`instance:${row.target}`));
+      || (row.target !== "" && this.opened.has(openedBy(row)));
   }
 
   /** @param {Row} row */
@@ -160,15 +162,33 @@ export class List {
 
   /** @param {Row} row @param {Header} header @param {number} level @returns {Item[]} */
   rowItems(row, header, level) {
-    const open = row.target !== "" && this.opened.has(`instance:${row.target}`);
+    const open = row.target !== "" && this.opened.has(openedBy(row));
     /** @type {Item[]} */
     const items = [{ key: keyOf(row), height: ROW_PX, level, header, row, open }];
     if (!open || level >= DEEPEST) return items;
+    if (row.target.startsWith("@")) return [...items, this.operation(row, header, level + 1)];
     const source = this.all?.sources?.find((one) => one.key === `instance:${row.target}`);
     const rows = source ? this.below(source.slot, source.header, level + 1) : [];
     if (rows.length) return [...items, ...rows];
     const words = !source ? "Asking the kernel …" : source.header.finished ? "It did nothing that can be shown." : "Nothing yet.";
     return [...items, { key: `load ${row.target}`, height: ROW_PX, level: level + 1, header, loading: words }];
+  }
+
+  /** The entity's side of a call: how long it lay in the queue, and was worked on. @param {Row} row @param {Header} header @param {number} level @returns {Item} */
+  operation(row, header, level) {
+    const did = this.more.get(keyOf(row))?.operation, key = `op ${row.source}:${row.index}`;
+    if (!did?.requested_at) {
+      const words = this.more.has(keyOf(row)) ? "Nothing is known of the entity's side." : "Asking the kernel …";
+      return { key: `load ${key}`, height: ROW_PX, level, header, loading: words };
+    }
+    const zero = this.zero ?? header.start, [requested, started, finished] = [did.requested_at, did.started_at, did.finished_at]
+      .map((at) => (at === null ? null : at - zero));
+    const name = header.groups[row.group]?.name ?? "", outcome = did.status === "failed" ? 2 : finished === null ? 0 : 1;
+    /** @type {Span} */
+    const span = [requested ?? 0, started, finished, outcome];
+    const state = outcome === 2 ? FAILED : outcome === 1 ? COMPLETED : started === null ? QUEUED : RUNNING;
+    const inside = { ...header, groups: [{ kind: "operation", name: name.split(".").pop() ?? name, counts: [] }] };
+    return { key, height: ROW_PX, level, header: inside, row: { ...row, group: 0, state, spans: [span], target: "", note: "", due: null } };
   }
 
   /** @param {Band} band @param {Header} header @param {number} level @returns {Item[]} */
@@ -182,6 +202,9 @@ export class List {
     return items;
   }
 }
+
+/** @param {Row} row @returns {string} what is open when what nests below a row is shown */
+export const openedBy = (row) => (row.target.startsWith("@") ? `call ${keyOf(row)}` : `instance:${row.target}`);
 
 /** @param {Row} row @returns {string} */
 export const keyOf = (row) => `row ${row.source}:${row.index}`;

@@ -9,7 +9,7 @@ import { SECOND, clockWords, durationWords } from "../shared/words.js";
 import { detailNodes, tipLines } from "./detail.js";
 import { Head } from "./head.js";
 import { handleKey } from "./keys.js";
-import { List, keyOf } from "./list.js";
+import { List, keyOf, openedBy } from "./list.js";
 import { BandNode, MoreNode, RowNode, WaitNode, WordsNode } from "./nodes.js";
 import { Overview } from "./overview.js";
 import { RowLog } from "./rows.js";
@@ -38,8 +38,6 @@ export class TimelineView extends View {
     this.active = "";
     /** The key of the row whose detail is shown. */
     this.selected = "";
-    /** @type {Map<string, More>} */
-    this.more = new Map();
     /** @type {Map<string, RowNode | BandNode | MoreNode | WaitNode | WordsNode>} */
     this.nodes = new Map();
     this.stale = this.relist = true;
@@ -282,7 +280,7 @@ export class TimelineView extends View {
     this.active = item.key;
     if (item.band || (item.row?.target && onChevron)) this.setOpen(item, !item.open);
     else if (item.more) this.change(() => this.list.unlimited.add(/** @type {Band} */ (item.more).id));
-    else if (item.row) this.select(item.key === this.selected ? "" : item.key);
+    else if (item.row) this.select(keyOf(item.row) === this.selected ? "" : keyOf(item.row));
     else if (item.wait) this.toolbar.raise(item.wait.name);
     this.queue();
   }
@@ -292,9 +290,10 @@ export class TimelineView extends View {
     const { band, row } = item;
     if (band) this.change(() => (open ? this.list.expanded.add(band.id) : this.list.expanded.delete(band.id)));
     if (!row?.target) return;
-    const key = `instance:${row.target}`;
+    const key = openedBy(row);
     this.change(() => (open ? this.list.opened.add(key) : this.list.opened.delete(key)));
-    if (open) this.commands.ask("open", { key }).catch(() => this.setOpen(item, false));
+    if (open && row.target.startsWith("@")) this.askMore(row);
+    else if (open) this.commands.ask("open", { key }).catch(() => this.setOpen(item, false));
   }
 
   /** Show another execution of the instance. @param {number} generation */
@@ -315,14 +314,17 @@ export class TimelineView extends View {
     const row = this.rowAt(key);
     if (row) {
       this.model.send({ detail: [row.source, row.index] });
-      if ((this.model.get("commands") ?? []).includes("more")) {
-        this.commands.ask("more", { source: row.source, index: row.index }).then((more) => {
-          this.more.set(key, more);
-          this.queue();
-        }, () => {});
-      }
+      this.askMore(row);
     }
     this.queue();
+  }
+
+  /** Have the kernel tell what else is known of a row. @param {Row} row */
+  askMore(row) {
+    if (!(this.model.get("commands") ?? []).includes("more")) return;
+    /** @param {More} more */
+    const take = (more) => this.change(() => this.list.more.set(keyOf(row), more));
+    this.commands.ask("more", { source: row.source, index: row.index }).then(take, () => take({}));
   }
 
   /** @param {string} key @returns {Row | undefined} a row, its times as they are shown */
@@ -379,7 +381,7 @@ export class TimelineView extends View {
     /** @type {(Detail | undefined)[]} */
     const known = [...(this.model.get("details") ?? []), ...(this.model.get("failures") ?? [])];
     const detail = known.find((one) => one && keyOf(/** @type {any} */ (one)) === this.selected && one.epoch === item.header.epoch) ?? null;
-    const more = this.more.get(this.selected) ?? null;
+    const more = this.list.more.get(this.selected) ?? null;
     const key = JSON.stringify([row, detail, more, this.connection, row.state <= WAITING ? Math.floor(now / SECOND) : 0]);
     if (key === this.detailShown) return;
     this.detailShown = key;

@@ -8,7 +8,7 @@ import { durationWords } from "../shared/words.js";
 /** Kinds of rows that happen at one moment. */
 export const POINTS = new Set(["event", "send", "signal"]);
 const KIND_WORDS = /** @type {Record<string, string>} */ ({
-  orchestration: "sub-orchestration", call: "entity", event: "event", send: "event to", signal: "signal",
+  orchestration: "sub-orchestration", call: "entity", event: "event", operation: "operation", send: "event to", signal: "signal",
 });
 
 /** @param {Group} group @returns {string} */
