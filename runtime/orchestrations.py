@@ -19,21 +19,11 @@ from .core.code import Resolved
 from .core.determinism import difference_error
 from .core.errors import DurableError, DurableInternalError, NonDeterminismError
 from .core.events import (
-    EntityLockRequested,
-    EntityOperationCalled,
-    EntityOperationSignaled,
-    EntityUnlockSent,
-    Event,
-    EventRaised,
-    EventSent,
     ExecutionCompleted,
     ExecutionMigrated,
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
-    SubOrchestrationInstanceCreated,
-    TaskScheduled,
-    TimerCreated,
     TimerFired,
 )
 from .core.executor import OrchestrationExecutor
@@ -41,14 +31,11 @@ from .core.failure import FailureDetails
 from .core.payload import Payload
 from .core.records import InstanceRecord, fold
 from .core.status import RuntimeStatus
+from .decisions import Decisions
 from .definitions import Kind
 from .instances import Instance
 from .messages import (
     blocked_error,
-    child_refused,
-    child_started,
-    next_generation,
-    operation_of,
     outcome_for_parent,
     owner_of,
     terminated,
@@ -80,6 +67,7 @@ class Orchestrations:
     Attributes:
         by_iid: Live instances by number.
         by_id: Live instances by instance id.
+        decisions: Carries out what their code decides.
     """
 
     def __init__(self, engine: Engine, loader: CodeLoader, options: EngineOptions) -> None:
@@ -93,6 +81,7 @@ class Orchestrations:
         self._resident: OrderedDict[int, Instance] = OrderedDict()
         self._shadow = Shadow(options.shadow_turns, engine, loader)
         self._sleepers = Sleepers(engine.store)
+        self.decisions = Decisions(engine, self)
 
     @property
     def has_work(self) -> bool:
@@ -106,17 +95,17 @@ class Orchestrations:
         if instance.record.status.is_terminal:
             return
         if not instance.takes_messages or instance.inbox:
-            self._park(instance, event)
+            self.park(instance, event)
         elif instance.executor is None and not self._sleepers.are_waking:
             self._sleepers.add(instance, event)
         elif not self._consume(instance, event):
-            self._park(instance, event)
+            self.park(instance, event)
 
     def wake_sleepers(self) -> None:
         """Apply the messages for instances whose code is not in memory."""
         for instance, event in self._sleepers.wake():
             if self._engine.batch_is_full and not instance.record.status.is_terminal:
-                self._park(instance, event)
+                self.park(instance, event)
                 self.resume_inbox(instance)
             else:
                 self.deliver(instance, event)
@@ -171,7 +160,7 @@ class Orchestrations:
         instance.lost_waits = executor.lost_waits
         decisions = executor.take_decisions()
         self._engine.entities.expect(told_entities(decisions))
-        self._carry_out(instance, decisions)
+        self.decisions.carry_out(instance, decisions)
         return True
 
     def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:
@@ -243,12 +232,20 @@ class Orchestrations:
         while self._local:
             target, event = self._take_local()
             if target is not None:
-                self._park(target, event)
+                self.park(target, event)
                 self.resume_inbox(target)
 
-    def _park(self, instance: Instance, event: HistoryEvent) -> None:
+    def park(self, instance: Instance, event: HistoryEvent, ref: int = 0) -> None:
+        """Keep a message in an instance's inbox.
+
+        Args:
+            instance: The receiver.
+            event: The message.
+            ref: The row of the inbox in whose place this one is written.
+        """
         was_held_back = instance.regains
-        instance.inbox.append((self._engine.write(instance, event, Stream.INBOX), event))
+        gseq = self._engine.write(instance, event, Stream.INBOX, ref)
+        instance.inbox.append((gseq, event))
         # What waits in the inbox is settled all the same: it must not be done again.
         instance.note(event)
         if was_held_back and not instance.regains:
@@ -283,10 +280,10 @@ class Orchestrations:
         if started.deadline is not None:
             self._engine.timers.add(Due(started.deadline, instance.iid, "", DEADLINE))
         if started.start_at is not None and started.start_at > self._engine.now:
-            self._park(instance, started)
+            self.park(instance, started)
             self._engine.timers.add(Due(started.start_at, instance.iid, "", DELAYED_START))
         else:
-            self._begin(instance, started)
+            self.begin(instance, started)
         return instance
 
     def find(self, instance_id: str) -> InstanceRecord | None:
@@ -306,7 +303,7 @@ class Orchestrations:
             instance.executor = None
         self._resident.pop(instance.iid, None)
         self._engine.write(instance, completed)
-        self._release_locks(instance)
+        self.release_locks(instance)
         instance.forget_open()
         self._tell_parent(instance.record, completed)
         record = copy.copy(instance.record)
@@ -335,7 +332,7 @@ class Orchestrations:
             )
         )
 
-    def _release_locks(self, instance: Instance) -> None:
+    def release_locks(self, instance: Instance) -> None:
         """Give back what an execution that ends still holds or waits for."""
         for lock_id, lock in list(instance.locks.items()):
             owner = owner_of(instance.record, lock_id)
@@ -392,10 +389,11 @@ class Orchestrations:
         gseq, started = instance.inbox.popleft()
         assert isinstance(started, ExecutionStarted)
         started = msgspec.structs.replace(started, timestamp=self._engine.now)
-        self._begin(instance, started, ref=gseq)
+        self.begin(instance, started, ref=gseq)
         self.resume_inbox(instance)
 
-    def _begin(self, instance: Instance, started: ExecutionStarted, ref: int = 0) -> None:
+    def begin(self, instance: Instance, started: ExecutionStarted, ref: int = 0) -> None:
+        """Begin an execution; `ref` is the inbox row that asked for it, if one did."""
         self._engine.write(instance, started, ref=ref)
         self._tell_started(instance)
         try:
@@ -505,80 +503,6 @@ class Orchestrations:
             del self.by_id[record.instance_id]
         self.by_iid.pop(record.iid, None)
         _answer_all([*waiters, *instance.waiters, *instance.start_waiters], record)
-
-    # Decisions.
-
-    def _carry_out(self, instance: Instance, decisions: list[Event]) -> None:
-        for event in decisions:
-            if isinstance(event, ExecutionCompleted):
-                self._on_completed(instance, event)
-                return
-            self._engine.write(instance, event)
-            match event:
-                case TaskScheduled():
-                    self._engine.run_after_commit(instance, event.task_id)
-                case TimerCreated():
-                    self._engine.timers.add(
-                        Due(
-                            event.fire_at,
-                            instance.iid,
-                            instance.record.execution_id,
-                            event.task_id,
-                        )
-                    )
-                case SubOrchestrationInstanceCreated():
-                    self.create_child(instance, event)
-                case EntityOperationCalled() | EntityOperationSignaled():
-                    self._engine.entities.request(operation_of(instance.record, event))
-                case EntityLockRequested():
-                    owner = owner_of(instance.record, event.task_id)
-                    self._engine.entities.lock(event.entity_ids, owner)
-                case EntityUnlockSent():
-                    owner = owner_of(instance.record, event.lock_id)
-                    self._engine.entities.release(event.entity_id, owner)
-                case EventSent():
-                    self.send(
-                        event.instance_id,
-                        EventRaised(
-                            timestamp=self._engine.now,
-                            name=event.name,
-                            input=event.input,
-                            sender=instance.record.instance_id,
-                        ),
-                    )
-                case _:
-                    pass
-
-    def _on_completed(self, instance: Instance, completed: ExecutionCompleted) -> None:
-        if completed.status is not RuntimeStatus.CONTINUED_AS_NEW:
-            self.finish(instance, completed)
-            return
-        carried = instance.executor.carried_over if instance.executor else []
-        self._engine.dispatcher.cancel(instance)
-        self._engine.write(instance, completed)
-        started = next_generation(instance.record, completed, self._engine.new_id())
-        self._release_locks(instance)
-        instance.drop_outcomes()
-        waiting = list(instance.inbox)
-        instance.inbox.clear()
-        for event in carried:
-            self._park(instance, msgspec.structs.replace(event, timestamp=self._engine.now))
-        instance.inbox.extend(waiting)
-        self._begin(instance, started)
-        self.resume_inbox(instance)
-
-    def create_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
-        """Start a sub-orchestration; where its id is taken, its parent hears so."""
-        existing = self.find(event.instance_id)
-        if existing is not None:
-            refusal = child_refused(event, existing, self._engine.now)
-            self.send(parent.record.instance_id, refusal, parent.record.execution_id)
-            return
-        self.start_child(parent, event)
-
-    def start_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
-        """Create the sub-orchestration that a parent asked for."""
-        self.create(child_started(parent.record, event, self._engine.new_id()))
 
     def _tell_parent(self, record: InstanceRecord, completed: ExecutionCompleted) -> None:
         if record.parent_instance_id:

@@ -62,7 +62,8 @@ class JournalRow(NamedTuple):
         seq: Position in the instance's history, from 1; 0 in the inbox.
         stream: Which sequence it belongs to.
         event: What happened.
-        ref: For a history row that consumed an inbox row, that row's `gseq`; else 0.
+        ref: For a row that consumed an inbox row, or took its place in the inbox, that row's
+            `gseq`; else 0.
     """
 
     gseq: int
@@ -193,8 +194,8 @@ class Store(Protocol):
     def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
         """Return an instance's rows in order of `gseq`.
 
-        These are its history rows from `first_seq` on, and the inbox rows that no history row
-        has consumed.
+        These are its history rows from `first_seq` on, and the inbox rows that no other row has
+        consumed or taken the place of.
         """
         ...
 

@@ -264,11 +264,11 @@ class Rewinder:
         child = self._child_of(parent.record, created)
         is_redone = created.task_id in plan.rewound.task_ids
         if child is None:
-            self._orchestrations.create_child(parent, created)
+            self._orchestrations.decisions.create_child(parent, created)
         elif is_redone:
             self._orchestrations.purge_after_commit([child.iid])
             self._orchestrations.by_id.pop(child.instance_id, None)
-            self._orchestrations.start_child(parent, created)
+            self._orchestrations.decisions.start_child(parent, created)
         elif child.status.is_terminal:
             outcome = outcome_of_record(child, self._engine.now)
             record = parent.record

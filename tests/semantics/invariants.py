@@ -8,6 +8,7 @@ from ipydurable.runtime.core.events import (
     EntityOperationCompleted,
     EntityOperationFailed,
     Event,
+    EventRaised,
     ExecutionCompleted,
     ExecutionStarted,
     LockAcquired,
@@ -54,6 +55,7 @@ class Invariants:
         self._consumed: set[int] = set()
         self._ended: set[int] = set()
         self._holders: dict[int, str] = {}
+        self._last_event: dict[int, int] = {}
 
     def check(self) -> None:
         """Raise AssertionError where one does not hold."""
@@ -68,12 +70,13 @@ class Invariants:
 
     def _check_row(self, row: JournalRow, event: Event) -> None:
         record = self._records.get(row.iid)
+        self._check_consumed(row)
         if row.stream is Stream.HISTORY:
             last_seq = record.last_seq if record else 0
             assert row.seq == last_seq + 1, f"the history of {row.iid} is not dense: {row}"
             assert row.iid not in self._ended, f"something happened after the end: {row}"
-            self._check_consumed(row)
             self._check_settled(row, event)
+            self._check_order(row, event)
             self._check_locks(row, event)
         folded = fold_record(record, row.iid, row.seq, event)
         if folded is not None:
@@ -93,6 +96,15 @@ class Invariants:
             key = (row.iid, self._executions[row.iid], event.task_id)
             assert key not in self._settled, f"a task was settled twice: {row}"
             self._settled.add(key)
+
+    def _check_order(self, row: JournalRow, event: Event) -> None:
+        """Each execution hears of external events in the order in which they were raised."""
+        if isinstance(event, ExecutionStarted):
+            self._last_event[row.iid] = 0
+        elif isinstance(event, EventRaised):
+            number = int(str(event.input).rpartition("#")[2].strip('"'))
+            assert number > self._last_event[row.iid], f"an event came out of order: {row}"
+            self._last_event[row.iid] = number
 
     def _check_locks(self, row: JournalRow, event: Event) -> None:
         match event:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
-from hypothesis import assume, event, given, settings
+from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from ipydurable.runtime import engine
@@ -75,6 +75,12 @@ def of_root(effects: Counter[str], place: int) -> Counter[str]:
     seed=st.integers(0, 2**32 - 1),
     resident=st.sampled_from([0, 1, 1000]),
     batch=st.sampled_from([2, 5, 10_000]),
+)
+@example(  # events that continue-as-new carried over came after newer ones, after a crash
+    orders=((2, [["activity", "0.1"], ["activity", "0.2"], ["activity", "0.3"]]),),
+    seed=0,
+    resident=0,
+    batch=2,
 )
 @settings(deadline=None, max_examples=PROGRAMS)
 def test_programs_do_what_the_model_allows(
