@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
+from ipydurable.runtime.core import events as ev
+from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.widgets import TimelineModel, static_html
 from tests.pictures.picture import Picture
 from tests.widgets.harness import Kernel
 from tests.widgets.scenarios import (
     Backstage,
     Story,
+    at,
     failed,
     fan_out,
     nested,
@@ -95,12 +98,39 @@ def nest(page: Page) -> None:
     kernel.serve()
 
 
+def paged(page: Page) -> None:
+    """Show an earlier generation."""
+    past = small()
+    past.events[-1] = (9.62, ev.ExecutionCompleted(timestamp=at(9.62), status=AS_NEW))
+    story = Story()
+    story.end(9.62, AS_NEW)
+    begun = {"instance_id": "report-7f3a", "execution_id": "e2", "name": "report"}
+    story.tell(ev.ExecutionStarted(timestamp=at(9.62), generation=1, **begun))
+    kernel = Kernel(page, Backstage(past=[past]))
+    kernel.tell_until(story, 12)
+    kernel.mount()
+    page.click("[aria-label='The generation before']")
+    kernel.serve()
+
+
+def followed(page: Page) -> None:
+    """Follow a long run."""
+    told(wide(1000, 0.03), 40, lambda page, _: page.click("[aria-label^='Follow']"))(page)
+
+
+def entity(page: Page, kernel: Kernel) -> None:
+    """Open a call of an entity."""
+    page.locator(".ipd-row:has-text('budget') [data-state=open]").click()
+    kernel.serve()
+
+
 def cut(page: Page, kernel: Kernel) -> None:
     """Lose the kernel."""
     page.evaluate("model.apply({again: \"ipydurable.instance('report-7f3a')\"})")
     page.evaluate("model.tell('comm_live_update')")
 
 
+AS_NEW = RuntimeStatus.CONTINUED_AS_NEW
 PAPER = """<style>body { margin: 0; padding: 16px; background: var(--jp-layout-color1, #fff);
   color: var(--jp-ui-font-color1, #212121); font: 13px system-ui; }</style>"""
 PICTURES = [
@@ -121,6 +151,10 @@ PICTURES = [
     Picture("timeline-band-open-dark", "timeline", told(wide(1000, 0.03), 40, opened), dark=True),
     Picture("timeline-zoomed", "timeline", told(wide(1000, 0.03), 40, zoomed)),
     Picture("timeline-nested", "timeline", nest),
+    Picture("timeline-entity", "timeline", told(small, 20, entity)),
+    Picture("timeline-generation", "timeline", paged),
+    Picture("timeline-following", "timeline", followed),
+    Picture("timeline-wide", "timeline", told(small, 3), width=1600),
     Picture("timeline-kernel-gone", "timeline", told(small, 3, cut)),
     Picture("timeline-stored", "timeline", stored(small, 20)),
     Picture("timeline-stored-dark", "timeline", stored(wide(1000, 0.03), 1e5), dark=True),

@@ -277,11 +277,12 @@ def parked() -> Story:
     story.tell(
         ev.ExecutionSuspended(
             timestamp=at(2.5),
-            reason="the code does not do what its history says",
+            reason="The code does not do what the history of settle-8 says.\n"
+            "history:  activity 'book' (task 2)\n"
+            "code:     activity 'convert' (task 2), at Cell In[9], line 5",
             failure=FailureDetails(
                 error_type="ipydurable.NonDeterminismError",
-                message="history has activity 'book' (task 2), the code now calls 'convert' at "
-                "Cell In[9], line 5",
+                message="the code calls 'convert' at Cell In[9], line 5",
             ),
         )
     )
