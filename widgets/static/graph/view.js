@@ -41,20 +41,6 @@ export class GraphView extends View {
     this.current = "";
     this.stale = true;
     this.detailShown = "";
-    this.build();
-    this.follow("head", () => {
-      const head = this.head;
-      if (head) this.measureClock(head.start + head.now);
-      this.stale = true;
-    });
-    for (let n = 0; n < PARTS; n++) this.follow(`boxes_${n}`, () => (this.stale = true));
-    this.follow("links", () => (this.stale = true));
-    this.follow("detail");
-    this.attend();
-    this.queue();
-  }
-
-  build() {
     const head = make("div", "ipd-graph-head", this.root);
     this.name = make("span", "ipd-graph-name", head);
     this.chip = make("span", "ipd-chip", head);
@@ -86,6 +72,16 @@ export class GraphView extends View {
     this.panel.setAttribute("aria-live", "polite");
     this.tip = make("div", "ipd-tip ipd-graph-tip", this.root);
     this.tip.hidden = true;
+    this.follow("head", () => {
+      const head = this.head;
+      if (head) this.measureClock(head.start + head.now);
+      this.stale = true;
+    });
+    for (let n = 0; n < PARTS; n++) this.follow(`boxes_${n}`, () => (this.stale = true));
+    this.follow("links", () => (this.stale = true));
+    this.follow("detail");
+    this.attend();
+    this.queue();
   }
 
   /** @param {HTMLElement} parent @param {string} words @param {string} help @param {() => void} act */
