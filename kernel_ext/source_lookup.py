@@ -165,6 +165,8 @@ class SourceBook:
         """Whether a class statement may have made a class."""
         if not node.bases and not node.keywords and cls.__bases__ != (object,):
             return False
+        if not all(map(self._is_known, [*node.bases, *node.decorator_list])):
+            return False
         names = [base.__name__ for base in cls.__mro__]
         for base in node.bases:
             name = base.id if isinstance(base, ast.Name) else ""
@@ -172,6 +174,11 @@ class SourceBook:
             if isinstance(known, type) and known.__name__ not in names:
                 return False
         return _has_body(cls, node)
+
+    def _is_known(self, expression: ast.expr) -> bool:
+        """Whether the names of a base or decorator mean something where the class is used."""
+        names = [one.id for one in ast.walk(expression) if isinstance(one, ast.Name)]
+        return all(name in self._namespace or hasattr(builtins, name) for name in names)
 
     def _is_ours(self, decorator: ast.expr) -> bool:
         """Whether a decorator is one that makes a function durable."""
@@ -290,6 +297,8 @@ def _function_in(member: Any) -> FunctionType | None:
 def _has_body(cls: type, node: ast.ClassDef) -> bool:
     """Whether the names and plain values of a class body are those of a live class."""
     members = vars(cls)
+    if issubclass(cls, enum.Enum) and not set(cls.__members__) <= set(_bound_in(node)):
+        return False
     annotated = {**members.get("__annotations__", {}), **getattr(cls, "__dataclass_fields__", {})}
     for part in node.body:
         if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -306,6 +315,10 @@ def _has_body(cls: type, node: ast.ClassDef) -> bool:
             if not _may_be(getattr(part, "value", None), live):
                 return False
     return True
+
+
+def _bound_in(node: ast.ClassDef) -> list[str]:
+    return [name for part in node.body for name in _targets(part)]
 
 
 def _may_be(expression: ast.expr | None, live: Any) -> bool:

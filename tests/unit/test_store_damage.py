@@ -285,7 +285,7 @@ def test_a_failed_checkpoint_is_got_over(store: DuckDBStore, by: str) -> None:
     with files_limited_to(Path(store.path).stat().st_size):
         store.checkpoint(force=True)
     with pytest.raises(StoreUnwritableError, match="invalidated"):
-        store.find("a")
+        store.history(1)
     if by == "append":
         store.append(commit(2), [RECORD])
     store.project()

@@ -342,3 +342,20 @@ def test_a_function_without_source_travels_compiled(other: OtherProcess):
 
     assert captured.source == ""
     assert other.run(captured, "f(1)") == "4"
+
+
+def test_a_class_made_by_a_call_is_not_taken_for_an_older_class_of_its_name(
+    notebook: Notebook, other: OtherProcess
+):
+    """Cells that are still known here may belong to another notebook, or to code replaced since."""
+    notebook.run("import enum\nclass Color(enum.Enum):\n    RED = 1")
+    notebook.run('Color = enum.Enum("Color", "RED BLUE")\ndef f(): return Color.BLUE.value')
+    assert other.run(notebook.capture("f"), "ENTRY()") == "2"
+
+
+def test_a_class_is_not_looked_for_in_cells_whose_names_mean_nothing_here(
+    notebook: Notebook, other: OtherProcess
+):
+    notebook.run("from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: int = 1")
+    notebook.run("del dataclass\nPoint = type('Point', (), {'x': 1})\ndef f(): return Point.x")
+    assert other.run(notebook.capture("f"), "ENTRY()") == "1"
