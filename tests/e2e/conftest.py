@@ -69,4 +69,4 @@ def lab(lab_server: LabServer, browser, artifacts: Path) -> Iterator[LabPage]:
         page.screenshot(artifacts / "end.png")
     finally:
         context.close()
-        lab_server.stop_kernels()
+        lab_server.start_over()

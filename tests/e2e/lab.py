@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -78,6 +79,20 @@ class LabServer(NamedTuple):
             # A kernel that died or was restarted while we looked has no session to delete.
             with contextlib.suppress(urllib.error.HTTPError):
                 self.request("DELETE", f"/api/sessions/{session['id']}")
+
+    def start_over(self) -> None:
+        """Leave nothing of a test to the next: kernels, hosts, files, the theme it has chosen."""
+        self.stop_kernels()
+        for connection in (self.home / "jupyter_runtime_dir").glob("ipydurable-*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(json.loads(connection.read_text())["pid"], signal.SIGKILL)
+            connection.unlink(missing_ok=True)
+        for entry in self.root.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        shutil.rmtree(self.home / "jupyterlab_settings_dir", ignore_errors=True)
 
 
 def _free_port() -> int:
