@@ -87,11 +87,11 @@ class TestTheList:
 
     def test_of_an_entity_it_counts_those_whose_last_operation_ran_it(self, shell: Shell) -> None:
         for step in (1, 2):
-            shell.must(f"%%entity\nclass Scoreboard:\n    n = 0\n    def up(self): self.n += {step}")
-            shell.must(f"Scoreboard('t{step}').signal('up')")
-            shell.must(f"await Scoreboard('t{step}').up()")
+            shell.must(f"%%entity\nclass Points:\n    n = 0\n    def up(self): self.n += {step}")
+            shell.must(f"Points('t{step}').signal('up')")
+            shell.must(f"await Points('t{step}').up()")
 
-        frame = shell.must("%durable versions Scoreboard")
+        frame = shell.must("%durable versions Points")
 
         assert frame[["number", "in_flight"]].to_numpy().tolist() == [[1, 1], [2, 1]]
 
