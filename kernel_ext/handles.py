@@ -14,6 +14,7 @@ from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
 
+from .arguments import Duration, parse_seconds
 from .display import Line, current_shell, is_notebook, show
 from .graph_view import GraphView, take_graph
 from .output_display import show_output
@@ -109,14 +110,21 @@ class NotebookInstance(InstanceHandle):
 
         return figure(take_graph(self._client, self.instance_id), name, theme)
 
-    def wait(self, timeout: float | None = None) -> RuntimeStatus:
-        """Wait until it has ended, well or not; as `InstanceHandle.wait`."""
+    def wait(self, timeout: Duration | None = None) -> RuntimeStatus:
+        """Wait until it has ended, well or not; as `InstanceHandle.wait`.
+
+        Args:
+            timeout: Seconds, a timedelta, or text such as `"2m"`; None for no limit.
+        """
         return self._wait_here(timeout).status
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: Duration | None = None) -> Any:
         """Wait for the result; as `InstanceHandle.result`.
 
         An interrupt ends the waiting only: the instance goes on.
+
+        Args:
+            timeout: Seconds, a timedelta, or text such as `"2m"`; None for no limit.
         """
         return self._outcome(self._wait_here(timeout))
 
@@ -137,14 +145,15 @@ class NotebookInstance(InstanceHandle):
     def _show_output(self, output: AttemptOutput) -> None:
         show_output(output)
 
-    def _wait_here(self, timeout: float | None) -> InstanceRecord:
+    def _wait_here(self, timeout: Duration | None) -> InstanceRecord:
+        timeout_s = None if timeout is None else parse_seconds(timeout)
         with (
             explaining_interrupts(self._goes_on),
             TerminalProgress(self._client, self.instance_id) as progress,
         ):
             completion = self._client.completion(self.instance_id)
             what = f"the end of {self.instance_id!r}"
-            record = wait_here(completion, what, timeout, self._explaining(progress))
+            record = wait_here(completion, what, timeout_s, self._explaining(progress))
             for view in self._live_views():
                 with contextlib.suppress(FutureTimeoutError):
                     view.settled.result(_SETTLE_S)

@@ -335,3 +335,16 @@ class TestWaitingForWhatDoesNotGoOn:
 async def awaited(run: NotebookInstance):
     """Await a handle."""
     return await run
+
+
+def test_how_long_to_wait_is_said_as_everywhere(session):
+    """Seconds, a timedelta or text; what is no length of time is refused before waiting."""
+    run = waits.start()
+    for limit in (0.01, timedelta(milliseconds=10), "10ms"):
+        with pytest.raises(WaitTimeoutError, match=r"did not happen within 0.01 s; it goes on"):
+            run.result(timeout=limit)
+    for absurd in ("soon", -1):
+        with pytest.raises(ArgumentError, match="is no length of time"):
+            run.wait(timeout=absurd)
+    run.raise_event("go", 1)
+    assert run.result("30s") == 1
