@@ -6,7 +6,6 @@ import ctypes
 import signal
 import sys
 import threading
-import time
 from types import FrameType
 
 from .core.driver import ReplaySignal
@@ -14,7 +13,7 @@ from .core.executor import OrchestrationExecutor
 
 __all__ = ["TurnBlocked", "Watchdog"]
 
-_SAMPLES_PER_LIMIT = 4
+_LOOKS_PER_LIMIT = 4
 
 
 class TurnBlocked(ReplaySignal):
@@ -68,13 +67,14 @@ class Watchdog:
 
     def _watch(self) -> None:
         last: tuple[int, int] | None = None
-        since = time.monotonic()
-        while not self._closing.wait(self.limit_s / _SAMPLES_PER_LIMIT):
+        seen = 0
+        # Looks are counted, not time: where the whole process gets no processor, neither ages.
+        while not self._closing.wait(self.limit_s / _LOOKS_PER_LIMIT):
             watched = self._watched
             sample = None if watched is None else (id(watched), watched.steps)
-            if sample is None or sample != last:
-                last, since = sample, time.monotonic()
-            elif time.monotonic() - since >= self.limit_s:
+            seen = seen + 1 if sample == last else 0
+            last = sample
+            if sample is not None and seen >= _LOOKS_PER_LIMIT:
                 self._interrupt(sample)
                 last = None
 
