@@ -66,6 +66,7 @@ class Database:
     def __init__(self, path: str | os.PathLike[str], *, salvage: bool = False) -> None:
         """Open or create the file; the arguments and errors are those of `open_store`."""
         self.path = str(Path(path).expanduser().resolve())
+        self._wal = str(repair.wal_path(self.path))
         self.report: list[str] = []
         self.broken = False
         self._salvage = salvage
@@ -127,7 +128,7 @@ class Database:
 
     def protect_wal(self) -> None:
         """Give the write-ahead log, which DuckDB makes anew now and then, the file's own mode."""
-        _protect(repair.wal_path(self.path), self._mode)
+        _protect(self._wal, self._mode)
 
     def close(self) -> None:
         """Release the file."""
@@ -145,7 +146,7 @@ class Database:
             connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
         except duckdb.Error as error:
             raise store_error(self.path, error) from error
-        _protect(Path(self.path), self._mode)
+        _protect(self.path, self._mode)
         return connection
 
     def _connect_repaired(self) -> duckdb.DuckDBPyConnection:
@@ -249,10 +250,13 @@ def _mode_of(path: str) -> int:
         return 0o600
 
 
-def _protect(path: Path, mode: int) -> None:
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        if stat.S_IMODE(path.stat().st_mode) != mode:
-            path.chmod(mode)
+def _protect(path: str, mode: int) -> None:
+    # After every append: a Path would cost more than the call to the system.
+    try:
+        if stat.S_IMODE(os.stat(path).st_mode) != mode:  # noqa: PTH116
+            os.chmod(path, mode)  # noqa: PTH101
+    except (FileNotFoundError, PermissionError):
+        pass
 
 
 def _is_empty(path: str) -> bool:

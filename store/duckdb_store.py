@@ -269,7 +269,8 @@ class DuckDBStore:
         self._database.close()
 
     def _keep(self, records: Sequence[Record], mark: Watermark) -> None:
-        self._known_ids.add(record.instance_id for record in records)
+        known = self._pending.mark.iid
+        self._known_ids.add(record.instance_id for record in records if record.iid > known)
         self._pending.put(records, mark)
 
     def _records(self, tail: str, parameters: Sequence[Any]) -> list[Record]:
