@@ -10,7 +10,7 @@ import contextvars
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -227,6 +227,9 @@ class EntityCode:
         self._class = ClassState(definition, namespace) if isinstance(definition, type) else None
         functions = _functions_of(definition)
         self.is_async = any(map(inspect.iscoroutinefunction, functions))
+        # Looking a method up and reading its signature costs more than a small operation.
+        self._operations: dict[str, _Operation] = {}
+        self._takes = 2 if self._class else len(inspect.signature(definition).parameters)
 
     async def run(self, context: EntityContext, value: Any) -> Any:
         """Do one operation; the context holds the state before and after it.
@@ -236,15 +239,16 @@ class EntityCode:
             value: The input, `CallArguments`, or NO_INPUT.
         """
         if self._class is None:
-            function = self.definition
-            result = function(*([context] if _takes(function) == 1 else [context, _or_none(value)]))
+            result = self.definition(*([context, _or_none(value)][: self._takes]))
         else:
-            if _is_built_in_delete(self.definition, context.operation):
+            known = self._operations.get(context.operation)
+            if known is None and _is_built_in_delete(self.definition, context.operation):
                 context.set_state(None)
                 return None
             entity = self._class.load(context.get_state())
-            method = _method(entity, context)
-            result = _call(method, context, value)
+            if known is None:
+                known = self._operations[context.operation] = _find(entity, context)
+            result = known.call(getattr(entity, known.name), context, value)
         if inspect.isawaitable(result):
             result = await result
         if self._class is not None and not context._has_set_state:
@@ -308,7 +312,33 @@ async def execute_batch(
     return EntityBatchResult(state=state, results=results)
 
 
-def _method(entity: Any, context: EntityContext) -> Callable[..., Any]:
+class _Operation(NamedTuple):
+    """How an operation is called.
+
+    Attributes:
+        name: The attribute that holds it.
+        takes_context: Whether its first parameter gets the context.
+        parameters: How many others there are.
+        needs_input: Whether it takes exactly one, and must get it.
+    """
+
+    name: str
+    takes_context: bool
+    parameters: int
+    needs_input: bool
+
+    def call(self, method: Callable[..., Any], context: EntityContext, value: Any) -> Any:
+        """Call the operation with the input it was given."""
+        args = [context] if self.takes_context else []
+        if isinstance(value, CallArguments):
+            return method(*args, *value.args, **value.kwargs)
+        if value is not NO_INPUT and (self.parameters or value is not None):
+            return method(*args, value)
+        return method(*args, None) if self.needs_input else method(*args)
+
+
+def _find(entity: Any, context: EntityContext) -> _Operation:
+    """Return the operation that the context names; upper and lower case are alike."""
     name = context.operation
     names = [one for one in dir(type(entity)) if not one.startswith("_")]
     if name not in names:
@@ -318,21 +348,10 @@ def _method(entity: Any, context: EntityContext) -> Callable[..., Any]:
     if not callable(method):
         known = sorted(one for one in names if callable(getattr(type(entity), one)))
         raise EntityOperationError(str(context.entity_id), context.operation, tuple(known))
-    found: Callable[..., Any] = method
-    return found
-
-
-def _call(method: Callable[..., Any], context: EntityContext, value: Any) -> Any:
     parameters = list(inspect.signature(method).parameters.values())
-    args: list[Any] = []
-    if parameters and parameters[0].name in _CONTEXT_NAMES:
-        args.append(context)
-        parameters = parameters[1:]
-    if isinstance(value, CallArguments):
-        return method(*args, *value.args, **value.kwargs)
-    if value is not NO_INPUT and (parameters or value is not None):
-        return method(*args, value)
-    return method(*args, None) if _needs_one(parameters) else method(*args)
+    takes_context = bool(parameters) and parameters[0].name in _CONTEXT_NAMES
+    rest = parameters[1:] if takes_context else parameters
+    return _Operation(name, takes_context, len(rest), _needs_one(rest))
 
 
 def _needs_one(parameters: list[inspect.Parameter]) -> bool:
@@ -348,10 +367,6 @@ def _functions_of(definition: Any) -> list[Any]:
     if not isinstance(definition, type):
         return [definition]
     return [value for cls in definition.__mro__ for value in vars(cls).values()]
-
-
-def _takes(function: Callable[..., Any]) -> int:
-    return len(inspect.signature(function).parameters)
 
 
 def _or_none(value: Any) -> Any:
