@@ -148,10 +148,11 @@ class Service:
         awaited = instance.awaited_events if instance else ()
 
         def snapshot() -> None:
-            rows = engine.store.history(record.iid, record.first_seq or 1)
-            events = [(row.seq, row.event) for row in rows if row.stream is Stream.HISTORY]
+            # The record first: one that has ended must come with the events of its end.
             stored = engine.store.find(instance_id)
             known = stored if isinstance(stored, InstanceRecord) else record
+            rows = engine.store.history(known.iid, known.first_seq or 1)
+            events = [(row.seq, row.event) for row in rows if row.stream is Stream.HISTORY]
             follower.begin(
                 InstanceUpdate(
                     record=known,

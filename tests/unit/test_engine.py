@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import CodePackage, Definition, Kind
 from ipydurable.runtime.engine import Engine
 from ipydurable.runtime.journal import ThreadedJournal
-from ipydurable.runtime.ports import AttemptOutcome, InstanceQuery, InstanceUpdate, Stream
+from ipydurable.runtime.ports import AttemptOutcome, InstanceQuery, InstanceUpdate, JournalRow, Stream
 from ipydurable.runtime.requests import (
     Define,
     DescribeOpen,
@@ -336,6 +337,39 @@ def test_subscribers_get_everything_first_and_then_only_what_is_new(world: World
     seen = [seq for update in updates for seq, _ in update.events]
     assert seen == list(range(1, len(world.rows()) + 1))
     assert updates[-1].record.status is RuntimeStatus.COMPLETED
+
+
+def test_a_subscriber_is_never_told_of_an_end_before_the_events_that_led_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.define(double)
+    world.orchestrator(chain)
+    world.start("chain", 1)
+    is_read, go_on, is_told = threading.Event(), threading.Event(), threading.Event()
+    updates: list[InstanceUpdate] = []
+
+    def read_and_pause(iid: int, first_seq: int = 1) -> list[JournalRow]:
+        rows = history(iid, first_seq)
+        is_read.set()
+        assert go_on.wait(5)
+        return rows
+
+    def tell(update: InstanceUpdate) -> None:
+        updates.append(update)
+        is_told.set()
+
+    history = world.store.history
+    monkeypatch.setattr(world.store, "history", read_and_pause)
+    world.service.subscribe("one", tell)
+    world.settle()
+    assert is_read.wait(5)
+    world.work()
+    go_on.set()
+    assert is_told.wait(5)
+
+    assert len(updates[0].events) < len(world.rows())
+    assert updates[0].record.status is RuntimeStatus.RUNNING
 
 
 def test_the_journal_is_dense_and_a_history_has_no_gaps(world: World) -> None:
