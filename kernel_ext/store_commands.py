@@ -7,6 +7,7 @@ from typing import Any
 
 from ipydurable.runtime.core.errors import QueryError
 
+from .arguments import ArgumentError
 from .command import Desk, Subcommand, take_word
 from .display import Facts, Line
 from .frames import definitions_frame
@@ -14,6 +15,8 @@ from .session import DurableSession
 from .trust_review import trust
 
 __all__ = ["STATUS", "STORE_COMMANDS"]
+
+_FRESH = "--fresh"
 
 
 def _status(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
@@ -45,7 +48,16 @@ def _sql(desk: Desk, rest: str) -> Any:
 
 
 def _open(desk: Desk, rest: str) -> None:
+    word, behind = take_word(rest)
+    is_fresh = word == _FRESH
+    rest = behind if is_fresh else rest
     path = take_word(rest)[0] if rest[:1] in "\"'" else rest.strip()
+    if not path:
+        raise ArgumentError(f"Usage: %durable {STORE_COMMANDS['open'].usage}")
+    if is_fresh:
+        from .fresh_store import set_aside
+
+        set_aside(path)
     desk.open_store(path)
 
 
@@ -85,7 +97,13 @@ STATUS = Subcommand(_status, "status", "how store and host are; also without a s
 STORE_COMMANDS = {
     "definitions": Subcommand(_definitions, "definitions", "what is defined in the store"),
     "sql": Subcommand(_sql, "sql QUERY", "query history, activities, instances, definitions", 1),
-    "open": Subcommand(_open, "open PATH", "use another store", 1),
+    "open": Subcommand(
+        _open,
+        f"open [{_FRESH}] PATH",
+        "use another store",
+        1,
+        options={_FRESH: "an empty one: what is there is renamed to PATH.before"},
+    ),
     "trust": Subcommand(
         trust,
         "trust [--yes]",

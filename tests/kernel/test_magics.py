@@ -286,6 +286,25 @@ def test_another_store_gets_the_definitions(shell: Shell):
     assert current_session().store == "durable.duckdb"
 
 
+def test_a_fresh_store_begins_empty_and_keeps_what_was_there(shell: Shell):
+    """%durable open --fresh renames the store that is there, though its host lives."""
+    try:
+        shell.must("%durable open --fresh fresh.duckdb")
+        assert not Path("fresh.duckdb.before").exists()
+        shell.must("run = report.start(['Basel'], instance_id='one'); run.result(60)")
+        shell.must("%durable open --fresh fresh.duckdb")
+
+        assert len(current_session().instances()) == 0
+        assert shell.must("report.start(['Bern'], instance_id='one').result(60)") == 4
+        shell.must("%durable open fresh.duckdb.before")
+        assert current_session().instance("one").output == 5
+        shell.must("%durable stop")
+        shell.must("%durable open fresh.duckdb")
+        shell.must("%durable stop")
+    finally:
+        shell.must("%config DurableMagics.store = 'durable.duckdb'")
+
+
 def test_a_stopped_host_is_started_again(shell: Shell):
     """What is used after %durable stop starts the next host; definitions are still there."""
     before = current_session().client.host_status().pid
