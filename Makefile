@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart lab browser check format test bench pictures clean
+.PHONY: help setup quickstart lab notebooks browser check format test bench pictures clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ quickstart: $(VENV)/.tutorials ## Run notebooks/01_quickstart.ipynb on real data
 
 lab: $(VENV)/.tutorials ## Open JupyterLab in notebooks/
 	@$(PY) -m jupyterlab $(ALLOW_ROOT) --ServerApp.root_dir=notebooks
+
+notebooks: $(VENV)/.everything browser ## Execute all tutorials and save them with their outputs
+	@$(PY) -m notebooks.save_notebooks
 
 browser: ## Find a Chromium for the end-to-end tests, or install Debian's
 	@$(PYTHON) tests/e2e/browser.py --install

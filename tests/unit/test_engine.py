@@ -19,7 +19,13 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import CodePackage, Definition, Kind
 from ipydurable.runtime.engine import Engine
 from ipydurable.runtime.journal import ThreadedJournal
-from ipydurable.runtime.ports import AttemptOutcome, InstanceQuery, InstanceUpdate, JournalRow, Stream
+from ipydurable.runtime.ports import (
+    AttemptOutcome,
+    InstanceQuery,
+    InstanceUpdate,
+    JournalRow,
+    Stream,
+)
 from ipydurable.runtime.requests import (
     Define,
     DescribeOpen,
