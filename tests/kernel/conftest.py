@@ -6,7 +6,17 @@ import pytest
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from traitlets.config import Config
 
+from ipydurable.functions import DECLARED
 from tests.kernel.shells import FETCH, REPORT, WAITS, Kernel, Shell
+
+
+@pytest.fixture(autouse=True)
+def what_is_declared() -> Iterator[None]:
+    """Have what a test declares be unknown to the next: sessions send all that they know of."""
+    before = dict(DECLARED)
+    yield
+    DECLARED.clear()
+    DECLARED.update(before)
 
 
 @pytest.fixture(scope="module")
