@@ -32,7 +32,21 @@ if TYPE_CHECKING:
     from .decorators import activity, entity, orchestrator
     from .embedded import Runtime
     from .session import connect
-    from .shortcuts import entities, history, instance, instances, locks, purge, sql
+    from .shortcuts import (
+        activities,
+        attempts,
+        definitions,
+        entities,
+        history,
+        instance,
+        instances,
+        locks,
+        operations,
+        payload,
+        purge,
+        sql,
+        timers,
+    )
 
 _ERRORS = "ipydurable.runtime.core.errors"
 _HOMES = {
@@ -46,18 +60,24 @@ _HOMES = {
     "RetryPolicy": "ipydurable.runtime.core.retry",
     "Runtime": "ipydurable.embedded",
     "RuntimeStatus": "ipydurable.runtime.core.status",
+    "activities": "ipydurable.shortcuts",
     "activity": "ipydurable.decorators",
     "activity_context": "ipydurable.runtime.activity_context",
+    "attempts": "ipydurable.shortcuts",
     "connect": "ipydurable.session",
+    "definitions": "ipydurable.shortcuts",
     "entities": "ipydurable.shortcuts",
     "entity": "ipydurable.decorators",
     "history": "ipydurable.shortcuts",
     "instance": "ipydurable.shortcuts",
     "instances": "ipydurable.shortcuts",
     "locks": "ipydurable.shortcuts",
+    "operations": "ipydurable.shortcuts",
     "orchestrator": "ipydurable.decorators",
+    "payload": "ipydurable.shortcuts",
     "purge": "ipydurable.shortcuts",
     "sql": "ipydurable.shortcuts",
+    "timers": "ipydurable.shortcuts",
 }
 
 __all__ = [
@@ -72,9 +92,12 @@ __all__ = [
     "Runtime",
     "RuntimeStatus",
     "__version__",
+    "activities",
     "activity",
     "activity_context",
+    "attempts",
     "connect",
+    "definitions",
     "entities",
     "entity",
     "errors",
@@ -83,9 +106,12 @@ __all__ = [
     "instances",
     "load_ipython_extension",
     "locks",
+    "operations",
     "orchestrator",
+    "payload",
     "purge",
     "sql",
+    "timers",
     "unload_ipython_extension",
 ]
 

@@ -24,7 +24,7 @@ from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import EXECUTORS, REPLACEABLE
 from .command import Subcommand
-from .store_view import entity_prefix
+from .store_data import entity_prefix
 from .subcommands import SUBCOMMANDS
 
 if TYPE_CHECKING:

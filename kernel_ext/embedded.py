@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ipydurable.runtime.client import DurableClient, InProcess
+from ipydurable.runtime.client import SQL_TIMEOUT_S, DurableClient, InProcess
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.ports import ActivityExecutor, Clock, Store
 
@@ -154,13 +154,47 @@ class Runtime:
         """Return the entities as a DataFrame; filters as of `ipydurable.entities`."""
         return self._session.entities(**filters)
 
-    def locks(self) -> pd.DataFrame:
-        """Return all locks that are held or asked for, as a DataFrame."""
-        return self._session.locks()
+    def locks(self, *which: Any, **filters: Any) -> pd.DataFrame:
+        """Return requests for locks as a DataFrame; as `ipydurable.locks`, here."""
+        return self._session.locks(*which, **filters)
 
-    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Return the answer to a read-only SQL query; raises QueryError."""
-        return self._session.sql(text, parameters)
+    def history(self, *which: Any, **filters: Any) -> pd.DataFrame:
+        """Return history events as a DataFrame; as `ipydurable.history`, here."""
+        return self._session.history(*which, **filters)
+
+    def activities(self, *which: Any, **filters: Any) -> pd.DataFrame:
+        """Return activities as a DataFrame; as `ipydurable.activities`, here."""
+        return self._session.activities(*which, **filters)
+
+    def attempts(self, *which: Any, **filters: Any) -> pd.DataFrame:
+        """Return attempts of activities as a DataFrame; as `ipydurable.attempts`, here."""
+        return self._session.attempts(*which, **filters)
+
+    def timers(self, *which: Any, **filters: Any) -> pd.DataFrame:
+        """Return timers as a DataFrame; as `ipydurable.timers`, here."""
+        return self._session.timers(*which, **filters)
+
+    def operations(self, *which: Any, **filters: Any) -> pd.DataFrame:
+        """Return operations of entities as a DataFrame; as `ipydurable.operations`, here."""
+        return self._session.operations(*which, **filters)
+
+    def definitions(self, *which: Any, **filters: Any) -> pd.DataFrame:
+        """Return all versions of definitions as a DataFrame; as `ipydurable.definitions`, here."""
+        return self._session.definitions(*which, **filters)
+
+    def payload(self, instance: Any, seq: int | None = None) -> Any:
+        """Return the value of a history event; as `ipydurable.payload`, here."""
+        return self._session.payload(instance, seq)
+
+    def sql(
+        self,
+        text: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration = SQL_TIMEOUT_S,
+    ) -> pd.DataFrame:
+        """Return the answer to a read-only SQL query; as `ipydurable.sql`, here."""
+        return self._session.sql(text, parameters, timeout=timeout)
 
     def settle(self, timeout: Duration | None = 60) -> None:
         """Wait until everything here waits for time, an event or a person; for tests.

@@ -27,7 +27,7 @@ def _entities(desk: Desk, rest: str) -> Any:
     parser.add_argument("--limit", type=int, default=_LISTED)
     parser.add_argument("--after", default="")
     given = parser.parse(rest)
-    return desk.session.entities(limit=max(0, given.pop("limit")), **given)
+    return desk.session.list_entities(limit=max(0, given.pop("limit")), **given)
 
 
 def _entity(desk: Desk, rest: str) -> EntityHandle:
@@ -48,7 +48,7 @@ def _call(desk: Desk, rest: str) -> Any:
 
 
 def _locks(desk: Desk, rest: str) -> Any:  # noqa: ARG001
-    return desk.session.locks()
+    return desk.session.list_locks()
 
 
 def _clean(desk: Desk, rest: str) -> Line:  # noqa: ARG001

@@ -18,11 +18,14 @@ from .arguments import Duration, parse_seconds
 from .display import Line, current_shell, is_notebook, show
 from .graph_view import GraphView, take_graph
 from .output_display import show_output
+from .store_data import ClientData
 from .terminal_progress import TerminalProgress
 from .timeline_output import Static, TimelineView, take_snapshot
 from .waiting import explaining_interrupts, wait_for, wait_here
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ipydurable.widgets.figures import Figure
 
 __all__ = ["NotebookInstance"]
@@ -68,6 +71,38 @@ class NotebookInstance(InstanceHandle):
         if self._keep is not None:
             self._keep(view)
         return view
+
+    def activities(self, **filters: Any) -> pd.DataFrame:
+        """Return its activities as a DataFrame; columns and filters as `ipydurable.activities`."""
+        return self._data.activities(self, **filters)
+
+    def attempts(self, **filters: Any) -> pd.DataFrame:
+        """Return their attempts as a DataFrame; columns and filters as `ipydurable.attempts`."""
+        return self._data.attempts(self, **filters)
+
+    def timers(self, **filters: Any) -> pd.DataFrame:
+        """Return its timers as a DataFrame; columns and filters as `ipydurable.timers`."""
+        return self._data.timers(self, **filters)
+
+    def operations(self, **filters: Any) -> pd.DataFrame:
+        """Return the operations it asked entities for; as `ipydurable.operations`."""
+        return self._data.operations(sender=self, **filters)
+
+    def locks(self, **filters: Any) -> pd.DataFrame:
+        """Return the locks it asked for; columns and filters as `ipydurable.locks`."""
+        return self._data.locks(owner=self, **filters)
+
+    def children(self, **filters: Any) -> pd.DataFrame:
+        """Return its sub-orchestrations; columns and filters as `ipydurable.instances`."""
+        return self._data.instances(parent=self, **filters)
+
+    def payload(self, seq: int | None = None) -> Any:
+        """Return the value of one of its events, or its output; as `ipydurable.payload`."""
+        return self._data.payload(self, seq)
+
+    @property
+    def _data(self) -> ClientData:
+        return ClientData(self._client)
 
     def explore(self) -> Any:
         """Return its timeline as a widget that stays after the end, to be clicked through.

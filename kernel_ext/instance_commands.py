@@ -51,7 +51,7 @@ def _list(desk: Desk, rest: str) -> Any:
     parser.add_argument("--after", default="")
     given = parser.parse(rest)
     tags, limit = parse_tags(given.pop("tag")), max(0, given.pop("limit"))
-    return desk.session.instances(tags=tags, limit=limit, **given)
+    return desk.session.list_instances(tags=tags, limit=limit, **given)
 
 
 def _show(desk: Desk, rest: str) -> NotebookInstance:

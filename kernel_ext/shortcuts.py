@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Statuses, Time
+from ipydurable.runtime.client import SQL_TIMEOUT_S
+
+from .arguments import Duration, Statuses, Time
 from .handles import NotebookInstance
+from .selecting import documents
 from .session import current_session
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["entities", "history", "instance", "instances", "locks", "purge", "sql"]
+__all__ = [
+    "activities",
+    "attempts",
+    "definitions",
+    "entities",
+    "history",
+    "instance",
+    "instances",
+    "locks",
+    "operations",
+    "payload",
+    "purge",
+    "sql",
+    "timers",
+]
 
 
 def instance(instance_id: str) -> NotebookInstance:
@@ -24,6 +41,7 @@ def instance(instance_id: str) -> NotebookInstance:
     return current_session().instance(instance_id)
 
 
+@documents("instances")
 def instances(  # noqa: PLR0913  (filters, each given by its name)
     *,
     status: Statuses = (),
@@ -32,9 +50,9 @@ def instances(  # noqa: PLR0913  (filters, each given by its name)
     tags: Mapping[str, str] | None = None,
     since: Time | None = None,
     until: Time | None = None,
-    parent: str = "",
+    parent: Any = "",
     limit: int = 0,
-    after: str = "",
+    after: Any = "",
 ) -> pd.DataFrame:
     """Return the instances as a DataFrame, newest first.
 
@@ -46,13 +64,9 @@ def instances(  # noqa: PLR0913  (filters, each given by its name)
         since: Only those created then or later: a datetime (naive means UTC), or a timedelta or
             `"2h"` ago.
         until: Only those created before then.
-        parent: Only the sub-orchestrations of this instance.
+        parent: Only the sub-orchestrations of this instance, a handle or an id.
         limit: How many at most; 0 for all.
         after: Only what follows this instance in the list: the last id of the page before.
-
-    Returns:
-        One row per instance; times are UTC, `duration` is in seconds, `waiting_for` says what the
-        first thousand of those that have not ended wait for.
 
     Raises:
         ValueError: There is no such status, or no such time.
@@ -113,6 +127,7 @@ def purge(
     )
 
 
+@documents("entities")
 def entities(
     *,
     name: str = "",
@@ -137,9 +152,6 @@ def entities(
         limit: How many at most; 0 for all.
         after: Only what follows this entity in the list: the last id of the page before.
 
-    Returns:
-        One row per entity; times are UTC.
-
     Raises:
         ValueError: There is no such time, or no entity to list what follows it.
     """
@@ -155,28 +167,248 @@ def entities(
     )
 
 
-def locks() -> pd.DataFrame:
-    """Return all locks that are held or asked for, with owner, age (seconds) and queue."""
-    return current_session().locks()
-
-
-def history(instance_id: str) -> pd.DataFrame:
-    """Return an instance's history as a DataFrame, one row per event.
-
-    Raises:
-        UnknownInstanceError: There is no such instance; lists ids like it.
-    """
-    return current_session().history(instance_id)
-
-
-def sql(text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Return the answer to a read-only SQL query over the store as a DataFrame.
+@documents("history")
+def history(
+    instance: Any = "",
+    *,
+    event_type: str = "",
+    name: str = "",
+    since: Time | None = None,
+    until: Time | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return history events as a DataFrame.
 
     Args:
-        text: One SELECT over `history`, `activities`, `instances`, `definitions`.
-        parameters: Values for `$name` in the query.
+        instance: Only of this one, a handle or an id, or of an entity; by default of all.
+        event_type: Only of this kind, e.g. `"TaskCompleted"`.
+        name: Only of this orchestrator, activity, event or operation.
+        since: Only those recorded then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those recorded before then.
+        limit: How many at most, from the beginning; 0 for all.
 
     Raises:
-        QueryError: The query is no good; in the database's own words.
+        ValueError: A filter makes no sense; says which.
+        UnknownInstanceError: There is no such instance; lists ids like it.
     """
-    return current_session().sql(text, parameters)
+    return current_session().history(
+        instance, event_type=event_type, name=name, since=since, until=until, limit=limit
+    )
+
+
+@documents("activities")
+def activities(
+    instance: Any = "",
+    *,
+    name: str = "",
+    status: str | Iterable[str] = "",
+    since: Time | None = None,
+    until: Time | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return activities as a DataFrame: queued, started, finished, and how each ended.
+
+    Args:
+        instance: Only of this one, a handle or an id; by default of all.
+        name: Only of this activity.
+        status: Only these, e.g. `"failed"`; several as a list.
+        since: Only those scheduled then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those scheduled before then.
+        limit: How many at most, from the beginning; 0 for all.
+
+    Raises:
+        ValueError: A filter makes no sense; says which.
+        UnknownInstanceError: There is no such instance; lists ids like it.
+    """
+    return current_session().activities(
+        instance, name=name, status=status, since=since, until=until, limit=limit
+    )
+
+
+@documents("attempts")
+def attempts(
+    instance: Any = "",
+    *,
+    name: str = "",
+    status: str | Iterable[str] = "",
+    since: Time | None = None,
+    until: Time | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return attempts of activities as a DataFrame.
+
+    Args:
+        instance: Only of this one, a handle or an id; by default of all.
+        name: Only of this activity.
+        status: Only these, e.g. `"lost"`; several as a list.
+        since: Only those scheduled then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those scheduled before then.
+        limit: How many at most, from the beginning; 0 for all.
+
+    Raises:
+        ValueError: A filter makes no sense; says which.
+        UnknownInstanceError: There is no such instance; lists ids like it.
+    """
+    return current_session().attempts(
+        instance, name=name, status=status, since=since, until=until, limit=limit
+    )
+
+
+@documents("timers")
+def timers(
+    instance: Any = "",
+    *,
+    status: str | Iterable[str] = "",
+    since: Time | None = None,
+    until: Time | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return durable timers as a DataFrame.
+
+    Args:
+        instance: Only of this one, a handle or an id; by default of all.
+        status: Only these, e.g. `"pending"`; several as a list.
+        since: Only those created then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those created before then.
+        limit: How many at most, from the beginning; 0 for all.
+
+    Raises:
+        ValueError: A filter makes no sense; says which.
+        UnknownInstanceError: There is no such instance; lists ids like it.
+    """
+    return current_session().timers(instance, status=status, since=since, until=until, limit=limit)
+
+
+@documents("operations")
+def operations(
+    entity: Any = "",
+    *,
+    operation: str = "",
+    sender: Any = "",
+    status: str | Iterable[str] = "",
+    since: Time | None = None,
+    until: Time | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return operations that entities were asked for as a DataFrame.
+
+    Args:
+        entity: Only of this one, a handle or an id; by default of all.
+        operation: Only of this name.
+        sender: Only those that this instance or entity asked for.
+        status: Only these, e.g. `"queued"`; several as a list.
+        since: Only those asked for then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those asked for before then.
+        limit: How many at most, from the beginning; 0 for all.
+
+    Raises:
+        ValueError: A filter makes no sense; says which.
+    """
+    return current_session().operations(
+        entity,
+        operation=operation,
+        sender=sender,
+        status=status,
+        since=since,
+        until=until,
+        limit=limit,
+    )
+
+
+@documents("locks")
+def locks(
+    entity: Any = "",
+    *,
+    owner: Any = "",
+    status: str | Iterable[str] = "",
+    since: Time | None = None,
+    until: Time | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return what became of each request for a lock as a DataFrame.
+
+    Args:
+        entity: Only of this one, a handle or an id; by default of all.
+        owner: Only those of this orchestration.
+        status: Only these, e.g. `["held", "waiting"]`.
+        since: Only those asked for then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those asked for before then.
+        limit: How many at most, from the beginning; 0 for all.
+
+    Raises:
+        ValueError: A filter makes no sense; says which.
+    """
+    return current_session().locks(
+        entity, owner=owner, status=status, since=since, until=until, limit=limit
+    )
+
+
+@documents("definitions")
+def definitions(
+    *,
+    name: str = "",
+    kind: str = "",
+    since: Time | None = None,
+    until: Time | None = None,
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Return all versions of all definitions as a DataFrame.
+
+    Args:
+        name: Only of this name.
+        kind: `"orchestrator"`, `"activity"` or `"entity"`.
+        since: Only those added then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those added before then.
+        limit: How many at most, from the beginning; 0 for all.
+
+    Raises:
+        ValueError: A filter makes no sense; says which.
+    """
+    return current_session().definitions(
+        name=name, kind=kind, since=since, until=until, limit=limit
+    )
+
+
+def payload(instance: Any, seq: int | None = None) -> Any:
+    """Return the value of a history event: an input, a result, data; DataFrames as DataFrames.
+
+    `payload('INSTANCE', SEQ)` is also a table in `%durable sql`, for DataFrames, Arrow tables and
+    JSON.
+
+    Args:
+        instance: A handle or an id, of an instance or (`"@account@alice"`) an entity.
+        seq: Position of the event: `seq` of `history`, `seq` (input) or `end_seq` (result) of
+            `activities`. None for the output of the instance, or the state of the entity.
+
+    Raises:
+        UnknownInstanceError: There is no such instance, or no such event.
+        DecodingError: The value cannot be loaded here; says why.
+    """
+    return current_session().payload(instance, seq)
+
+
+def sql(
+    text: str, parameters: Mapping[str, Any] | None = None, *, timeout: Duration = SQL_TIMEOUT_S
+) -> pd.DataFrame:
+    """Return the answer to a read-only SQL query over the store as a DataFrame.
+
+    It runs beside the engine; an interrupt ends it there, too.
+
+    Args:
+        text: One SELECT over the tables that are functions here: `instances`, `history`,
+            `activities`, `attempts`, `timers`, `entities`, `operations`, `locks`, `definitions`,
+            and `attempt_outputs`; or `payload('INSTANCE', SEQ)`.
+        parameters: Values for `$name` in the query.
+        timeout: How long it may run: seconds, a timedelta or `"2m"`; 0 for no limit.
+
+    Raises:
+        QueryError: The query is no good, or was ended; in the database's own words.
+    """
+    return current_session().sql(text, parameters, timeout=timeout)

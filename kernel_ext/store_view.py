@@ -1,38 +1,31 @@
-"""What can be asked of a store as a whole: lists as DataFrames, SQL, purging."""
+"""What can be asked of a store as a whole: tables, lists to look at, purging."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ipydurable.runtime.client import DurableClient
-from ipydurable.runtime.handles import InstanceHandle
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import ArgumentError, Statuses, Time, parse_statuses, parse_time
 from .entity_handles import state_to_show
 from .frames import entities_frame, instances_frame, locks_frame
 from .reading import decode_to_show
+from .store_data import StoreData, entity_prefix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["StoreView", "entity_prefix"]
+__all__ = ["StoreView"]
 
 _DESCRIBED = 1_000
 
 
-class StoreView(ABC):
-    """The lists of a store."""
+class StoreView(StoreData):
+    """A store to look at: its tables, lists of what is there now, purging."""
 
-    @property
-    @abstractmethod
-    def client(self) -> DurableClient:
-        """The client; waits until it is connected."""
-
-    def instances(  # noqa: PLR0913  (filters, each given by its name)
+    def list_instances(  # noqa: PLR0913  (filters, each given by its name)
         self,
         *,
         status: Statuses = (),
@@ -45,7 +38,7 @@ class StoreView(ABC):
         limit: int = 0,
         after: str = "",
     ) -> pd.DataFrame:
-        """Return the instances as a DataFrame, newest first; see `ipydurable.instances`."""
+        """Return the instances newest first, and what each waits for; filters as of `instances`."""
         query = InstanceQuery(
             status=parse_statuses(status),
             name=name,
@@ -91,7 +84,7 @@ class StoreView(ABC):
         )
         return self.client.purge_all(query, recursive=recursive)
 
-    def entities(
+    def list_entities(
         self,
         *,
         name: str = "",
@@ -103,7 +96,7 @@ class StoreView(ABC):
         limit: int = 0,
         after: str = "",
     ) -> pd.DataFrame:
-        """Return the entities as a DataFrame, newest first; see `ipydurable.entities`."""
+        """Return the entities newest first, with their states; filters as of `entities`."""
         query = EntityQuery(
             name=name,
             prefix=entity_prefix(prefix),
@@ -112,34 +105,11 @@ class StoreView(ABC):
             locked=locked,
             include_empty=include_empty,
             limit=limit,
-            before_iid=self._number_of_entity(after) if after else 0,
+            before_iid=self.number_of_entity(after) if after else 0,
         )
         client = self.client
         return entities_frame(client.query_entities(query), partial(state_to_show, client))
 
-    def locks(self) -> pd.DataFrame:
-        """Return the locks as a DataFrame; see `ipydurable.locks`."""
+    def list_locks(self) -> pd.DataFrame:
+        """Return the locks that are held or asked for, with owner, age (seconds) and queue."""
         return locks_frame(self.client.locks())
-
-    def history(self, instance_id: str) -> pd.DataFrame:
-        """Return an instance's history as a DataFrame; raises UnknownInstanceError."""
-        return InstanceHandle(self.client, instance_id).history()
-
-    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Return the answer to a read-only SQL query; see `ipydurable.sql`."""
-        frame: pd.DataFrame = self.client.sql(text, parameters).to_pandas()
-        return frame
-
-    def _number_of_entity(self, entity: str) -> int:
-        record = self.client.get_entity(entity)
-        if record is None:
-            raise ArgumentError(f"there is no entity {entity}")
-        return record.iid
-
-
-def entity_prefix(prefix: str) -> str:
-    """Return how an entity id in its stored form begins: `Account@al` means `@account@al`."""
-    if not prefix:
-        return ""
-    name, separator, key = prefix.removeprefix("@").partition("@")
-    return f"@{name.lower()}{separator}{key}"

@@ -24,6 +24,7 @@ from .requests import (
     Adopt,
     Adopted,
     CallEntity,
+    CancelSql,
     CleanEntities,
     CountInFlight,
     Define,
@@ -34,6 +35,7 @@ from .requests import (
     GetExecution,
     GetInstance,
     GetOutput,
+    GetPayload,
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
@@ -69,9 +71,11 @@ from .transport import ANSWER_TIMEOUT_S, InProcess, Transport
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DurableClient", "InProcess", "Transport"]
+__all__ = ["SQL_TIMEOUT_S", "DurableClient", "InProcess", "Transport"]
 
 _MAX_NAME_IN_ID = 80
+SQL_TIMEOUT_S = 600.0
+"""Seconds after which a query is ended unless it was given another limit."""
 
 
 class DurableClient:
@@ -483,13 +487,49 @@ class DurableClient:
         answer: list[Definition] = self._ask(FindDefinition(kind=kind, name=name))
         return answer
 
-    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a read-only SQL query over the store; raises QueryError."""
+    def sql(
+        self,
+        text: str,
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float = SQL_TIMEOUT_S,
+    ) -> pa.Table:
+        """Run a read-only SQL query over the store; an interrupt ends it there too.
+
+        Args:
+            text: One query.
+            parameters: Values for `$name` in it.
+            timeout_s: Seconds after which it is ended; 0 for no limit.
+
+        Raises:
+            QueryError: It is no good, or it was ended; in the database's own words.
+        """
         import pyarrow as pa
 
-        data = self._ask(RunSql(text=text, parameters=dict(parameters or {})))
+        query_id = secrets.token_hex(8)
+        request = RunSql(
+            text=text, parameters=dict(parameters or {}), query_id=query_id, timeout_s=timeout_s
+        )
+        future = self.transport.request(request)
+        try:
+            data = future.result()
+        except KeyboardInterrupt:
+            self.transport.request(CancelSql(query_id=query_id))
+            raise
         with pa.ipc.open_stream(data) as reader:
             return reader.read_all()
+
+    def payload(self, instance_id: str, seq: int) -> Payload | None:
+        """Return the value of one event of an instance or entity, encoded; None for none.
+
+        Args:
+            instance_id: The instance, or the id of an entity as text.
+            seq: Position of the event in the history, from 1.
+
+        Raises:
+            UnknownInstanceError: There is no such instance, or no such event.
+        """
+        answer: Payload | None = self._ask(GetPayload(instance_id=instance_id, seq=seq))
+        return answer
 
     def subscribe(
         self, instance_id: str, tell: Callable[[InstanceUpdate], None]

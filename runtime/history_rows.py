@@ -16,7 +16,7 @@ import msgspec
 from .core.events import Event, ExecutionStarted, HistoryEvent
 from .core.payload import Payload
 
-__all__ = ["dump_history", "events_of", "load_history"]
+__all__ = ["dump_history", "events_of", "load_history", "payload_in"]
 
 _KINDS: Final[dict[str, type[Event]]] = {cls.__name__: cls for cls in get_args(HistoryEvent)}
 _EXPORT: Final = "take run.events(), or the file that run.export_history(path) writes"
@@ -67,6 +67,15 @@ def load_history(path: str | Path) -> list[HistoryEvent]:
         except msgspec.MsgspecError as error:
             raise ValueError(f"{path}, line {number}, is no history event: {error}") from error
     return events
+
+
+def payload_in(event: object) -> Payload | None:
+    """Return the value that an event carries: its input, result or data; None for none."""
+    if not isinstance(event, Event):
+        return None
+    _, field, _ = _columns_of(type(event))
+    found: Payload | None = getattr(event, field) if field else None
+    return found
 
 
 def _items_of(history: Any) -> list[Any]:

@@ -222,8 +222,20 @@ class Store(Protocol):
         """Delete everything about these instances; called by the writer thread."""
         ...
 
-    def sql(self, text: str, parameters: Any = None) -> pa.Table:
-        """Run one read-only SQL query; raises `QueryError` with the database's own words."""
+    def sql(
+        self,
+        text: str,
+        parameters: Any = None,
+        *,
+        started: Callable[[Callable[[], None]], None] | None = None,
+    ) -> pa.Table:
+        """Run one read-only SQL query; raises `QueryError` with the database's own words.
+
+        Args:
+            text: One query.
+            parameters: Values for its placeholders.
+            started: Given a function that ends the query, from any thread, once it can be ended.
+        """
         ...
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "Adopt",
     "Adopted",
     "CallEntity",
+    "CancelSql",
     "CleanEntities",
     "CountInFlight",
     "Define",
@@ -29,6 +30,7 @@ __all__ = [
     "GetExecution",
     "GetInstance",
     "GetOutput",
+    "GetPayload",
     "HostStatus",
     "HostStatusRequest",
     "ListDefinitions",
@@ -360,6 +362,19 @@ class GetOutput(_Request, frozen=True, kw_only=True):
     number: int = 0
 
 
+class GetPayload(_Request, frozen=True, kw_only=True):
+    """Ask for the value of one event; None where it has none.
+
+    Attributes:
+        instance_id: The instance, or an entity.
+        seq: Position of the event in its history, from 1.
+    """
+
+    answer_type: ClassVar[Any] = Payload | None
+    instance_id: str
+    seq: int
+
+
 class CallEntity(_Request, frozen=True, kw_only=True):
     """Have an entity do an operation; answered with what came of it, once that is durable.
 
@@ -499,11 +514,26 @@ class Trust(_Request, frozen=True, kw_only=True):
 
 
 class RunSql(_Request, frozen=True, kw_only=True):
-    """Run a read-only query; answered with an Arrow IPC stream."""
+    """Run a read-only query; answered with an Arrow IPC stream.
+
+    Attributes:
+        text: One query.
+        parameters: Values for `$name` in it.
+        query_id: Names it for `CancelSql`.
+        timeout_s: Seconds after which it is ended; 0 for no limit.
+    """
 
     answer_type: ClassVar[Any] = bytes
     text: str
     parameters: dict[str, Any] = {}
+    query_id: str = ""
+    timeout_s: float = 0.0
+
+
+class CancelSql(_Request, frozen=True, kw_only=True):
+    """End a query that was asked with this id, if it still waits or runs."""
+
+    query_id: str
 
 
 class Subscribe(_Request, frozen=True, kw_only=True):
@@ -581,6 +611,7 @@ Request: TypeAlias = (
     | Purge
     | DescribeOpen
     | GetOutput
+    | GetPayload
     | CallEntity
     | SignalMany
     | GetEntity
@@ -592,6 +623,7 @@ Request: TypeAlias = (
     | Trust
     | FindDefinition
     | RunSql
+    | CancelSql
     | Subscribe
     | Unsubscribe
     | HostStatusRequest

@@ -9,31 +9,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from .changes import Changes
-from .core.entity_ids import EntityInstanceId
-from .core.errors import DurableError, UnknownInstanceError
-from .core.events import ExecutionStarted
+from .core.errors import DurableError
 from .core.output import AttemptOutput
-from .core.records import EntityRecord, InstanceRecord, fold
+from .core.records import InstanceRecord
 from .definitions import Definition
 from .engine import Engine
 from .finder import Finder
 from .followers import Follower
 from .ports import InstanceUpdate, Stream
+from .reads import StoreReads
 from .requests import (
+    CancelSql,
     FindDefinition,
-    GetEntity,
-    GetExecution,
     GetInstance,
     GetOutput,
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
-    QueryEntities,
-    QueryInstances,
     Request,
     RunSql,
     StopHost,
 )
+from .sql_runs import SqlRuns
 from .subscriptions import Subscription
 
 __all__ = ["Service"]
@@ -65,14 +62,12 @@ class Service:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ipydurable-read")
         self._changes = Changes(engine, Finder(engine.store, self._readers))
         self._started_at = engine.clock.now()
+        self._store_reads = StoreReads(engine.store, self._changes.record)
+        self._sql = SqlRuns(engine.store)
         self._reads: dict[type, Callable[[Any], Any]] = {
-            GetInstance: self._get_instance,
+            **self._store_reads.by_request,
             GetOutput: self._get_output,
-            QueryInstances: self._query,
-            GetEntity: self._get_entity,
-            GetExecution: self._get_execution,
-            QueryEntities: self._query_entities,
-            RunSql: self._sql,
+            CancelSql: self._sql.cancel,
             ListDefinitions: self._list_definitions,
             FindDefinition: self._find_definition,
             HostStatusRequest: self._status,
@@ -86,6 +81,8 @@ class Service:
         read = self._reads.get(type(request))
         if read is not None:
             return self._readers.submit(read, request)
+        if isinstance(request, RunSql):
+            return self._sql.submit(request)
         future: Future[Any] = Future()
         if self._broken is not None:
             future.set_exception(self._broken)
@@ -124,6 +121,7 @@ class Service:
 
     def close(self) -> None:
         """Answer no more."""
+        self._sql.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     def _subscribe(
@@ -171,15 +169,9 @@ class Service:
 
     # Reads; in a reader's thread.
 
-    def _get_instance(self, request: GetInstance) -> InstanceRecord:
-        record = self._engine.store.find(request.instance_id)
-        if isinstance(record, InstanceRecord):
-            return record
-        return self._changes.record(request.instance_id)
-
     def _get_output(self, request: GetOutput) -> AttemptOutput | None:
         engine = self._engine
-        record = self._get_instance(GetInstance(instance_id=request.instance_id))
+        record = self._store_reads.instance(GetInstance(instance_id=request.instance_id))
         instance = engine.orchestrations.by_iid.get(record.iid)
         running = engine.dispatcher.output(instance, request.task_id) if instance else None
         if running is not None and request.number in (0, running[0]):
@@ -187,44 +179,6 @@ class Service:
         kept = engine.store.outputs(record.iid, record.execution_id, request.task_id)
         found = {one.key.number: one.output for one in kept}
         return found.get(request.number or max(found, default=0))
-
-    def _get_execution(self, request: GetExecution) -> InstanceUpdate:
-        iid = self._get_instance(GetInstance(instance_id=request.instance_id)).iid
-        record: InstanceRecord | None = None
-        events: list[Any] = []
-        for row in self._engine.store.history(iid):
-            if row.stream is not Stream.HISTORY:
-                continue
-            is_next = isinstance(row.event, ExecutionStarted)
-            if is_next and record is not None and record.generation == request.generation:
-                break
-            record = fold(record, iid, row.seq, row.event)  # type: ignore[arg-type]
-            if record is not None and record.generation == request.generation:
-                events.append((row.seq, row.event))
-        if record is None or not events:
-            wanted = f"{request.instance_id} (generation {request.generation + 1})"
-            raise UnknownInstanceError(wanted, self._engine.store.path)
-        return InstanceUpdate(record=record, events=events, running=[], now=record.updated_at)
-
-    def _get_entity(self, request: GetEntity) -> EntityRecord | None:
-        entity_id = str(EntityInstanceId.parse(request.entity_id))
-        found = self._engine.store.find(entity_id)
-        return found if isinstance(found, EntityRecord) else None
-
-    def _query_entities(self, request: QueryEntities) -> list[EntityRecord]:
-        return self._engine.store.query_entities(request.query)
-
-    def _query(self, request: QueryInstances) -> list[InstanceRecord]:
-        return self._engine.store.query(request.query)
-
-    def _sql(self, request: RunSql) -> bytes:
-        import pyarrow as pa
-
-        table = self._engine.store.sql(request.text, request.parameters or None)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return bytes(sink.getvalue())
 
     def _list_definitions(self, request: ListDefinitions) -> list[Definition]:  # noqa: ARG002
         return self._engine.registry.all()

@@ -226,7 +226,7 @@ class MemoryStore:
                 self._by_iid.pop(iid, None)
             self._outputs = [kept for kept in self._outputs if kept.key.iid not in iids]
 
-    def sql(self, text: str, parameters: Any = None) -> pa.Table:  # noqa: ARG002
+    def sql(self, text: str, parameters: Any = None, *, started: Any = None) -> pa.Table:  # noqa: ARG002
         """Refuse: there is no database."""
         raise QueryError(text, "a MemoryStore has no SQL; use a DuckDB store for queries")
 

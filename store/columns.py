@@ -1,15 +1,18 @@
-"""What the columns of the views mean: names, types, units. The tests compare this with the views.
+"""What the views and their columns mean: names, types, units. The tests compare it with the views.
 
-In a DataFrame text is `str`, an integer `Int64`, a number `float64` and a time `datetime64[us]`,
-each with a missing value where the database has NULL. Times are naive UTC. JSON is text: NULL where
-the value is not JSON, or where there is none.
+What people read of it (docstrings, completion, the reference) is made from here. In a DataFrame
+text is `str`, an integer `Int64`, a number `float64` and a time `datetime64[us, UTC]`, each with a
+missing value where the database has NULL; in SQL times are naive UTC. JSON is text: NULL where the
+value is not JSON, or where there is none.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "Column"]
+from ipydurable.runtime.core.status import RuntimeStatus
+
+__all__ = ["COLUMNS", "VIEWS", "Column", "View", "describe"]
 
 
 class Column(NamedTuple):
@@ -24,6 +27,24 @@ class Column(NamedTuple):
     name: str
     type: str
     meaning: str
+
+
+class View(NamedTuple):
+    """A view.
+
+    Attributes:
+        rows: What one row is.
+        owner: The column that says which instance or entity it belongs to; empty if none does.
+        time: The column by which `since` and `until` choose.
+        order: The order of its rows in a DataFrame.
+        statuses: What its column `status` may hold, where it has one.
+    """
+
+    rows: str
+    owner: str
+    time: str
+    order: str
+    statuses: tuple[str, ...] = ()
 
 
 _TEXT = "VARCHAR"
@@ -98,6 +119,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _RETRY_OF,
         _EXECUTION_ID,
         _SEQ,
+        Column("end_seq", _INTEGER, "position in the history of its outcome"),
         _IID,
     ),
     "attempts": (
@@ -108,6 +130,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("worker", _TEXT, "who ran it"),
         Column("started_at", _TIME, "when the body began; NULL where it was lost"),
         Column("finished_at", _TIME, "when its outcome, or its loss, was recorded"),
+        Column("queued_s", _SECONDS, "seconds from scheduled_at to started_at"),
+        Column("duration", _SECONDS, "seconds from started_at (else scheduled_at) to finished_at"),
         Column("reason", _TEXT, "why it was lost, or message of the failure"),
         Column("name", _TEXT, "the activity"),
         Column("scheduled_at", _TIME, "when it was due: the task was scheduled, lost or rewound"),
@@ -144,6 +168,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("locked_at", _TIME, "since when it is held"),
         Column("created_at", _TIME, "when the first message reached it"),
         Column("updated_at", _TIME, "when its last event was recorded"),
+        Column("is_empty", "BOOLEAN", "whether it has no state and nothing to do"),
         _IID,
     ),
     "operations": (
@@ -207,3 +232,85 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
 }
 """The columns of each view, in order."""
+
+_ENDS = ("completed", "failed", "abandoned")
+
+VIEWS = {
+    "instances": View(
+        "an orchestration instance, the newest first",
+        "instance_id",
+        "created_at",
+        "iid DESC",
+        tuple(one.value for one in RuntimeStatus),
+    ),
+    "history": View(
+        "an event of a history, in the order of their recording", "instance_id", "timestamp", "gseq"
+    ),
+    "activities": View(
+        "a task: a call of an activity, or a retry of one; in the order of their scheduling",
+        "instance_id",
+        "scheduled_at",
+        "iid, seq",
+        ("running", *_ENDS),
+    ),
+    "attempts": View(
+        "one execution of an activity's code: the first, or another after a lost worker",
+        "instance_id",
+        "scheduled_at",
+        "iid, scheduled_at, task_id, attempt",
+        ("running", "lost", *_ENDS),
+    ),
+    "timers": View(
+        "a timer of an orchestration",
+        "instance_id",
+        "created_at",
+        "iid, seq",
+        ("pending", "fired", "abandoned"),
+    ),
+    "entities": View("an entity, the newest first", "entity_id", "updated_at", "iid DESC"),
+    "operations": View(
+        "an operation that an entity was asked for",
+        "entity_id",
+        "requested_at",
+        "requested_at, entity_id, seq",
+        ("queued", "scheduled", "completed", "failed"),
+    ),
+    "locks": View(
+        "a request of a critical section for an entity's lock, whatever became of it",
+        "entity_id",
+        "requested_at",
+        "requested_at, entity_id",
+        ("waiting", "held", "released", "withdrawn"),
+    ),
+    "attempt_outputs": View(
+        "what an attempt printed, logged and displayed",
+        "instance_id",
+        "finished_at",
+        "iid, finished_at, task_id, attempt",
+    ),
+    "definitions": View(
+        "a version of an orchestrator, activity or entity, in the order of their adding",
+        "",
+        "added_at",
+        "epoch",
+    ),
+}
+"""All views, by name."""
+
+_DTYPES = {
+    _TEXT: "str",
+    _INTEGER: "Int64",
+    "BIGINT": "Int64",
+    _SECONDS: "float64",
+    "BOOLEAN": "bool",
+    _TIME: "datetime64[us, UTC]",
+}
+
+
+def describe(view: str) -> str:
+    """Return what the columns of a view mean as lines of text: name, dtype, meaning."""
+    columns = COLUMNS[view]
+    wide = max(len(column.name) for column in columns)
+    return "\n".join(
+        f"{column.name:{wide}}  {_DTYPES[column.type]}: {column.meaning}" for column in columns
+    )

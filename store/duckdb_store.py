@@ -6,7 +6,8 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from .outputs import read_outputs, write_outputs
 from .payloads import LargeValue, LargeValues
 from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
 from .recovery import fold_tail, read_definitions, rows_after
+from .selects import run_select
 from .text import storable
 
 if TYPE_CHECKING:
@@ -244,19 +246,28 @@ class DuckDBStore:
         """Delete everything about these instances; called by the writer thread."""
         self._write_pending(purged=frozenset(iids) - {0})
 
-    def sql(self, text: str, parameters: Any = None) -> pa.Table:
+    def sql(
+        self,
+        text: str,
+        parameters: Any = None,
+        *,
+        started: Callable[[Callable[[], None]], None] | None = None,
+    ) -> pa.Table:
         """Run one read-only SQL query over all that was appended so far.
 
         Args:
-            text: One query.
+            text: One query; it may read `payload('INSTANCE', SEQ)`, see `run_select`.
             parameters: Values for its placeholders: a list for `?`, a dict for `$name`.
+            started: Given a function that ends the query, from any thread.
 
         Raises:
-            QueryError: It is not one query, would write, or failed; in DuckDB's own words.
+            QueryError: It is not one query, would write, failed or was ended; in DuckDB's words.
         """
         self._write_pending()
         with self._database.reading() as cursor:
-            return queries.run_select(cursor, text, parameters)
+            if started is not None:
+                started(partial(_interrupt, cursor))
+            return run_select(cursor, text, parameters)
 
     def close(self) -> None:
         """Write what is pending and release the files; further calls do nothing."""
@@ -334,6 +345,11 @@ class DuckDBStore:
             self._projected = mark
             self._pending.written(records)
             self._database.protect_wal()
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:
+    with contextlib.suppress(duckdb.Error):  # it has ended, and was closed, meanwhile
+        cursor.interrupt()
 
 
 def _mark_after(mark: Watermark, rows: Sequence[JournalRow]) -> Watermark:

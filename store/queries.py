@@ -1,24 +1,21 @@
-"""What is read from a store: rows and records for the engine, SQL for people."""
+"""What is read from a store for the engine: rows and records."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ipydurable.runtime.core.errors import QueryError
 from ipydurable.runtime.core.records import Record
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow
 
 from .codec import digests_of, unpack
 from .payloads import LargeValues
 from .projections import decode_refs, unpack_record
-from .results import with_plain_types
 from .schema import JOURNAL_COLUMNS
 from .text import storable, to_json
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 __all__ = [
     "conditions_of",
@@ -27,7 +24,6 @@ __all__ = [
     "histories",
     "journal_rows",
     "record_rows",
-    "run_select",
 ]
 
 
@@ -138,33 +134,6 @@ def delete_instances(cursor: duckdb.DuckDBPyConnection, iids: Collection[int]) -
         cursor.execute(
             f"DELETE FROM {table} WHERE iid IN (SELECT unnest($1::BIGINT[]))", [list(iids)]
         ).fetchall()
-
-
-def run_select(cursor: duckdb.DuckDBPyConnection, text: str, parameters: Any = None) -> pa.Table:
-    """Run one query that only reads; numbers and durations come as `with_plain_types` says.
-
-    Raises:
-        QueryError: It is not one query, would write, or failed; in DuckDB's words.
-    """
-    import duckdb
-
-    try:
-        statements = cursor.extract_statements(text)
-        if len(statements) != 1:
-            raise QueryError(text, f"One query at a time: this text holds {len(statements)}.")
-        kind = statements[0].type
-        if kind not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-            raise QueryError(
-                text, f"Only queries that read are allowed here, and this is {kind.name}."
-            )
-        # A query can write as well (a CTE that deletes): such a transaction refuses it.
-        cursor.execute("BEGIN TRANSACTION READ ONLY").fetchall()
-        try:
-            return with_plain_types(cursor.sql(text, params=parameters).to_arrow_table())
-        finally:
-            cursor.execute("ROLLBACK").fetchall()
-    except duckdb.Error as error:
-        raise QueryError(text, str(error)) from None
 
 
 def _newest_first(kind: str, given: Iterable[tuple[Any, ...]], limit: int) -> tuple[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""Tables of a store file, as of schema version 2.
+"""Tables of a store file, as of schema version 3.
 
 The journal is the truth. `instance_records` is folded from it and can be rebuilt; `payloads`
 holds the large values that journal rows and records name by digest.

@@ -6,10 +6,10 @@ NULL where they are not JSON. `ipydurable.store.columns` says what each column m
 
 from __future__ import annotations
 
-__all__ = ["VIEWS_V1", "VIEWS_V2"]
+__all__ = ["VIEWS"]
 
 _INSTANCES = """
-CREATE VIEW instances AS
+CREATE OR REPLACE VIEW instances AS
 SELECT
   r.instance_id, r.name, r.status, r.created_at, r.started_at, r.completed_at, r.updated_at,
   date_diff('microsecond', r.started_at, r.completed_at) / 1e6 AS duration,
@@ -32,38 +32,51 @@ LEFT JOIN payloads c ON c.digest = r.refs->>'$.custom_status.digest'
 WHERE r.kind = 'orchestration'
 """
 
-# Entities have no executions: theirs is NULL. The records come first, and their id is in each
-# window below, so that a condition on it finds the few journal rows at once.
-_ROWS = """
-journal j
-JOIN instance_records r USING (iid)
-ASOF LEFT JOIN (
-  SELECT iid, seq, extra->>'$.execution_id' AS execution_id
-  FROM journal WHERE stream = 'history' AND kind = 'ExecutionStarted') x
-  ON x.iid = j.iid AND j.seq >= x.seq
+# Rows with the instance and the execution they belong to. Most are of the present execution, which
+# the record names; only for those before it must the execution be looked for. Entities have no
+# executions: theirs is NULL. What was open when its execution ended stays open for ever.
+_ROW = "j.gseq, j.iid, j.seq, j.ts, j.kind, j.name, j.task_id, j.payload, j.extra, j.digest"
+_FIRST_SEQ = "coalesce((r.record->>'$.first_seq')::INTEGER, 0)"
+_ROWS = f"""
+(
+  SELECT {_ROW}, r.instance_id, r.execution_id, NOT r.is_live AS is_over
+  FROM journal j
+  JOIN (
+    SELECT iid, instance_id, is_live, r.record->>'$.execution_id' AS execution_id,
+      {_FIRST_SEQ} AS first_seq
+    FROM instance_records r) r ON j.iid = r.iid AND j.seq >= r.first_seq
+  WHERE j.stream = 'history'
+  UNION ALL
+  SELECT {_ROW}, r.instance_id, x.execution_id, true AS is_over
+  FROM journal j
+  JOIN (
+    SELECT iid, instance_id, {_FIRST_SEQ} AS first_seq
+    FROM instance_records r) r ON j.iid = r.iid AND j.seq < r.first_seq
+  ASOF LEFT JOIN (
+    SELECT iid, seq, extra->>'$.execution_id' AS execution_id
+    FROM journal WHERE stream = 'history' AND kind = 'ExecutionStarted') x
+    ON x.iid = j.iid AND j.seq >= x.seq
+  WHERE j.stream = 'history'
+) j
 """
 
 _HISTORY = f"""
-CREATE VIEW history AS
+CREATE OR REPLACE VIEW history AS
 SELECT
-  r.instance_id, x.execution_id, j.seq, j.ts AS timestamp, j.kind AS event_type, j.name,
+  j.instance_id, j.execution_id, j.seq, j.ts AS timestamp, j.kind AS event_type, j.name,
   j.task_id, coalesce(j.payload, p.text) AS payload,
-  j.extra->>'$.failure.error_type' AS error_type,
-  j.extra->>'$.failure.message' AS error,
+  CASE WHEN contains(j.extra, '"failure"') THEN j.extra->>'$.failure.error_type' END AS error_type,
+  CASE WHEN contains(j.extra, '"failure"') THEN j.extra->>'$.failure.message' END AS error,
   j.extra AS details, j.gseq, j.iid
 FROM {_ROWS}
 LEFT JOIN payloads p ON p.digest = j.digest
-WHERE j.stream = 'history'
 """
-
-# What was open when its execution ended stays open for ever.
-_IS_OVER = "NOT r.is_live OR x.execution_id <> r.record->>'$.execution_id'"
 
 # The events of each activity, in order; a rewind counts for every task that it takes up again.
 _TASK_EVENTS = f"""
 task_events AS (
-  SELECT r.instance_id, j.iid, x.execution_id, j.seq, j.ts, j.kind, j.name, j.payload, j.extra,
-    j.digest, {_IS_OVER} AS is_over,
+  SELECT j.instance_id, j.iid, j.execution_id, j.seq, j.ts, j.kind, j.name, j.payload, j.extra,
+    j.digest, j.is_over,
     unnest(CASE j.kind WHEN 'ExecutionRewound' THEN (j.extra->'$.task_ids')::INTEGER[]
       ELSE [j.task_id] END) AS task_id,
     CASE j.kind WHEN 'TaskScheduled' THEN 1 WHEN 'ExecutionRewound' THEN NULL
@@ -71,7 +84,7 @@ task_events AS (
       WHEN 'AttemptStarted' THEN (j.extra->>'$.attempt')::INTEGER
       ELSE coalesce((j.extra->>'$.attempt.number')::INTEGER, 1) END AS attempt
   FROM {_ROWS}
-  WHERE j.stream = 'history' AND j.kind IN (
+  WHERE j.kind IN (
     'TaskScheduled', 'AttemptStarted', 'AttemptLost', 'TaskCompleted', 'TaskFailed',
     'ExecutionRewound'))
 """
@@ -79,7 +92,7 @@ task_events AS (
 # An attempt opens when its activity is scheduled, when the one before is lost, or when a rewind
 # takes back the failure of the one before. The next event of the activity is its end.
 _ATTEMPTS = f"""
-CREATE VIEW attempts AS
+CREATE OR REPLACE VIEW attempts AS
 WITH {_TASK_EVENTS},
 opened AS (
   SELECT instance_id, iid, execution_id, task_id, ts, kind, attempt, is_over,
@@ -100,6 +113,9 @@ SELECT
     ELSE CASE WHEN is_over THEN 'abandoned' ELSE 'running' END END AS status,
   coalesce(end_extra->>'$.worker', end_extra->>'$.attempt.worker') AS worker,
   (end_extra->>'$.attempt.started_at')::TIMESTAMP AS started_at, end_ts AS finished_at,
+  date_diff('microsecond', ts, (end_extra->>'$.attempt.started_at')::TIMESTAMP) / 1e6 AS queued_s,
+  date_diff('microsecond', coalesce((end_extra->>'$.attempt.started_at')::TIMESTAMP, ts), end_ts)
+    / 1e6 AS duration,
   coalesce(end_extra->>'$.reason', end_extra->>'$.failure.message') AS reason,
   task_name AS name, ts AS scheduled_at,
   coalesce(end_extra->>'$.version', end_extra->>'$.attempt.version', task_version) AS version,
@@ -109,13 +125,14 @@ FROM opened
 
 # Its last event says how an activity stands: one that was rewound may have several outcomes.
 _ACTIVITIES = f"""
-CREATE VIEW activities AS
+CREATE OR REPLACE VIEW activities AS
 WITH {_TASK_EVENTS},
 scheduled AS (
   SELECT instance_id, iid, execution_id, task_id, seq, ts, kind, name, payload, extra, digest,
     is_over, max(attempt) OVER one AS attempts, last_value(kind) OVER one AS end_kind,
     last_value(ts) OVER one AS end_ts, last_value(extra) OVER one AS end_extra,
-    last_value(payload) OVER one AS end_payload, last_value(digest) OVER one AS end_digest
+    last_value(seq) OVER one AS end_seq, last_value(payload) OVER one AS end_payload,
+    last_value(digest) OVER one AS end_digest
   FROM task_events
   WINDOW one AS (
     PARTITION BY instance_id, iid, execution_id, task_id ORDER BY seq
@@ -141,20 +158,20 @@ SELECT
   CASE s.end_kind WHEN 'TaskFailed' THEN s.end_extra->>'$.failure.message' END AS error,
   CASE s.end_kind WHEN 'TaskFailed' THEN s.end_extra->>'$.failure.error_type' END AS error_type,
   (s.extra->>'$.origin')::INTEGER AS retry_of,
-  s.execution_id, s.seq, s.iid
+  s.execution_id, s.seq, CASE WHEN s.has_ended THEN s.end_seq END AS end_seq, s.iid
 FROM judged s
 LEFT JOIN payloads i ON i.digest = s.digest
 LEFT JOIN payloads o ON s.end_kind = 'TaskCompleted' AND o.digest = s.end_digest
 """
 
 _TIMERS = f"""
-CREATE VIEW timers AS
+CREATE OR REPLACE VIEW timers AS
 WITH created AS (
-  SELECT r.instance_id, j.iid, x.execution_id, j.seq, j.ts, j.kind, j.task_id, j.extra,
-    {_IS_OVER} AS is_over, lead(j.ts) OVER (
-      PARTITION BY r.instance_id, j.iid, x.execution_id, j.task_id ORDER BY j.seq) AS fired_at
+  SELECT j.instance_id, j.iid, j.execution_id, j.seq, j.ts, j.kind, j.task_id, j.extra,
+    j.is_over, lead(j.ts) OVER (
+      PARTITION BY j.instance_id, j.iid, j.execution_id, j.task_id ORDER BY j.seq) AS fired_at
   FROM {_ROWS}
-  WHERE j.stream = 'history' AND j.kind IN ('TimerCreated', 'TimerFired')
+  WHERE j.kind IN ('TimerCreated', 'TimerFired')
   QUALIFY j.kind = 'TimerCreated')
 SELECT
   instance_id, task_id, ts AS created_at, (extra->>'$.fire_at')::TIMESTAMP AS fire_at, fired_at,
@@ -165,7 +182,7 @@ FROM created
 """
 
 _ENTITIES = """
-CREATE VIEW entities AS
+CREATE OR REPLACE VIEW entities AS
 SELECT
   r.instance_id AS entity_id, r.name, substr(r.instance_id, length(r.name) + 3) AS key,
   coalesce(json_value(r.record, '$.state')->>'$', p.text) AS state,
@@ -173,7 +190,8 @@ SELECT
   coalesce((r.record->>'$.pending')::INTEGER, 0) AS pending,
   r.record->>'$.locked_by.instance_id' AS locked_by,
   (r.record->>'$.locked_at')::TIMESTAMP AS locked_at,
-  r.created_at, r.updated_at, r.iid
+  r.created_at, r.updated_at,
+  NOT r.is_live AND r.record->>'$.state' IS NULL AND r.refs IS NULL AS is_empty, r.iid
 FROM instance_records r
 LEFT JOIN payloads p ON p.digest = r.refs->>'$.state.digest'
 WHERE r.kind = 'entity'
@@ -181,7 +199,7 @@ WHERE r.kind = 'entity'
 
 # A message waits in the inbox until a history row consumes it, which names it in `ref`.
 _OPERATIONS = """
-CREATE VIEW operations AS
+CREATE OR REPLACE VIEW operations AS
 WITH requests AS (
   SELECT j.*, (extra->>'$.scheduled_at')::TIMESTAMP AS scheduled_at
   FROM journal j WHERE stream = 'inbox' AND kind = 'OperationRequested'),
@@ -211,7 +229,7 @@ LEFT JOIN payloads o ON o.digest = d.digest
 
 # Only one section holds an entity at a time, so what follows an acquisition is its release.
 _LOCKS = """
-CREATE VIEW locks AS
+CREATE OR REPLACE VIEW locks AS
 WITH held AS (
   SELECT iid, kind, ref, ts AS acquired_at,
     lead(ts) OVER (PARTITION BY iid ORDER BY seq) AS released_at
@@ -236,7 +254,7 @@ WHERE q.stream = 'inbox' AND q.kind = 'LockRequested'
 """
 
 _DEFINITIONS = """
-CREATE VIEW definitions AS
+CREATE OR REPLACE VIEW definitions AS
 SELECT
   extra->>'$.kind' AS kind, name, extra->>'$.version' AS version,
   (extra->>'$.number')::INTEGER AS number, (extra->>'$.epoch')::INTEGER AS epoch,
@@ -246,21 +264,8 @@ SELECT
 FROM journal WHERE stream = 'definition'
 """
 
-VIEWS_V1 = (
-    _INSTANCES,
-    _HISTORY,
-    _ATTEMPTS,
-    _ACTIVITIES,
-    _TIMERS,
-    _ENTITIES,
-    _OPERATIONS,
-    _LOCKS,
-    _DEFINITIONS,
-)
-"""Statements that create the views of schema version 1, in order."""
-
 _ATTEMPT_OUTPUTS = """
-CREATE VIEW attempt_outputs AS
+CREATE OR REPLACE VIEW attempt_outputs AS
 SELECT
   r.instance_id, o.task_id, o.attempt, o.name,
   array_to_string(o.items->>'$[*].text', '') AS text,
@@ -272,5 +277,16 @@ QUALIFY row_number() OVER (
   PARTITION BY o.iid, o.execution_id, o.task_id, o.attempt ORDER BY o.rowid DESC) = 1
 """
 
-VIEWS_V2 = (_ATTEMPT_OUTPUTS,)
-"""Statements that create the views that version 2 adds."""
+VIEWS = (
+    _INSTANCES,
+    _HISTORY,
+    _ATTEMPTS,
+    _ACTIVITIES,
+    _TIMERS,
+    _ENTITIES,
+    _OPERATIONS,
+    _LOCKS,
+    _DEFINITIONS,
+    _ATTEMPT_OUTPUTS,
+)
+"""Statements that create all views, or replace what an older version left."""

@@ -100,7 +100,7 @@ class TestStart:
         run = echo.start(5, start_at="2h", instance_id="later")
 
         assert run.status is RuntimeStatus.PENDING
-        waiting = ipydurable.instances()["waiting_for"][0]
+        waiting = session.list_instances()["waiting_for"][0]
         assert waiting.startswith("start echo until 20")
         assert waiting.endswith("UTC")
         clock.advance(timedelta(hours=3))
@@ -127,7 +127,7 @@ class TestStart:
             echo.start(1, instance_id="one", replace="finished")
         assert echo.start(2, instance_id="one", replace="any").result(30) == 2
         assert echo.start(3, instance_id="one", replace=["completed"]).result(30) == 3
-        assert list(ipydurable.instances()["instance_id"]) == ["one"]
+        assert list(session.list_instances()["instance_id"]) == ["one"]
 
     @pytest.mark.parametrize(
         "options", [{"start_at": "soon"}, {"timeout": "soon"}, {"replace": "always"}]
@@ -136,7 +136,7 @@ class TestStart:
         """A wrong option is told, and nothing is started."""
         with pytest.raises(ArgumentError, match=r"soon|always"):
             echo.start(1, **options)
-        assert ipydurable.instances().empty
+        assert session.list_instances().empty
 
     def test_many_at_once(self, session: DurableSession):
         """One commit starts an instance per input; the handles come in their order."""
@@ -144,7 +144,7 @@ class TestStart:
 
         assert [run.result(30) for run in runs] == list(range(5))
         assert all(isinstance(run, NotebookInstance) for run in runs)
-        assert ipydurable.instances(tags={"batch": "a"}).shape[0] == 5
+        assert session.list_instances(tags={"batch": "a"}).shape[0] == 5
         assert echo.start_many([]) == []
 
 
@@ -156,14 +156,14 @@ class TestLists:
             clock.advance(timedelta(days=1))
         middle = session.client.get("c").created_at
 
-        assert list(ipydurable.instances(since=middle)["instance_id"]) == ["d", "c"]
-        assert list(ipydurable.instances(until=middle)["instance_id"]) == ["b", "a"]
-        first = ipydurable.instances(limit=3)["instance_id"]
-        second = ipydurable.instances(limit=3, after=first.iloc[-1])["instance_id"]
+        assert list(session.list_instances(since=middle)["instance_id"]) == ["d", "c"]
+        assert list(session.list_instances(until=middle)["instance_id"]) == ["b", "a"]
+        first = session.list_instances(limit=3)["instance_id"]
+        second = session.list_instances(limit=3, after=first.iloc[-1])["instance_id"]
         assert [*first, *second] == ["d", "c", "b", "a"]
-        assert ipydurable.instances(until="1d").empty
+        assert session.list_instances(until="1d").empty
         with pytest.raises(UnknownInstanceError):
-            ipydurable.instances(after="nobody")
+            session.list_instances(after="nobody")
 
     def test_what_instances_wait_for(self, session: DurableSession):
         """Lists and handles answer what an instance waits for; finished ones wait for nothing."""
@@ -171,7 +171,7 @@ class TestLists:
         run = waits.start(instance_id="waits")
         session.client.wait_for_start("waits", 30)
 
-        assert list(ipydurable.instances()["waiting_for"]) == ["external event go", ""]
+        assert list(session.list_instances()["waiting_for"]) == ["external event go", ""]
         assert [(one.kind, one.name) for one in run.waiting_for] == [("external event", "go")]
 
     def test_children(self, session: DurableSession):
@@ -179,8 +179,8 @@ class TestLists:
         run = parent.start(instance_id="p")
         run.wait(30)
 
-        assert list(ipydurable.instances(parent="p")["parent"]) == ["p"]
-        assert list(ipydurable.instances(parent="p")["name"]) == ["echo"]
+        assert list(session.list_instances(parent="p")["parent"]) == ["p"]
+        assert list(session.list_instances(parent="p")["name"]) == ["echo"]
 
 
 class TestAgain:
@@ -195,7 +195,7 @@ class TestAgain:
         assert other.result(30) == 7
         assert run.restart().result(30) == 7
         ipydurable.purge(status="failed")  # answered once what was replaced is deleted too
-        assert ipydurable.instances().shape[0] == 2
+        assert session.list_instances().shape[0] == 2
 
     def test_rewind(self, session: DurableSession):
         """What failed is done again."""
@@ -214,7 +214,7 @@ class TestAgain:
         with pytest.raises(InstanceStateError, match="finished"):
             ipydurable.purge("w")
         assert ipydurable.purge("p", recursive=True) == 2
-        assert list(ipydurable.instances()["instance_id"]) == ["w"]
+        assert list(session.list_instances()["instance_id"]) == ["w"]
 
     def test_purge_by_filter(self, session: DurableSession, clock: VirtualClock):
         """All finished ones that match are deleted, the running ones stay."""
@@ -226,7 +226,7 @@ class TestAgain:
         assert ipydurable.purge(prefix="a-1") == 1
         assert ipydurable.purge(tags={"k": "a"}, status=["completed"]) == 1
         assert ipydurable.purge(name="waits") == 0
-        assert list(ipydurable.instances()["instance_id"]) == ["b-1", "w"]
+        assert list(session.list_instances()["instance_id"]) == ["b-1", "w"]
 
     @pytest.mark.parametrize(("args", "filters"), [((), {}), (("a",), {"name": "echo"})])
     def test_purge_wants_one_thing(self, session: DurableSession, args, filters):
@@ -235,7 +235,7 @@ class TestAgain:
 
         with pytest.raises(ArgumentError, match="what to purge"):
             ipydurable.purge(*args, **filters)
-        assert ipydurable.instances().shape[0] == 1
+        assert session.list_instances().shape[0] == 1
 
 
 def test_the_embedded_runtime_can_do_the_same(tmp_path: Path):
@@ -329,7 +329,7 @@ class TestWaitingForWhatDoesNotGoOn:
         with pytest.raises(WaitTimeoutError, match=r"within 1\.1 s"):
             run.result(1.1)
         assert "child is parked · %durable resume child has it go on" in capsys.readouterr().out
-        waiting = ipydurable.instances(prefix="parent")["waiting_for"][0]
+        waiting = session.list_instances(prefix="parent")["waiting_for"][0]
         assert waiting == "sub-orchestration child (parked)"
 
 

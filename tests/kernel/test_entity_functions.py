@@ -509,7 +509,7 @@ class TestLists:
         for key in ("alice", "bob", "carl"):
             Account(key).deposit(5).result(30)
         summed("t").add(1).result(30)
-        frame = ipydurable.entities()
+        frame = session.list_entities()
 
         assert list(frame["entity_id"]) == [
             *("@summed@t", "@account@carl", "@account@bob", "@account@alice")
@@ -518,23 +518,23 @@ class TestLists:
         assert frame["state"][3] == {"balance": 5, "owner": "nobody"}
         assert frame["created_at"].dtype == frame["locked_at"].dtype == "datetime64[us]"
         assert frame["pending"].dtype == "int64"
-        assert list(ipydurable.entities(name="ACCOUNT", limit=1)["key"]) == ["carl"]
-        assert list(ipydurable.entities(prefix="Account@b")["key"]) == ["bob"]
-        assert list(ipydurable.entities(prefix="Acc", after="Account@bob")["key"]) == ["alice"]
-        assert ipydurable.entities(since="1h").shape[0] == 4
-        assert ipydurable.entities(until=timedelta(hours=1)).empty
+        assert list(session.list_entities(name="ACCOUNT", limit=1)["key"]) == ["carl"]
+        assert list(session.list_entities(prefix="Account@b")["key"]) == ["bob"]
+        assert list(session.list_entities(prefix="Acc", after="Account@bob")["key"]) == ["alice"]
+        assert session.list_entities(since="1h").shape[0] == 4
+        assert session.list_entities(until=timedelta(hours=1)).empty
         with pytest.raises(ArgumentError, match="no entity Account@zoe"):
-            ipydurable.entities(after="Account@zoe")
+            session.list_entities(after="Account@zoe")
 
     def test_an_empty_frame_has_its_types(self, session: DurableSession):
         """Code that works on a list works on an empty one."""
-        frame = ipydurable.entities()
-        empty = pd.concat([frame, ipydurable.entities()])
+        frame = session.list_entities()
+        empty = pd.concat([frame, session.list_entities()])
 
         assert frame["modified_at"].dtype == "datetime64[us]"
         assert empty.empty
-        assert ipydurable.locks()["age"].dtype == "float64"
-        assert ipydurable.instances()["duration"].dtype == "float64"
+        assert session.list_locks()["age"].dtype == "float64"
+        assert session.list_instances()["duration"].dtype == "float64"
 
     def test_empty_entities_are_cleaned(self, session: DurableSession):
         """What has no state is not listed unless asked for, and can be deleted."""
@@ -542,25 +542,25 @@ class TestLists:
         alice.deposit(5).result(30)
         alice.delete().result(30)
 
-        assert ipydurable.entities().empty
-        assert list(ipydurable.entities(include_empty=True)["state"]) == [None]
+        assert session.list_entities().empty
+        assert list(session.list_entities(include_empty=True)["state"]) == [None]
         assert session.client.clean_entities() == 1
-        assert ipydurable.entities(include_empty=True).empty
+        assert session.list_entities(include_empty=True).empty
 
     def test_locks(self, session: DurableSession):
         """A lock has an owner, an age and a queue."""
         hold.start("alice", instance_id="holder")
         _wait_until_held(session, "Account@alice")
         hold.start("alice", instance_id="second")
-        while not ipydurable.locks()["queue"][0]:
+        while not session.list_locks()["queue"][0]:
             session.client.call_entity("Summed@t", "add", 1)
-        lock = ipydurable.locks().iloc[0]
+        lock = session.list_locks().iloc[0]
 
         assert (lock["entity_id"], lock["owner"]) == ("@account@alice", "holder")
         assert (lock["queue"], lock["pending"]) == (["second"], 1)
         assert lock["age"] >= 0
-        assert list(ipydurable.entities(locked=True)["locked_by"]) == ["holder"]
+        assert list(session.list_entities(locked=True)["locked_by"]) == ["holder"]
         for holder in ("holder", "second"):
             session.instance(holder).raise_event("go")
             session.instance(holder).wait(30)
-        assert ipydurable.locks().empty
+        assert session.list_locks().empty

@@ -224,7 +224,7 @@ def test_arguments_are_checked_at_start(session, args):
     with pytest.raises(TypeError, match=r"report\.start\(cities, factor=1\)"):
         report.start(*args, **({} if args else {"town": 1}))
 
-    assert session.instances().empty
+    assert session.list_instances().empty
 
 
 def test_await(session):
@@ -293,12 +293,12 @@ def test_instances_as_a_frame(session):
     report.start(["Basel"], instance_id="second", tags={"k": "v"}).wait(30)
     waiting.start(instance_id="third")
 
-    frame = ipydurable.instances()
+    frame = session.list_instances()
     assert list(frame["instance_id"]) == ["third", "second", "first"]
     assert frame["duration"].ge(0).all()
-    assert list(ipydurable.instances(status="COMPLETED", limit=1)["instance_id"]) == ["second"]
-    assert list(ipydurable.instances(tags={"k": "v"})["instance_id"]) == ["second"]
-    assert ipydurable.instances(name="nobody").empty
+    assert list(session.list_instances(status="COMPLETED", limit=1)["instance_id"]) == ["second"]
+    assert list(session.list_instances(tags={"k": "v"})["instance_id"]) == ["second"]
+    assert session.list_instances(name="nobody").empty
 
 
 def test_what_is_started_is_what_the_caller_holds(session):

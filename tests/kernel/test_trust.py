@@ -130,7 +130,9 @@ def test_a_hostile_store_is_read_without_running_and_runs_once_trusted(
     read = text_of(kernel.run(READS))
     assert "'Running', 2, 1" in read
     assert read.rstrip().endswith("1]")
-    assert "not loaded>" in text_of(kernel.run("ipydurable.instances().custom_status[1]"))
+    assert "not loaded>" in text_of(
+        kernel.run("ipydurable.connect().list_instances().custom_status[1]")
+    )
     for line in ("list", "show victim", "history victim", "entities", "versions waits", "locks"):
         outputs = kernel.run(f"%durable {line}")
         assert all(one["kind"] != "error" for one in outputs), text_of(outputs)

@@ -359,7 +359,7 @@ DTYPES = {
     "BIGINT": "Int64",
     "DOUBLE": "float64",
     "BOOLEAN": "bool",
-    "TIMESTAMP": "datetime64[us]",
+    "TIMESTAMP": "datetime64[us, UTC]",
 }
 
 
@@ -389,7 +389,7 @@ def test_frames_have_the_documented_dtypes(journal: Journal, view: str, filled: 
         ("max(t) - min(t)", "timedelta64[us]", pd.Timedelta(days=1, microseconds=5)),
         ("min(t) - max(t)", "timedelta64[us]", -pd.Timedelta(days=1, microseconds=5)),
         ("CASE WHEN count(*) > 9 THEN INTERVAL 1 DAY END", "timedelta64[us]", None),
-        ("max(t)", "datetime64[us]", pd.Timestamp("2026-01-02 00:00:00.000005")),
+        ("max(t)", "datetime64[us, UTC]", pd.Timestamp("2026-01-02 00:00:00.000005", tz="UTC")),
     ],
 )
 def test_results_are_numbers_and_durations(
