@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -25,11 +25,19 @@ class Desk:
     Args:
         session: Returns the session to ask.
         open_store: Changes to another store.
+        variables: Those of the notebook.
+
+    Attributes:
+        variables: As given.
     """
 
     def __init__(
-        self, session: Callable[[], DurableSession], open_store: Callable[[str], None]
+        self,
+        session: Callable[[], DurableSession],
+        open_store: Callable[[str], None],
+        variables: MutableMapping[str, Any] | None = None,
     ) -> None:
+        self.variables = {} if variables is None else variables
         self._session = session
         self.open_store = open_store
 
@@ -50,6 +58,7 @@ class Subcommand(NamedTuple):
         completes: What the first of them is: `"instance"`, `"entity"`, `"orchestrator"`,
             `"definition"`, `"subcommand"`, or empty where nobody knows.
         options: The options it takes, such as `"--id ID"`, and what they mean.
+        binds: Whether it takes `{variables}` itself, instead of having them replaced by text.
     """
 
     run: Callable[[Desk, str], Any]
@@ -58,6 +67,7 @@ class Subcommand(NamedTuple):
     needs: int = 0
     completes: str = ""
     options: Mapping[str, str] = _NONE
+    binds: bool = False
 
     @property
     def option_names(self) -> list[str]:

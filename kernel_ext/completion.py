@@ -24,6 +24,7 @@ from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import EXECUTORS, REPLACEABLE
 from .command import Subcommand
+from .sql_completion import complete_sql
 from .store_data import entity_prefix
 from .subcommands import SUBCOMMANDS
 
@@ -36,6 +37,7 @@ _PATIENCE_S = 0.15
 _IDS = 100
 _BEHIND_ENTITY = 2
 _MAGIC = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%{1,2}(durable|activity|orchestrator|entity)\s+(.*)")
+_SQL_CELL = re.compile(r"\s*%%durable\s+sql\b")
 _IN_CALL = re.compile(r"""\b(instance|history|entity)\(\s*["']([^"']*)$""")
 _OPTIONS = {
     "activity": (
@@ -113,6 +115,8 @@ class Completion:
         typed = words.pop() if words and not match[2][-1].isspace() else ""
         if match[1] != "durable":
             found: Iterable[str] = _VALUES.get(words[-1] if words else "", _OPTIONS[match[1]])
+        elif words[:1] == ["sql"] and not typed.startswith("-"):
+            return complete_sql(match[2], match[2])
         elif not words:
             found = SUBCOMMANDS
         else:
@@ -125,7 +129,7 @@ class Completion:
     @context_matcher(identifier="ipydurable")
     def match(self, context: CompletionContext) -> SimpleMatcherResult:
         """Answer IPython's completer."""
-        found = self.candidates(context.text_until_cursor)
+        found = _in_sql_cell(context) or self.candidates(context.text_until_cursor)
         if found is None:
             return {"completions": [], "suppress": False}
         typed, names = found
@@ -221,3 +225,12 @@ class Completion:
         if not connection.done() or connection.exception() is not None:
             return None
         return connection.result()
+
+
+def _in_sql_cell(context: CompletionContext) -> tuple[str, list[str]] | None:
+    """Return what can stand at the cursor in a `%%durable sql` cell; None for other cells."""
+    first, _, whole = context.full_text.partition("\n")
+    if context.cursor_line == 0 or not _SQL_CELL.match(first):
+        return None
+    above = whole.splitlines()[: context.cursor_line - 1]
+    return complete_sql("\n".join([*above, context.text_until_cursor]), whole)

@@ -59,7 +59,7 @@ class DurableMagics(Magics, HostSettings):
         self._shell = shell
         self._left: list[DurableSession] = []
         self.session = self._connect(self.store)
-        self._desk = Desk(lambda: self.session, self.open)
+        self._desk = Desk(lambda: self.session, self.open, shell.user_ns)
         self.completion = Completion(lambda: self.session)
 
     @magic_arguments()
@@ -183,7 +183,8 @@ class DurableMagics(Magics, HostSettings):
         %durable migrate ID|NAME [--to V]      move instances in flight to new code that fits
         %durable definitions                   what is defined in the store
         %durable check NAME                    what in an orchestrator replay would not repeat
-        %durable sql QUERY                     query history, activities, instances, definitions
+        %durable sql [--as NAME] [--timeout T] QUERY
+                                               query history, activities, instances, payloads
         %durable open PATH                     use another store
         %durable trust [--yes]                 run a store from elsewhere, once its code was shown
         %durable stop                          end the host; what runs goes on with the next one
@@ -192,7 +193,8 @@ class DurableMagics(Magics, HostSettings):
         Lines below `%%durable ...` belong to its first line: long queries, long JSON.
 
         `{name}`, `{rows[0]}`, `{run}` and other expressions of this notebook's variables are
-        replaced by their values, as in other magics: handles by their ids, lists by JSON.
+        replaced by their values, as in other magics: handles by their ids, lists by JSON. In
+        `sql` they are bound as values instead: `WHERE name = {name} AND instance_id IN {ids}`.
         """
         text = line if cell is None else f"{line}\n{cell}"
         return run_subcommand(self._desk, text, self._shell.user_ns)

@@ -12,6 +12,7 @@ from .command import Desk, Subcommand, take_word
 from .display import Facts, Line
 from .frames import definitions_frame
 from .session import DurableSession
+from .sql_command import SQL
 from .trust_review import trust
 
 __all__ = ["STATUS", "STORE_COMMANDS"]
@@ -41,10 +42,6 @@ def _status(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
 
 def _definitions(desk: Desk, rest: str) -> Any:  # noqa: ARG001
     return definitions_frame(desk.session.client.definitions())
-
-
-def _sql(desk: Desk, rest: str) -> Any:
-    return desk.session.sql(rest)
 
 
 def _open(desk: Desk, rest: str) -> None:
@@ -96,7 +93,7 @@ STATUS = Subcommand(_status, "status", "how store and host are; also without a s
 
 STORE_COMMANDS = {
     "definitions": Subcommand(_definitions, "definitions", "what is defined in the store"),
-    "sql": Subcommand(_sql, "sql QUERY", "query history, activities, instances, definitions", 1),
+    "sql": SQL,
     "open": Subcommand(
         _open,
         f"open [{_FRESH}] PATH",

@@ -66,6 +66,9 @@ def run_subcommand(desk: Desk, text: str, variables: Mapping[str, Any]) -> Any:
         DurableError: It could not be done; says why.
     """
     try:
+        name, rest = take_word(text)
+        if name in SUBCOMMANDS and SUBCOMMANDS[name].binds:
+            return _run(desk, name, rest)
         return _run(desk, *take_word(expand_variables(text, variables)))
     except ArgumentError as error:
         raise UsageError(str(error)) from None

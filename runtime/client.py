@@ -24,7 +24,6 @@ from .requests import (
     Adopt,
     Adopted,
     CallEntity,
-    CancelSql,
     CleanEntities,
     CountInFlight,
     Define,
@@ -53,7 +52,6 @@ from .requests import (
     Restart,
     Resume,
     Rewind,
-    RunSql,
     Signal,
     SignalMany,
     Start,
@@ -66,6 +64,7 @@ from .requests import (
     WaitForCompletion,
     WaitForStart,
 )
+from .sql_client import SQL_TIMEOUT_S, ask_sql
 from .transport import ANSWER_TIMEOUT_S, InProcess, Transport
 
 if TYPE_CHECKING:
@@ -74,8 +73,6 @@ if TYPE_CHECKING:
 __all__ = ["SQL_TIMEOUT_S", "DurableClient", "InProcess", "Transport"]
 
 _MAX_NAME_IN_ID = 80
-SQL_TIMEOUT_S = 600.0
-"""Seconds after which a query is ended unless it was given another limit."""
 
 
 class DurableClient:
@@ -503,31 +500,10 @@ class DurableClient:
         Raises:
             QueryError: It is no good, or it was ended; in the database's own words.
         """
-        import pyarrow as pa
-
-        query_id = secrets.token_hex(8)
-        request = RunSql(
-            text=text, parameters=dict(parameters or {}), query_id=query_id, timeout_s=timeout_s
-        )
-        future = self.transport.request(request)
-        try:
-            data = future.result()
-        except KeyboardInterrupt:
-            self.transport.request(CancelSql(query_id=query_id))
-            raise
-        with pa.ipc.open_stream(data) as reader:
-            return reader.read_all()
+        return ask_sql(self.transport, text, parameters, timeout_s)
 
     def payload(self, instance_id: str, seq: int) -> Payload | None:
-        """Return the value of one event of an instance or entity, encoded; None for none.
-
-        Args:
-            instance_id: The instance, or the id of an entity as text.
-            seq: Position of the event in the history, from 1.
-
-        Raises:
-            UnknownInstanceError: There is no such instance, or no such event.
-        """
+        """Return the value of one event, encoded; see `payload_of`."""
         answer: Payload | None = self._ask(GetPayload(instance_id=instance_id, seq=seq))
         return answer
 

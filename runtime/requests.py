@@ -14,6 +14,7 @@ from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
 from .ports import EntityQuery, InstanceQuery, InstanceUpdate
+from .read_requests import BaseRequest, CancelSql, GetPayload, RunSql
 
 __all__ = [
     "Adopt",
@@ -63,12 +64,6 @@ __all__ = [
     "WaitForCompletion",
     "WaitForStart",
 ]
-
-
-class _Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
-    """Base of all requests; `answer_type` is what a good answer is."""
-
-    answer_type: ClassVar[Any] = None
 
 
 class Defined(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +131,7 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "; ".join([moved, *self.warnings])
 
 
-class Define(_Request, frozen=True, kw_only=True):
+class Define(BaseRequest, frozen=True, kw_only=True):
     """Add definitions."""
 
     answer_type: ClassVar[Any] = list[Defined]
@@ -167,21 +162,21 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str = ""
 
 
-class StartMany(_Request, frozen=True, kw_only=True):
+class StartMany(BaseRequest, frozen=True, kw_only=True):
     """Start orchestrations, all or none; answered once that is durable, with their ids."""
 
     answer_type: ClassVar[Any] = list[str]
     starts: list[Start]
 
 
-class GetInstance(_Request, frozen=True, kw_only=True):
+class GetInstance(BaseRequest, frozen=True, kw_only=True):
     """Ask for an instance's record."""
 
     answer_type: ClassVar[Any] = InstanceRecord
     instance_id: str
 
 
-class GetExecution(_Request, frozen=True, kw_only=True):
+class GetExecution(BaseRequest, frozen=True, kw_only=True):
     """Ask for one execution of an instance: its record and events as they were at its end."""
 
     answer_type: ClassVar[Any] = InstanceUpdate
@@ -189,7 +184,7 @@ class GetExecution(_Request, frozen=True, kw_only=True):
     generation: int
 
 
-class WaitForCompletion(_Request, frozen=True, kw_only=True):
+class WaitForCompletion(BaseRequest, frozen=True, kw_only=True):
     """Ask for the record of an instance once it is in a final status, or parked.
 
     A parked instance is one whose code cannot go on until somebody mends it and resumes it.
@@ -199,14 +194,14 @@ class WaitForCompletion(_Request, frozen=True, kw_only=True):
     instance_id: str
 
 
-class QueryInstances(_Request, frozen=True, kw_only=True):
+class QueryInstances(BaseRequest, frozen=True, kw_only=True):
     """Ask for records, newest first."""
 
     answer_type: ClassVar[Any] = list[InstanceRecord]
     query: InstanceQuery
 
 
-class RaiseEvent(_Request, frozen=True, kw_only=True):
+class RaiseEvent(BaseRequest, frozen=True, kw_only=True):
     """Raise an external event; dropped if the instance has finished."""
 
     instance_id: str
@@ -215,21 +210,21 @@ class RaiseEvent(_Request, frozen=True, kw_only=True):
     request_id: str = ""
 
 
-class Suspend(_Request, frozen=True, kw_only=True):
+class Suspend(BaseRequest, frozen=True, kw_only=True):
     """Suspend an instance: messages wait until it is resumed."""
 
     instance_id: str
     reason: str = ""
 
 
-class Resume(_Request, frozen=True, kw_only=True):
+class Resume(BaseRequest, frozen=True, kw_only=True):
     """Resume a suspended instance."""
 
     instance_id: str
     reason: str = ""
 
 
-class Terminate(_Request, frozen=True, kw_only=True):
+class Terminate(BaseRequest, frozen=True, kw_only=True):
     """End an instance now; its code is not asked."""
 
     instance_id: str
@@ -237,14 +232,14 @@ class Terminate(_Request, frozen=True, kw_only=True):
     recurse: bool = True
 
 
-class WaitForStart(_Request, frozen=True, kw_only=True):
+class WaitForStart(BaseRequest, frozen=True, kw_only=True):
     """Ask for the record of an instance once it has left PENDING."""
 
     answer_type: ClassVar[Any] = InstanceRecord
     instance_id: str
 
 
-class Restart(_Request, frozen=True, kw_only=True):
+class Restart(BaseRequest, frozen=True, kw_only=True):
     """Start a finished instance's orchestrator again with its input.
 
     Attributes:
@@ -259,7 +254,7 @@ class Restart(_Request, frozen=True, kw_only=True):
     request_id: str = ""
 
 
-class Rewind(_Request, frozen=True, kw_only=True):
+class Rewind(BaseRequest, frozen=True, kw_only=True):
     """Take up a failed instance again where it failed; `newest_code` has it run that."""
 
     instance_id: str
@@ -267,7 +262,7 @@ class Rewind(_Request, frozen=True, kw_only=True):
     newest_code: bool = False
 
 
-class Adopt(_Request, frozen=True, kw_only=True):
+class Adopt(BaseRequest, frozen=True, kw_only=True):
     """Have instances in flight take another version of an activity, from their next attempt on.
 
     Attributes:
@@ -280,10 +275,10 @@ class Adopt(_Request, frozen=True, kw_only=True):
     answer_type: ClassVar[Any] = Adopted
     name: str
     version: str = ""
-    instance_ids: list[str] = []
+    instance_ids: list[str] = []  # noqa: RUF012  (msgspec copies it)
 
 
-class Migrate(_Request, frozen=True, kw_only=True):
+class Migrate(BaseRequest, frozen=True, kw_only=True):
     """Move an instance in flight to another version of its orchestrator.
 
     Attributes:
@@ -296,7 +291,7 @@ class Migrate(_Request, frozen=True, kw_only=True):
     to: int | str | None = None
 
 
-class CountInFlight(_Request, frozen=True, kw_only=True):
+class CountInFlight(BaseRequest, frozen=True, kw_only=True):
     """Ask how many instances in flight are on which version of a name, by its number.
 
     An instance is on a version of an activity if its code may still call that.
@@ -307,7 +302,7 @@ class CountInFlight(_Request, frozen=True, kw_only=True):
     name: str
 
 
-class Purge(_Request, frozen=True, kw_only=True):
+class Purge(BaseRequest, frozen=True, kw_only=True):
     """Delete finished instances: one by id, or all that match; answered with how many."""
 
     answer_type: ClassVar[Any] = int
@@ -340,14 +335,14 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint: str = ""
 
 
-class DescribeOpen(_Request, frozen=True, kw_only=True):
+class DescribeOpen(BaseRequest, frozen=True, kw_only=True):
     """Ask what instances wait for; finished and unknown ones are left out of the answer."""
 
     answer_type: ClassVar[Any] = dict[str, list[OpenTask]]
     instance_ids: list[str]
 
 
-class GetOutput(_Request, frozen=True, kw_only=True):
+class GetOutput(BaseRequest, frozen=True, kw_only=True):
     """Ask for what an attempt has printed and displayed; None for nothing.
 
     Attributes:
@@ -362,20 +357,7 @@ class GetOutput(_Request, frozen=True, kw_only=True):
     number: int = 0
 
 
-class GetPayload(_Request, frozen=True, kw_only=True):
-    """Ask for the value of one event; None where it has none.
-
-    Attributes:
-        instance_id: The instance, or an entity.
-        seq: Position of the event in its history, from 1.
-    """
-
-    answer_type: ClassVar[Any] = Payload | None
-    instance_id: str
-    seq: int
-
-
-class CallEntity(_Request, frozen=True, kw_only=True):
+class CallEntity(BaseRequest, frozen=True, kw_only=True):
     """Have an entity do an operation; answered with what came of it, once that is durable.
 
     Attributes:
@@ -412,7 +394,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str = ""
 
 
-class SignalMany(_Request, frozen=True, kw_only=True):
+class SignalMany(BaseRequest, frozen=True, kw_only=True):
     """Have entities do operations, all or none; answered once that is durable.
 
     Attributes:
@@ -424,21 +406,21 @@ class SignalMany(_Request, frozen=True, kw_only=True):
     repeated: bool = False
 
 
-class GetEntity(_Request, frozen=True, kw_only=True):
+class GetEntity(BaseRequest, frozen=True, kw_only=True):
     """Ask for an entity's record; None where nothing ever reached it."""
 
     answer_type: ClassVar[Any] = EntityRecord | None
     entity_id: str
 
 
-class QueryEntities(_Request, frozen=True, kw_only=True):
+class QueryEntities(BaseRequest, frozen=True, kw_only=True):
     """Ask for records of entities, newest first."""
 
     answer_type: ClassVar[Any] = list[EntityRecord]
     query: EntityQuery
 
 
-class CleanEntities(_Request, frozen=True, kw_only=True):
+class CleanEntities(BaseRequest, frozen=True, kw_only=True):
     """Delete entities that have no state and nothing to do; answered with how many."""
 
     answer_type: ClassVar[Any] = int
@@ -462,19 +444,19 @@ class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
 
 
-class ListLocks(_Request, frozen=True, kw_only=True):
+class ListLocks(BaseRequest, frozen=True, kw_only=True):
     """Ask for all locks that are held or asked for."""
 
     answer_type: ClassVar[Any] = list[LockInfo]
 
 
-class ListDefinitions(_Request, frozen=True, kw_only=True):
+class ListDefinitions(BaseRequest, frozen=True, kw_only=True):
     """Ask for the newest version of every name."""
 
     answer_type: ClassVar[Any] = list[Definition]
 
 
-class FindDefinition(_Request, frozen=True, kw_only=True):
+class FindDefinition(BaseRequest, frozen=True, kw_only=True):
     """Ask for all versions of a name, oldest first."""
 
     answer_type: ClassVar[Any] = list[Definition]
@@ -496,13 +478,13 @@ class Untrusted(msgspec.Struct, frozen=True, kw_only=True):
     live: int
 
 
-class ListUntrusted(_Request, frozen=True, kw_only=True):
+class ListUntrusted(BaseRequest, frozen=True, kw_only=True):
     """Ask what would have to be trusted for a store to run."""
 
     answer_type: ClassVar[Any] = Untrusted
 
 
-class Trust(_Request, frozen=True, kw_only=True):
+class Trust(BaseRequest, frozen=True, kw_only=True):
     """Trust what a store holds, and let it run; answered with how many definitions were trusted.
 
     Attributes:
@@ -513,37 +495,14 @@ class Trust(_Request, frozen=True, kw_only=True):
     versions: list[str]
 
 
-class RunSql(_Request, frozen=True, kw_only=True):
-    """Run a read-only query; answered with an Arrow IPC stream.
-
-    Attributes:
-        text: One query.
-        parameters: Values for `$name` in it.
-        query_id: Names it for `CancelSql`.
-        timeout_s: Seconds after which it is ended; 0 for no limit.
-    """
-
-    answer_type: ClassVar[Any] = bytes
-    text: str
-    parameters: dict[str, Any] = {}
-    query_id: str = ""
-    timeout_s: float = 0.0
-
-
-class CancelSql(_Request, frozen=True, kw_only=True):
-    """End a query that was asked with this id, if it still waits or runs."""
-
-    query_id: str
-
-
-class Subscribe(_Request, frozen=True, kw_only=True):
+class Subscribe(BaseRequest, frozen=True, kw_only=True):
     """Follow an instance: answered at once; updates come as `subscription_id`'s."""
 
     instance_id: str
     subscription_id: int
 
 
-class Unsubscribe(_Request, frozen=True, kw_only=True):
+class Unsubscribe(BaseRequest, frozen=True, kw_only=True):
     """Follow no longer."""
 
     subscription_id: int
@@ -581,13 +540,13 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     notices: list[str] = []
 
 
-class HostStatusRequest(_Request, frozen=True, kw_only=True):
+class HostStatusRequest(BaseRequest, frozen=True, kw_only=True):
     """Ask how the host is."""
 
     answer_type: ClassVar[Any] = HostStatus
 
 
-class StopHost(_Request, frozen=True, kw_only=True):
+class StopHost(BaseRequest, frozen=True, kw_only=True):
     """End the host; what runs goes on when the next one starts."""
 
 

@@ -106,7 +106,7 @@ FORMS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "as it is": lambda frame: frame,
     "shuffled": lambda frame: frame.sample(frac=1, random_state=1),
     "with other columns": lambda frame: frame.assign(mine=1),
-    "in UTC": lambda frame: frame.assign(timestamp=frame["timestamp"].dt.tz_localize("UTC")),
+    "in naive UTC": lambda frame: frame.assign(timestamp=frame["timestamp"].dt.tz_localize(None)),
     "as dicts": lambda frame: frame.to_dict("records"),
     "as an Arrow table": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
     "through CSV": through_csv,
