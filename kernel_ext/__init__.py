@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ipydurable.runtime.core.status import RuntimeStatus
     from ipydurable.runtime.engine import EngineOptions
 
+    from .archives import open_archive
     from .decorators import activity, entity, orchestrator
     from .embedded import Runtime
     from .session import connect
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
         attempts,
         definitions,
         entities,
+        export,
         history,
+        import_,
         instance,
         instances,
         locks,
@@ -68,10 +71,13 @@ _HOMES = {
     "definitions": "ipydurable.shortcuts",
     "entities": "ipydurable.shortcuts",
     "entity": "ipydurable.decorators",
+    "export": "ipydurable.shortcuts",
     "history": "ipydurable.shortcuts",
+    "import_": "ipydurable.shortcuts",
     "instance": "ipydurable.shortcuts",
     "instances": "ipydurable.shortcuts",
     "locks": "ipydurable.shortcuts",
+    "open_archive": "ipydurable.archives",
     "operations": "ipydurable.shortcuts",
     "orchestrator": "ipydurable.decorators",
     "payload": "ipydurable.shortcuts",
@@ -101,11 +107,14 @@ __all__ = [
     "entities",
     "entity",
     "errors",
+    "export",
     "history",
+    "import_",
     "instance",
     "instances",
     "load_ipython_extension",
     "locks",
+    "open_archive",
     "operations",
     "orchestrator",
     "payload",

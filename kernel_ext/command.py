@@ -26,8 +26,10 @@ class Desk:
         session: Returns the session to ask.
         open_store: Changes to another store.
         variables: Those of the notebook.
+        use: Makes another session the notebook's.
 
     Attributes:
+        use: As given.
         variables: As given.
     """
 
@@ -36,7 +38,9 @@ class Desk:
         session: Callable[[], DurableSession],
         open_store: Callable[[str], None],
         variables: MutableMapping[str, Any] | None = None,
+        use: Callable[[DurableSession], None] = lambda _: None,
     ) -> None:
+        self.use = use
         self.variables = {} if variables is None else variables
         self._session = session
         self.open_store = open_store

@@ -144,7 +144,7 @@ class Completion:
         command = SUBCOMMANDS.get(words[0])
         if command is None:
             return ()
-        if words[0] == "open":
+        if words[0] in ("open", "import") or (words[0] == "export" and len(words) == 1):
             return None
         kind = Kind.ENTITY if words[0] == "entities" else Kind.ORCHESTRATOR
         if words[-1] in _VALUES:

@@ -59,7 +59,7 @@ class DurableMagics(Magics, HostSettings):
         self._shell = shell
         self._left: list[DurableSession] = []
         self.session = self._connect(self.store)
-        self._desk = Desk(lambda: self.session, self.open, shell.user_ns)
+        self._desk = Desk(lambda: self.session, self.open, shell.user_ns, self._use)
         self.completion = Completion(lambda: self.session)
 
     @magic_arguments()
@@ -185,6 +185,9 @@ class DurableMagics(Magics, HostSettings):
         %durable check NAME                    what in an orchestrator replay would not repeat
         %durable sql [--as NAME] [--timeout T] QUERY
                                                query history, activities, instances, payloads
+        %durable export PATH [ID ...] [OPTIONS]
+                                               write instances to a Parquet file, to share them
+        %durable import PATH                   read such a file, or a store, as an archive
         %durable open PATH                     use another store
         %durable trust [--yes]                 run a store from elsewhere, once its code was shown
         %durable stop                          end the host; what runs goes on with the next one

@@ -388,12 +388,14 @@ def current_session() -> DurableSession:
     return found
 
 
-def connect(path: str | Path | None = None) -> DurableSession:
+def connect(path: str | Path | None = None, *, read_only: bool = False) -> DurableSession:
     """Return a session.
 
     Args:
         path: A store, whose background host is started if there is none; None for the session
             that is current here.
+        read_only: Whether to read it only, without a host if there is none; as
+            `ipydurable.open_archive`.
 
     Returns:
         The session; close it, or use it as a context manager, if you gave a path.
@@ -405,6 +407,10 @@ def connect(path: str | Path | None = None) -> DurableSession:
     """
     if path is None:
         return current_session()
+    if read_only:
+        from .archives import open_archive
+
+        return open_archive(path)
     shell = current_shell()
     session = DurableSession(host_client(path, shell), str(path), shell=shell)
     _ = session.client

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipydurable.runtime.client import SQL_TIMEOUT_S
 
+from .archives import export_instances, import_instances
 from .arguments import Duration, Statuses, Time
 from .handles import NotebookInstance
 from .selecting import documents
-from .session import current_session
+from .session import DurableSession, current_session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,9 @@ __all__ = [
     "attempts",
     "definitions",
     "entities",
+    "export",
     "history",
+    "import_",
     "instance",
     "instances",
     "locks",
@@ -82,6 +86,57 @@ def instances(  # noqa: PLR0913  (filters, each given by its name)
         parent=parent,
         limit=limit,
         after=after,
+    )
+
+
+def export(  # noqa: PLR0913  (filters, each given by its name)
+    path: str | Path,
+    instances: Any = (),
+    *,
+    children: bool = True,
+    status: Statuses = (),
+    name: str = "",
+    prefix: str = "",
+    tags: Mapping[str, str] | None = None,
+    since: Time | None = None,
+    until: Time | None = None,
+) -> int:
+    """Write instances to a Parquet file: their histories, values, output and code.
+
+    `ipydurable.import_` and `ipydurable.open_archive` read it, anywhere. Other tools see a table:
+    the rows whose `part` is `journal` are the events, with `instance_id`, `seq`, `ts`, `kind`,
+    `name`, `task_id` and `payload`.
+
+    Args:
+        path: The file; replaced if it exists.
+        instances: Handles or ids, one or several, of entities too; else all that match the filters.
+        children: Whether their sub-orchestrations go with them.
+        status: Only these, e.g. `"failed"`; several as a list.
+        name: Only of this orchestrator.
+        prefix: Only ids that begin so.
+        tags: Only those that carry these labels.
+        since: Only those created then or later: a datetime (naive means UTC), or a timedelta or
+            `"2h"` ago.
+        until: Only those created before then.
+
+    Returns:
+        How many instances were written.
+
+    Raises:
+        UnknownInstanceError: There is no such instance; nothing was written.
+        OSError: The file cannot be written.
+    """
+    return export_instances(
+        current_session(),
+        path,
+        instances,
+        children=children,
+        status=status,
+        name=name,
+        prefix=prefix,
+        tags=tags,
+        since=since,
+        until=until,
     )
 
 
@@ -392,6 +447,23 @@ def payload(instance: Any, seq: int | None = None) -> Any:
         DecodingError: The value cannot be loaded here; says why.
     """
     return current_session().payload(instance, seq)
+
+
+def import_(path: str | Path) -> DurableSession:
+    """Read instances that `export` wrote, in an archive of its own.
+
+    Nothing of it gets into a store, so nothing of it can run, and nothing is unpickled.
+
+    Args:
+        path: The Parquet file.
+
+    Returns:
+        The archive, a session as of `ipydurable.open_archive`; close it, or use it in a `with`.
+
+    Raises:
+        NotAStoreError: The file is missing, or `export` did not write it.
+    """
+    return import_instances(path)
 
 
 def sql(

@@ -7,8 +7,9 @@ from typing import Any
 
 from ipydurable.runtime.core.errors import QueryError
 
-from .arguments import ArgumentError
-from .command import Desk, Subcommand, take_word
+from .archives import export_instances, open_archive
+from .arguments import ArgumentError, parse_tags
+from .command import Desk, OptionParser, Subcommand, take_word
 from .display import Facts, Line
 from .frames import definitions_frame
 from .session import DurableSession
@@ -89,6 +90,31 @@ def _words(time: timedelta) -> str:
     return f"{seconds} s"
 
 
+def _export(desk: Desk, rest: str) -> Line:
+    parser = OptionParser()
+    parser.add_argument("path")
+    parser.add_argument("ids", nargs="*")
+    parser.add_argument("--status", default=[], action="append")
+    parser.add_argument("--name", default="")
+    parser.add_argument("--prefix", default="")
+    parser.add_argument("--tag", default=[], action="append")
+    parser.add_argument("--since")
+    parser.add_argument("--until")
+    given = parser.parse(rest)
+    path, ids, tags = given.pop("path"), given.pop("ids"), parse_tags(given.pop("tag"))
+    count = export_instances(desk.session, path, ids, tags=tags, **given)
+    return Line("exported", path, f"· {count:,} instance{'' if count == 1 else 's'}")
+
+
+def _import(desk: Desk, rest: str) -> Line:
+    path = take_word(rest)[0]
+    archive = open_archive(path)
+    desk.use(archive)
+    count = len(archive.instances())
+    detail = f"· {count:,} instances, only to be read; %durable open PATH goes back to a store"
+    return Line("archive", path, detail)
+
+
 STATUS = Subcommand(_status, "status", "how store and host are; also without a subcommand")
 
 STORE_COMMANDS = {
@@ -100,6 +126,23 @@ STORE_COMMANDS = {
         "use another store",
         1,
         options={_FRESH: "an empty one: what is there is renamed to PATH.before"},
+    ),
+    "export": Subcommand(
+        _export,
+        "export PATH [ID ...] [OPTIONS]",
+        "write instances, with their sub-orchestrations, to a Parquet file",
+        1,
+        options={
+            "--status STATUS": "only these; may be given several times, as --tag",
+            "--name NAME": "only of this orchestrator",
+            "--prefix TEXT": "only ids that begin so",
+            "--tag NAME=VALUE": "only those that carry this label",
+            "--since TIME": "only those created then or later: 2h ago, or 2026-11-21T18:00 (UTC)",
+            "--until TIME": "only those created before then",
+        },
+    ),
+    "import": Subcommand(
+        _import, "import PATH", "read what was exported, or a store: nothing of it can run", 1
     ),
     "trust": Subcommand(
         trust,

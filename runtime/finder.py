@@ -9,7 +9,7 @@ from typing import Any
 
 from .core.errors import DurableError, DurableInternalError, UnknownInstanceError
 from .core.records import InstanceRecord
-from .ports import InstanceQuery, Store
+from .ports import InstanceQuery, ReadableStore, Store
 
 __all__ = ["Finder", "unknown_instance"]
 
@@ -67,7 +67,7 @@ class Finder:
                 future.set_exception(unknown_instance(self._store, instance_id))
 
 
-def unknown_instance(store: Store, instance_id: str) -> UnknownInstanceError:
+def unknown_instance(store: ReadableStore, instance_id: str) -> UnknownInstanceError:
     """Return the error for an id that no instance has; it lists near ones."""
     known = store.query(InstanceQuery(limit=_NEAR_AMONG))
     near = difflib.get_close_matches(instance_id, [one.instance_id for one in known], n=3)

@@ -32,6 +32,7 @@ __all__ = [
     "JournalRow",
     "Journaled",
     "KeptOutput",
+    "ReadableStore",
     "Recovery",
     "RunningAttempt",
     "Store",
@@ -145,6 +146,47 @@ class EntityQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     only_empty: bool = False
     limit: int = 0
     before_iid: int = 0
+
+
+class ReadableStore(Protocol):
+    """What can be read of a store; called by any thread."""
+
+    path: str
+    """Where it is, for messages."""
+
+    def find(self, instance_id: str) -> Record | None:
+        """As `Store.find`."""
+        ...
+
+    def query(self, query: InstanceQuery) -> list[InstanceRecord]:
+        """As `Store.query`."""
+        ...
+
+    def query_entities(self, query: EntityQuery) -> list[EntityRecord]:
+        """As `Store.query_entities`."""
+        ...
+
+    def history(self, iid: int, first_seq: int = 1) -> list[JournalRow]:
+        """As `Store.history`."""
+        ...
+
+    def outputs(self, iid: int, execution_id: str, task_id: int) -> list[KeptOutput]:
+        """As `Store.outputs`."""
+        ...
+
+    def sql(
+        self,
+        text: str,
+        parameters: Any = None,
+        *,
+        started: Callable[[Callable[[], None]], None] | None = None,
+    ) -> pa.Table:
+        """As `Store.sql`."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
 
 
 class Store(Protocol):

@@ -11,7 +11,7 @@ from .core.events import ExecutionStarted
 from .core.payload import Payload
 from .core.records import EntityRecord, InstanceRecord, fold
 from .history_rows import payload_in
-from .ports import InstanceUpdate, Store, Stream
+from .ports import InstanceUpdate, ReadableStore, Stream
 from .requests import (
     GetEntity,
     GetExecution,
@@ -32,7 +32,7 @@ class StoreReads:
         missing: Answers for an instance that is not in the store yet, or raises.
     """
 
-    def __init__(self, store: Store, missing: Callable[[str], InstanceRecord]) -> None:
+    def __init__(self, store: ReadableStore, missing: Callable[[str], InstanceRecord]) -> None:
         self._store = store
         self._missing = missing
         self.by_request: dict[type, Callable[[Any], Any]] = {

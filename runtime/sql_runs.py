@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from .core.errors import QueryError
-from .ports import Store
+from .ports import ReadableStore
 from .requests import CancelSql, RunSql
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SqlRuns:
         store: The store; `sql` may be called by any thread.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ReadableStore) -> None:
         self._store = store
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ipydurable-sql")
         self._lock = threading.Lock()

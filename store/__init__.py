@@ -6,9 +6,24 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .archive import ArchiveStore
     from .duckdb_store import DuckDBStore
 
-__all__ = ["open_store"]
+__all__ = ["open_archive", "open_store"]
+
+
+def open_archive(path: str | os.PathLike[str]) -> ArchiveStore:
+    """Open a store file, or a Parquet file that was exported, for reading only.
+
+    Raises:
+        NotAStoreError: The file is missing, or holds something else.
+        StoreDamagedError: The file is damaged.
+        StoreLockedError: Another process has the store open.
+        StoreVersionError: The file was written by a newer ipydurable.
+    """
+    from .archive import ArchiveStore
+
+    return ArchiveStore(path)
 
 
 def open_store(path: str | os.PathLike[str], *, salvage: bool = False) -> DuckDBStore:

@@ -22,9 +22,9 @@ from ipydurable.runtime.core.errors import (
 
 from . import repair
 
-__all__ = ["Database", "store_error"]
+__all__ = ["CONFIG", "Database", "store_error"]
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "fsync_mode": "STANDARD",
     # A backstop only: a checkpoint inside a commit stalls it; see DuckDBStore.checkpoint.
@@ -154,16 +154,16 @@ class Database:
         damaged_at = self._silent_damage()
         if damaged_at is None:
             try:
-                return duckdb.connect(self.path, config=_CONFIG)
+                return duckdb.connect(self.path, config=CONFIG)
             except duckdb.Error as error:
                 damaged_at = repair.damage_reported(str(error))
                 if damaged_at is None and not _is_empty(self.path):
                     raise
         if damaged_at is None:
             Path(self.path).unlink()  # empty: what is left if its creator was killed at once
-            return duckdb.connect(self.path, config=_CONFIG)
+            return duckdb.connect(self.path, config=CONFIG)
         self._repair(damaged_at)
-        connection = duckdb.connect(self.path, config=_CONFIG)
+        connection = duckdb.connect(self.path, config=CONFIG)
         connection.execute("CHECKPOINT").fetchall()  # the repaired log is not needed again
         return connection
 
@@ -216,7 +216,7 @@ def store_error(path: str, error: duckdb.Error) -> StoreError:
     if locked:
         program, pid = locked.group(1), int(locked.group(2))
         return StoreLockedError(path, pid, _command_line(pid) or program)
-    if "different configuration" in text:
+    if "different configuration" in text or "already attached" in text:
         return StoreLockedError(path, os.getpid(), "this one, by another duckdb.connect")
     if "not a valid DuckDB database file" in text:
         return NotAStoreError(path, "it is not a DuckDB file")

@@ -7,7 +7,6 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ from .outputs import read_outputs, write_outputs
 from .payloads import LargeValue, LargeValues
 from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
 from .recovery import fold_tail, read_definitions, rows_after
-from .selects import run_select
+from .selects import interrupt, run_select
 from .text import storable
 
 if TYPE_CHECKING:
@@ -266,7 +265,7 @@ class DuckDBStore:
         self._write_pending()
         with self._database.reading() as cursor:
             if started is not None:
-                started(partial(_interrupt, cursor))
+                started(interrupt(cursor))
             return run_select(cursor, text, parameters)
 
     def close(self) -> None:
@@ -345,11 +344,6 @@ class DuckDBStore:
             self._projected = mark
             self._pending.written(records)
             self._database.protect_wal()
-
-
-def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:
-    with contextlib.suppress(duckdb.Error):  # it has ended, and was closed, meanwhile
-        cursor.interrupt()
 
 
 def _mark_after(mark: Watermark, rows: Sequence[JournalRow]) -> Watermark:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipydurable.runtime.core.errors import QueryError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["MAX_ANSWER_BYTES", "run_select"]
+__all__ = ["MAX_ANSWER_BYTES", "interrupt", "run_select"]
 
 MAX_ANSWER_BYTES = 2 * 1024**3
 """How large an answer may be: the host holds it in memory."""
@@ -34,6 +35,17 @@ _TOKENS = re.compile(
 )
 # These act on the database although they look like reading.
 _ACTING = re.compile(r"\b(force_checkpoint|checkpoint)\s*\(", re.IGNORECASE)
+
+
+def interrupt(cursor: duckdb.DuckDBPyConnection) -> Callable[[], None]:
+    """Return what ends the query of a cursor, from any thread; nothing where it has ended."""
+    import duckdb
+
+    def end() -> None:
+        with contextlib.suppress(duckdb.Error):
+            cursor.interrupt()
+
+    return end
 
 
 def run_select(

@@ -38,6 +38,7 @@
     │   ├── StoreVersionError           the file is of another schema version
     │   ├── StoreDamagedError           the file is damaged beyond safe repair
     │   ├── UntrustedStoreError         the store's code was not signed with the user's key
+    │   ├── ReadOnlyStoreError          the store is open for reading only
     │   └── QueryError                  a SQL query failed
     └── HostError
         ├── HostStartError              the background host did not start
@@ -72,6 +73,7 @@ from .store_errors import (
     HostStartError,
     NotAStoreError,
     QueryError,
+    ReadOnlyStoreError,
     StoreDamagedError,
     StoreError,
     StoreLockedError,
@@ -111,6 +113,7 @@ __all__ = [
     "OrchestrationParkedError",
     "OrchestrationTerminatedError",
     "QueryError",
+    "ReadOnlyStoreError",
     "StoreDamagedError",
     "StoreError",
     "StoreLockedError",

@@ -11,6 +11,7 @@ __all__ = [
     "HostStartError",
     "NotAStoreError",
     "QueryError",
+    "ReadOnlyStoreError",
     "StoreDamagedError",
     "StoreError",
     "StoreLockedError",
@@ -121,6 +122,21 @@ class UntrustedStoreError(StoreError):
             f"{self.path} comes from elsewhere: {count} in it {_were(self.definitions)} not signed "
             "with your key. It can be read, but nothing in it runs. "
             "%durable trust shows the code it would run, and lets you trust it."
+        )
+
+
+class ReadOnlyStoreError(StoreError):
+    """The store is open for reading only, and something else was asked for."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path, what)
+        self.path = path
+        self.what = what
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is open for reading only, and {self.what} is more than that. "
+            "To run it: %durable open PATH, or ipydurable.connect(path)."
         )
 
 

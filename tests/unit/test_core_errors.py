@@ -167,6 +167,10 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             errors.StoreDamagedError("a.duckdb", "row 7 is missing", "Restore a backup."),
             ("a.duckdb is damaged", "row 7 is missing", "Restore a backup."),
         ),
+        (
+            errors.ReadOnlyStoreError("a.duckdb", "Start"),
+            ("a.duckdb", "reading only", "Start is more", "%durable open PATH"),
+        ),
         (errors.QueryError("SELEC 1", "syntax error at SELEC"), ("syntax error at SELEC",)),
         (
             errors.HostStartError("a.duckdb", "it ended at once", "host.log"),
