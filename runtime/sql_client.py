@@ -35,9 +35,8 @@ def ask_sql(
     request = RunSql(
         text=text, parameters=dict(parameters or {}), query_id=query_id, timeout_s=timeout_s
     )
-    future = transport.request(request)
     try:
-        data = future.result()
+        data = transport.request(request).result()
     except KeyboardInterrupt:
         transport.request(CancelSql(query_id=query_id))
         raise

@@ -101,7 +101,9 @@ class SqlRuns:
 def _stream(table: pa.Table) -> bytes:
     import pyarrow as pa
 
+    # What is small is quick to make, to sign, to check and to copy: several times over all.
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())

@@ -24,7 +24,7 @@ from ipydurable.store import open_store
 from .bench import Bench, Figure
 from .sizes import Sizes
 
-__all__ = ["growth"]
+__all__ = ["growth", "write_past"]
 
 _STEPS = 5
 _ROWS_PER_APPEND = 100_000
@@ -38,7 +38,7 @@ def growth(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
     empty = [*hello(bench, sizes), *start_to_result(bench, sizes)]
     with TemporaryDirectory(prefix="ipydurable-bench-") as folder:
-        size, payload = _write_past(Path(folder) / "durable.duckdb", sizes.rows)
+        size, payload = write_past(Path(folder) / "durable.duckdb", sizes.rows)
         case = f"{sizes.rows:,} rows"
         yield Figure(
             "W9 growth",
@@ -55,7 +55,7 @@ def growth(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
         yield Figure("W9 growth", f"{case}, {before.workload}, {before.case}", slower, "times", 1.3)
 
 
-def _write_past(path: Path, rows: int) -> tuple[int, int]:
+def write_past(path: Path, rows: int) -> tuple[int, int]:
     """Write finished instances; return the file's size and that of the payloads in it, in bytes."""
     payload: Payload = '"Basel"'
     with closing(open_store(path)) as store:
@@ -64,7 +64,7 @@ def _write_past(path: Path, rows: int) -> tuple[int, int]:
         while written < rows:
             batch: list[JournalRow] = []
             records: list[Record] = []
-            while len(batch) < _ROWS_PER_APPEND:
+            while len(batch) < min(_ROWS_PER_APPEND, rows - written):
                 iid += 1
                 record: Record | None = None
                 for seq, event in enumerate(_history(iid, payload), 1):

@@ -25,6 +25,7 @@ class Sizes:
         self.waiting = self._of(100_000)
         self.events = self._of(10_000)
         self.rows = self._of(10_000_000)
+        self.explored = self._of(1_000_000)
         self.commits = self._of(1_000)
 
     def _of(self, full: int) -> int:

@@ -16,6 +16,7 @@ from ipydurable.sql_command import bind_variables
 from ipydurable.sql_completion import complete_sql
 from ipydurable.store import open_store
 from tests.kernel.shells import Kernel, Shell
+from tests.processes.sources import wait_until
 
 NAMES = {
     "city": "Ba'sel",
@@ -141,9 +142,16 @@ def test_lines_and_cells_are_completed_in_the_shell(shell: Shell) -> None:
     assert in_cell[:1] == ["waited_s"]
 
 
-def test_an_interrupt_ends_the_query_in_the_host_too(kernel: Kernel) -> None:
+def test_an_interrupt_ends_the_query_in_the_host_too(kernel: Kernel, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    def interrupt() -> None:
+        wait_until(begun.exists)
+        kernel.manager.interrupt_kernel()
+
     endless = "SELECT count(*) FROM range(9999999) a, range(9999999) b WHERE a.range%7=b.range%5"
-    (error,) = kernel.run(f"%durable sql {endless}", meanwhile=kernel.manager.interrupt_kernel)
+    cell = f"import pathlib; pathlib.Path({str(begun)!r}).touch()\n%durable sql {endless}"
+    (error,) = kernel.run(cell, meanwhile=interrupt)
     assert error["ename"] == "KeyboardInterrupt"
     # Both of the host's threads for queries are free again.
     for _ in range(2):
