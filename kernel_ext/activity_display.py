@@ -14,14 +14,12 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Final
 
 import msgspec
 
+from ipydurable.runtime.import_hooks import when_imported
 from ipydurable.runtime.recording import current_recorder
 
 __all__ = ["end_attempt", "install", "install_in_worker"]
@@ -44,18 +42,7 @@ def install() -> None:
     """Have `display()` recorded wherever an activity runs in this process; else nothing changes."""
     if not hasattr(builtins, "display"):
         builtins.display = _lazy_display  # type: ignore[attr-defined]
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        return
-    sys.meta_path.insert(0, _Finder())
-    functions = sys.modules.get(_FUNCTIONS)
-    if functions is not None:
-        _wrap(functions)
-        for name in _REEXPORTS:
-            module = sys.modules.get(name)
-            if module is not None:
-                module.__dict__.update(
-                    display=functions.display, publish_display_data=functions.publish_display_data
-                )
+    when_imported(_FUNCTIONS, _wrap)
 
 
 def end_attempt() -> None:
@@ -73,32 +60,6 @@ def _lazy_display(*objects: Any, **options: Any) -> Any:
     from IPython.display import display
 
     return display(*objects, **options)
-
-
-class _Finder(MetaPathFinder):
-    """Wraps IPython's display functions as soon as they are imported."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name != _FUNCTIONS:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
-        return spec
-
-
-class _Loader(Loader):
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._loader.exec_module(module)
-        _wrap(module)
 
 
 def _wrap(functions: ModuleType) -> None:
@@ -128,6 +89,10 @@ def _wrap(functions: ModuleType) -> None:
     recorded_display.__doc__, recorded_publish.__doc__ = display.__doc__, publish.__doc__
     functions.display = recorded_display  # type: ignore[attr-defined]
     functions.publish_display_data = recorded_publish  # type: ignore[attr-defined]
+    for name in _REEXPORTS:
+        module = sys.modules.get(name)
+        if module is not None:
+            module.__dict__.update(display=recorded_display, publish_display_data=recorded_publish)
 
 
 def _record(value: Any, include: Any = None, exclude: Any = None) -> None:

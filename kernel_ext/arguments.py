@@ -26,6 +26,7 @@ __all__ = [
     "activity_options",
     "near",
     "parse_json",
+    "parse_rate",
     "parse_replaceable",
     "parse_seconds",
     "parse_status",
@@ -58,6 +59,7 @@ EXECUTORS = ("processes", "threads", "asyncio")
 _UNITS_S = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", re.ASCII)
 _CONTEXT_CHARS = 60
+_SHORTEST_HEARTBEAT_S = 0.2
 
 
 def parse_seconds(text: Duration) -> float:
@@ -83,14 +85,17 @@ def parse_seconds(text: Duration) -> float:
     return seconds
 
 
-def activity_options(
+def activity_options(  # noqa: PLR0913 - each is an option of the magic
     *,
     retries: int = 0,
     retry_delay: Duration = 1.0,
     backoff: float = 2.0,
     timeout: Duration | None = None,
+    heartbeat: Duration | None = None,
+    start_within: Duration | None = None,
     on: str | None = None,
     max_parallel: int = 0,
+    rate: str | None = None,
 ) -> ActivityOptions:
     """Return the options of an activity as its user gives them.
 
@@ -99,8 +104,14 @@ def activity_options(
         retry_delay: Time before the first retry.
         backoff: Factor from one delay to the next; at least 1.
         timeout: How long one attempt may take; None for no limit.
-        on: `"processes"`, `"threads"` or `"asyncio"`; None for what suits the function.
+        heartbeat: How long one attempt may give no sign of life, such as `ctx.progress`; None
+            for no limit.
+        start_within: How long it may wait for its turn, counted from when it was scheduled (the
+            schedule-to-start timeout); None for no limit.
+        on: `"processes"`, `"threads"`, `"asyncio"`, or what a `Runtime` was given by that name;
+            None for what suits the function.
         max_parallel: How many may run at once; 0 for no limit.
+        rate: How many may begin in a time, such as `"10/s"`; None for no limit.
 
     Raises:
         ArgumentError: A value makes no sense; the message names it.
@@ -113,11 +124,9 @@ def activity_options(
         raise ArgumentError(
             f"max_parallel is {max_parallel}: it must be 1 or more, or 0 for no limit"
         )
-    if on is not None and on not in EXECUTORS:
+    if on is not None and not on.isidentifier():
         raise ArgumentError(f"an activity runs on {', '.join(EXECUTORS)}, not on {on!r}")
-    timeout_s = None if timeout is None else parse_seconds(timeout)
-    if timeout_s == 0:
-        raise ArgumentError("timeout is 0: it must be more, or left out for no limit")
+    rate_count, rate_per_s = (0, 1.0) if rate is None else parse_rate(rate)
     delay_s = parse_seconds(retry_delay)
     return ActivityOptions(
         executor=on or "",
@@ -125,9 +134,43 @@ def activity_options(
         retry_delay_s=delay_s,
         retry_backoff=float(backoff),
         retry_max_delay_s=max(delay_s, ActivityOptions().retry_max_delay_s),
-        timeout_s=timeout_s,
+        timeout_s=_limit_s("timeout", timeout),
+        heartbeat_s=_limit_s("heartbeat", heartbeat, _SHORTEST_HEARTBEAT_S),
+        start_within_s=_limit_s("start_within", start_within),
         max_parallel=max_parallel,
+        rate_count=rate_count,
+        rate_per_s=rate_per_s,
     )
+
+
+def _limit_s(name: str, given: Duration | None, least_s: float = 0.0) -> float | None:
+    """Return a limit in seconds; None for no limit."""
+    if given is None:
+        return None
+    limit_s = parse_seconds(given)
+    if limit_s == 0:
+        raise ArgumentError(f"{name} is 0: it must be more, or left out for no limit")
+    if limit_s < least_s:
+        raise ArgumentError(f"{name} is {given}: it must be {least_s:g} s or more")
+    return limit_s
+
+
+def parse_rate(text: str) -> tuple[int, float]:
+    """Return how many, and within how many seconds.
+
+    Args:
+        text: Such as `"10/s"`, `"100/m"`, `"5000/h"` or `"3/10s"`.
+
+    Raises:
+        ArgumentError: It is no rate.
+    """
+    count, _, per = (part.strip() for part in str(text).partition("/"))
+    per_s = 0.0
+    with contextlib.suppress(ArgumentError):
+        per_s = parse_seconds(per if per[:1].isdigit() else f"1{per}") if per else 0.0
+    if not count.isdecimal() or int(count) == 0 or per_s == 0:
+        raise ArgumentError(f"{text!r} is no rate: write 10/s, 100/m, 5000/h or 3/10s")
+    return int(count), per_s
 
 
 def parse_json(text: str, example: str) -> Any:

@@ -42,7 +42,7 @@ _IN_CALL = re.compile(r"""\b(instance|history|entity)\(\s*["']([^"']*)$""")
 _OPTIONS = {
     "activity": (
         *("--name", "--retries", "--retry-delay", "--backoff", "--timeout", "--on"),
-        "--max-parallel",
+        *("--max-parallel", "--rate", "--heartbeat", "--start-within"),
     ),
     "orchestrator": ("--name",),
     "entity": ("--name",),

@@ -32,8 +32,11 @@ def activity(
     retry_delay: Duration = 1.0,
     backoff: float = 2.0,
     timeout: Duration | None = None,
+    heartbeat: Duration | None = None,
+    start_within: Duration | None = None,
     on: str | None = None,
     max_parallel: int = 0,
+    rate: str | None = None,
 ) -> Callable[[_Function], ActivityFunction]: ...
 
 
@@ -53,8 +56,11 @@ def activity(
             `retry_delay`, time before the first retry (1 s);
             `backoff`, factor from one delay to the next (2);
             `timeout`, how long one attempt may take (no limit);
+            `heartbeat`, how long one attempt may give no sign of life (no limit);
+            `start_within`, how long it may wait for its turn (no limit);
             `on`, one of `"processes"`, `"threads"`, `"asyncio"` (what suits the function);
-            `max_parallel`, how many may run at once (0: no limit).
+            `max_parallel`, how many may run at once (0: no limit);
+            `rate`, how many may begin in a time, such as `"10/s"` (no limit).
 
     Raises:
         ValueError: An option makes no sense; the message names it.

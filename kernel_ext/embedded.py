@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -56,7 +57,7 @@ class Runtime:
         self,
         path: str | Path | Store,
         *,
-        executors: Mapping[str, ActivityExecutor] | None = None,
+        executors: Mapping[str, ActivityExecutor | Executor] | None = None,
         options: EngineOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -71,7 +72,7 @@ class Runtime:
         self.path = str(store.path)
         self._engine = EmbeddedEngine(
             store,
-            activity_executors() if executors is None else executors,
+            activity_executors(executors),
             options,
             clock,
             __version__,

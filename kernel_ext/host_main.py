@@ -34,6 +34,7 @@ def _options() -> EngineOptions:
     return EngineOptions(
         resident=int(os.environ.get("IPYDURABLE_RESIDENT", defaults.resident)),
         turn_limit_s=float(os.environ.get("IPYDURABLE_TURN_LIMIT_S", defaults.turn_limit_s)),
+        max_parallel=int(os.environ.get("IPYDURABLE_MAX_PARALLEL", defaults.max_parallel)),
         strict_replay=os.environ.get("IPYDURABLE_STRICT_REPLAY", "") not in ("", "0"),
     )
 

@@ -68,8 +68,11 @@ class DurableMagics(Magics, HostSettings):
     @argument("--retry-delay", default="1s", help="Time before the first retry: 100ms, 5s, 2m.")
     @argument("--backoff", type=float, default=2.0, help="Factor from one delay to the next.")
     @argument("--timeout", help="How long one attempt may take: 5, 5s, 2m, 1h; else no limit.")
+    @argument("--heartbeat", help="How long it may give no sign of life (ctx.progress, tqdm).")
+    @argument("--start-within", help="How long it may wait for its turn: schedule-to-start.")
     @argument("--on", metavar="|".join(EXECUTORS), help="Where it runs; else where it suits.")
     @argument("--max-parallel", type=int, default=0, help="How many may run at once; 0: no limit.")
+    @argument("--rate", help="How many may begin in a time at most: 10/s, 100/m, 3/10s.")
     @cell_magic
     def activity(self, line: str, cell: str) -> None:
         """Define an activity: a step that does the work, in the background, at least once.

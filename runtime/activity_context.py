@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .core.errors import DurableError
+from .ports import Progress
 
 __all__ = ["CURRENT", "ActivityContext", "activity_context", "takes_context"]
 
@@ -61,7 +62,7 @@ class ActivityContext:
         task_id: int = 0,
         attempt: int = 1,
         *,
-        progress: Callable[[float, float | None, str], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
         self.name = name
@@ -93,7 +94,7 @@ class ActivityContext:
         return logging.getLogger(f"ipydurable.activity.{self.name}")
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Tell how far the activity is; shown while it runs.
+        """Tell how far the activity is; shown while it runs, and a sign of life.
 
         Cheap enough for a tight loop: what comes within 50 ms of the report before is dropped,
         unless it says that all is done.
@@ -109,7 +110,20 @@ class ActivityContext:
         if now - self._told_at < _PROGRESS_INTERVAL_S and (total is None or done < total):
             return
         self._told_at = now
-        self._progress(float(done), None if total is None else float(total), str(note))
+        whole = None if total is None else float(total)
+        self._progress(Progress(float(done), whole, str(note)))
+
+    def heartbeat(self) -> None:
+        """Tell that the activity lives, for its `--heartbeat` limit; `progress` tells it too.
+
+        Cheap enough for a tight loop.
+        """
+        if self._progress is None:
+            return
+        now = time.monotonic()
+        if now - self._told_at >= _PROGRESS_INTERVAL_S:
+            self._told_at = now
+            self._progress(Progress())
 
     def __repr__(self) -> str:
         return (

@@ -29,7 +29,8 @@ from .core.failure import FailureDetails, qualified_type_name
 from .core.payload import Converter, Payload
 from .core.serialization import CallArguments
 from .definitions import CodePackage
-from .ports import AttemptKey, AttemptOutcome, AttemptRequest
+from .ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress
+from .progress_bars import report_progress_bars
 from .recording import Recorder, recording
 from .stubs import Stub
 
@@ -41,7 +42,9 @@ __all__ = [
     "describe",
     "encode_attempt",
     "encode_package",
+    "gave_no_sign",
     "make_context",
+    "never_started",
     "run_activity",
     "run_attempt",
     "timed_out",
@@ -286,7 +289,7 @@ def run_attempt(
     payload: bytes | bytearray,
     *,
     begin: Callable[[Activity, bool], None] | None = None,
-    progress: Callable[[float, float | None, str], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
     recorder: Recorder | None = None,
 ) -> bytes:
     """Run one attempt of an activity in this process.
@@ -303,6 +306,7 @@ def run_attempt(
         ending the process, including `sys.exit()`, is in there.
     """
     work = _decode_work(payload)
+    report_progress_bars()
     with recording(recorder or Recorder()) as kept:
         outcome = _run_work(work, begin, progress)
     if recorder is None:
@@ -313,7 +317,7 @@ def run_attempt(
 def _run_work(
     work: _Work,
     begin: Callable[[Activity, bool], None] | None,
-    progress: Callable[[float, float | None, str], None] | None,
+    progress: Callable[[Progress], None] | None,
 ) -> AttemptOutcome:
     worker = f"process {getpid()}"
     try:
@@ -333,7 +337,7 @@ def make_context(
     instance_id: str,
     key: AttemptKey,
     *,
-    progress: Callable[[float, float | None, str], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ActivityContext:
     """Return the context of the attempt `key`; see `ActivityContext`."""
@@ -406,6 +410,30 @@ def timed_out(name: str, timeout_s: float, what_then: str) -> FailureDetails:
     return FailureDetails(
         error_type="builtins.TimeoutError",
         message=f"{name} did not finish within its timeout of {timeout_s:g} s; {what_then}",
+    )
+
+
+def gave_no_sign(name: str, heartbeat_s: float, what_then: str) -> FailureDetails:
+    """Return the failure of an attempt whose heartbeat stopped; arguments as of `timed_out`."""
+    return FailureDetails(
+        error_type="builtins.TimeoutError",
+        message=f"{name} gave no sign of life for {heartbeat_s:g} s, its heartbeat timeout; "
+        f"{what_then}. ctx.progress(...), ctx.heartbeat() and tqdm are signs of life",
+    )
+
+
+def never_started(name: str, start_within_s: float, where: str) -> FailureDetails:
+    """Return the failure of an activity that nobody was free to start in time.
+
+    Args:
+        name: The activity.
+        start_within_s: How long it was to wait, in seconds.
+        where: What it has waited for.
+    """
+    return FailureDetails(
+        error_type="builtins.TimeoutError",
+        message=f"{name} did not start within {start_within_s:g} s, its schedule-to-start "
+        f"timeout: it waited for {where}",
     )
 
 

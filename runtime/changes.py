@@ -154,6 +154,9 @@ class Changes:
     def _define(self, request: Define, future: Future[Any]) -> None:
         engine = self._engine
         answers = []
+        if len(request.definitions) == 1:
+            # Of all that a script declares, some may be meant for another runtime.
+            engine.dispatcher.check(request.definitions[0])
         for definition in request.definitions:
             signed = engine.gate.signer.sign_definition(definition)
             kept, is_new = engine.registry.add(signed, engine.now)

@@ -79,7 +79,11 @@ class ActivityOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         retry_backoff: Factor from one delay to the next.
         retry_max_delay_s: Longest delay in seconds.
         timeout_s: Seconds from an attempt's start to its end; None for no limit.
+        heartbeat_s: Seconds from one sign of life of an attempt to the next; None for no limit.
+        start_within_s: Seconds from when it is scheduled to its start; None for no limit.
         max_parallel: How many run at once in the host; 0 for no limit.
+        rate_count: How many begin within `rate_per_s` seconds at most; 0 for no limit.
+        rate_per_s: See `rate_count`.
     """
 
     executor: str = ""
@@ -88,7 +92,11 @@ class ActivityOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     retry_backoff: float = 2.0
     retry_max_delay_s: float = 60.0
     timeout_s: float | None = None
+    heartbeat_s: float | None = None
+    start_within_s: float | None = None
     max_parallel: int = 0
+    rate_count: int = 0
+    rate_per_s: float = 1.0
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

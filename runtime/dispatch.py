@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import msgspec
+
+from .attempt import never_started
 from .core.errors import DefinitionError
 from .core.failure import FailureDetails
 from .core.output import AttemptOutput
 from .definitions import Definition, Kind
 from .instances import Instance, OpenActivity
-from .ports import ActivityExecutor, AttemptKey, AttemptOutcome, AttemptRequest
+from .limits import Gate
+from .ports import (
+    ActivityExecutor,
+    AttemptKey,
+    AttemptOutcome,
+    AttemptRequest,
+    Progress,
+    ProgressSink,
+    RunningAttempt,
+)
 from .registry import Registry
 
 __all__ = ["Dispatcher"]
 
 _IN_FLIGHT_PER_SLOT = 4
+
+_Waiting = tuple[Instance, OpenActivity]
 
 
 class _Lane:
@@ -26,7 +42,7 @@ class _Lane:
 
     def __init__(self, executor: ActivityExecutor) -> None:
         self.executor = executor
-        self.ready: deque[tuple[Instance, OpenActivity]] = deque()
+        self.ready: deque[_Waiting] = deque()
         self.in_flight = 0
         self.limit = executor.capacity * _IN_FLIGHT_PER_SLOT
 
@@ -40,6 +56,8 @@ class Dispatcher:
         registry: Where the code of activities is found.
         started: Called from any thread when an attempt begins.
         done: Called from any thread when an attempt ended.
+        progress: Called from any thread when a running attempt says how far it is.
+        max_parallel: How many activities executors have at once, all together; 0 for no limit.
     """
 
     def __init__(
@@ -48,34 +66,66 @@ class Dispatcher:
         registry: Registry,
         started: Callable[[AttemptKey, datetime, str], None],
         done: Callable[[AttemptKey, AttemptOutcome], None],
+        progress: ProgressSink,
+        max_parallel: int = 0,
     ) -> None:
         self._registry = registry
         self._started = started
         self._done = done
         self._lanes = {name: _Lane(executor) for name, executor in executors.items()}
+        for executor in executors.values():
+            executor.progress = progress
+        self._max_parallel = max_parallel
         self._flying: dict[AttemptKey, tuple[_Lane, str]] = {}
-        self._parallel: dict[str, int] = {}
-        self._held: dict[str, deque[tuple[Instance, OpenActivity]]] = {}
+        self._progress: dict[AttemptKey, Progress] = {}
+        self._gates: dict[str, Gate[_Waiting]] = {}
+        self._start_by: list[tuple[datetime, int, Instance, OpenActivity, int]] = []
+        self._count = itertools.count()
 
     @property
     def in_flight(self) -> int:
         """How many attempts executors have."""
         return len(self._flying)
 
-    def enqueue(self, instance: Instance, activity: OpenActivity) -> None:
+    @property
+    def next_at(self) -> datetime | None:
+        """When something is to be done though nothing has happened; None if nothing is."""
+        times = [gate.opens_at for gate in self._gates.values()]
+        if self._start_by:
+            times.append(self._start_by[0][0])
+        return min((one for one in times if one is not None), default=None)
+
+    def check(self, definition: Definition) -> None:
+        """Raise DefinitionError where no executor is called as an activity asks for."""
+        if definition.kind is Kind.ACTIVITY:
+            _executor_name(definition, self._lanes)
+
+    def enqueue(self, instance: Instance, activity: OpenActivity, now: datetime) -> None:
         """Have an open activity run; its `TaskScheduled` must be durable."""
         if not _is_open(instance, activity):
             return
         found = self._find(instance, activity)
-        if found is not None:
-            found[1].ready.append((instance, activity))
+        if found is None:
+            return
+        definition, lane = found
+        lane.ready.append((instance, activity))
+        within_s = definition.options.start_within_s
+        if within_s is not None:
+            # What was lost waits anew.
+            since = activity.scheduled.timestamp if activity.attempt == 1 else now
+            start_by = since + timedelta(seconds=within_s)
+            entry = (start_by, next(self._count), instance, activity, activity.attempt)
+            heapq.heappush(self._start_by, entry)
 
-    def pump(self) -> None:
-        """Submit as much as may be in flight."""
+    def pump(self, now: datetime) -> None:
+        """Submit as much as may be in flight, and fail what has waited for too long."""
+        self._give_up_waiting(now)
+        for gate in self._gates.values():
+            while gate.held and gate.is_open(now) and self._has_room:
+                self._submit(*gate.held.popleft(), now)
         for lane in self._lanes.values():
-            while lane.ready and lane.in_flight < lane.limit:
-                instance, activity = lane.ready.popleft()
-                self._submit(lane, instance, activity)
+            while lane.ready and lane.in_flight < lane.limit and self._has_room:
+                self._submit(*lane.ready.popleft(), now)
 
     def finished(self, key: AttemptKey) -> str:
         """Account for an attempt that ended; returns the activity's name, if it was known."""
@@ -84,13 +134,27 @@ class Dispatcher:
             return ""
         lane, name = flying
         lane.in_flight -= 1
-        running = self._parallel.get(name)
-        if running is not None:
-            self._parallel[name] = running - 1
-            held = self._held.get(name)
-            if held:
-                lane.ready.append(held.popleft())
+        self._progress.pop(key, None)
+        gate = self._gates.get(name)
+        if gate is not None:
+            gate.running -= 1
         return name
+
+    def told(self, key: AttemptKey, progress: Progress) -> bool:
+        """Keep what a running attempt said; False for a mere heartbeat, or one that has ended."""
+        if progress.done is None or key not in self._flying:
+            return False
+        self._progress[key] = progress
+        return True
+
+    def with_progress(self, key: AttemptKey, running: RunningAttempt) -> RunningAttempt:
+        """Return a running attempt with how far it last said to be."""
+        progress = self._progress.get(key)
+        if progress is None:
+            return running
+        return msgspec.structs.replace(
+            running, done=progress.done, total=progress.total, note=progress.note
+        )
 
     def output(self, instance: Instance, task_id: int) -> tuple[int, AttemptOutput | None] | None:
         """Return the number of an activity's running attempt and what it has printed so far.
@@ -136,25 +200,55 @@ class Dispatcher:
         version = activity.scheduled.version
         return self._registry.version(Kind.ACTIVITY, name, version, record.epoch)
 
-    def _submit(self, lane: _Lane, instance: Instance, activity: OpenActivity) -> None:
+    @property
+    def _has_room(self) -> bool:
+        return not self._max_parallel or len(self._flying) < self._max_parallel
+
+    def _give_up_waiting(self, now: datetime) -> None:
+        while self._start_by and self._start_by[0][0] <= now:
+            _, _, instance, activity, number = heapq.heappop(self._start_by)
+            if activity.is_submitted or activity.attempt != number:
+                continue
+            if _is_open(instance, activity):
+                activity.is_submitted = True  # so that nobody submits it any more
+                definition = self._definition(instance, activity)
+                within_s = definition.options.start_within_s or 0.0
+                self._fail(
+                    instance,
+                    activity,
+                    never_started(definition.name, within_s, "its turn in the queue"),
+                )
+
+    def _fail(self, instance: Instance, activity: OpenActivity, failure: FailureDetails) -> None:
+        self._done(_key(instance, activity), AttemptOutcome(failure=failure))
+
+    def _gate(self, definition: Definition) -> Gate[_Waiting] | None:
+        """Return what limits an activity; None where nothing does."""
+        options = definition.options
+        gate = self._gates.get(definition.name)
+        if gate is None and (options.max_parallel or options.rate_count):
+            gate = self._gates[definition.name] = Gate()
+            gate.running = sum(name == definition.name for _, name in self._flying.values())
+        if gate is not None:
+            gate.set_limits(options)
+        return gate
+
+    def _submit(self, instance: Instance, activity: OpenActivity, now: datetime) -> None:
         if activity.is_submitted or not _is_open(instance, activity):
             return
         found = self._find(instance, activity)
         if found is None:
             return
-        definition, wanted = found
-        if wanted is not lane:  # code was adopted meanwhile that runs elsewhere
-            if wanted.in_flight >= wanted.limit:
-                wanted.ready.append((instance, activity))
+        definition, lane = found
+        if lane.in_flight >= lane.limit:  # code was adopted meanwhile that runs elsewhere
+            lane.ready.append((instance, activity))
+            return
+        gate = self._gate(definition)
+        if gate is not None:
+            if not gate.is_open(now):
+                gate.held.append((instance, activity))
                 return
-            lane = wanted
-        limit = definition.options.max_parallel
-        if limit:
-            running = self._parallel.get(definition.name, 0)
-            if running >= limit:
-                self._held.setdefault(definition.name, deque()).append((instance, activity))
-                return
-            self._parallel[definition.name] = running + 1
+            gate.begin(now)
         activity.is_submitted = True
         activity.version = definition.version
         key = _key(instance, activity)
@@ -169,8 +263,18 @@ class Dispatcher:
             is_async=definition.is_async,
             input=activity.scheduled.input,
             timeout_s=definition.options.timeout_s,
+            heartbeat_s=definition.options.heartbeat_s,
+            start_within_s=_remaining_s(definition, activity, now),
         )
         lane.executor.submit(request, self._started, self._done)
+
+
+def _remaining_s(definition: Definition, activity: OpenActivity, now: datetime) -> float | None:
+    """Return within how many seconds from now an attempt must start; None for no limit."""
+    within_s = definition.options.start_within_s
+    if within_s is None or activity.attempt > 1:
+        return within_s
+    return max(0.0, within_s - (now - activity.scheduled.timestamp).total_seconds())
 
 
 def _key(instance: Instance, activity: OpenActivity) -> AttemptKey:

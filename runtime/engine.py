@@ -39,6 +39,7 @@ from .ports import (
     Clock,
     JournalRow,
     KeptOutput,
+    Progress,
     RunningAttempt,
     Store,
     Stream,
@@ -74,6 +75,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
             again when a message reaches them.
         turn_limit_s: Seconds orchestrator code may run without waiting before it is interrupted
             and its instance parked.
+        max_parallel: How many activities run or are about to, in the whole host; 0 for as many as
+            the executors take.
         strict_replay: Whether an instance whose code no longer fits its history fails, rather
             than being parked until it is mended; other inputs and timer times count then too.
         shadow_turns: How many turns of the first instance of each version are replayed at once,
@@ -83,6 +86,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     resident: int = 10_000
     idle_entities: int = 2_000
     turn_limit_s: float = 1.0
+    max_parallel: int = 0
     strict_replay: bool = False
     shadow_turns: int = 3
 
@@ -152,6 +156,8 @@ class Engine:
             self.registry,
             lambda *told: self.post(self._on_attempt_started, *told),
             lambda *told: self.post(self._on_attempt_done, *told),
+            lambda *told: self.post(self._on_progress, *told),
+            options.max_parallel,
         )
         clock.on_moved(lambda: self.post(_nothing))
         self.gate = Gate(self, recovery.definitions, recovery.live)
@@ -200,7 +206,7 @@ class Engine:
             self._on_due(entry)
         self.orchestrations.settle()
         self._seal()
-        self.dispatcher.pump()
+        self.dispatcher.pump(self.now)
         self.subscriptions.flush(self)
         return bool(calls or due)
 
@@ -233,7 +239,11 @@ class Engine:
             return 0.0
         waits = [
             self.clock.wait_s(until)
-            for until in (self.timers.next_at, self.subscriptions.next_at)
+            for until in (
+                self.timers.next_at,
+                self.subscriptions.next_at,
+                self.dispatcher.next_at,
+            )
             if until is not None
         ]
         return min([_MAX_WAIT_S, *(one for one in waits if one is not None)])
@@ -305,7 +315,8 @@ class Engine:
                 self.subscriptions.collect(batch.rows, batch.records)
             for effect in batch.effects:
                 if type(effect) is tuple:
-                    self.dispatcher.enqueue(*effect)
+                    instance, activity = effect
+                    self.dispatcher.enqueue(instance, activity, self.now)
                 else:
                     effect()
         self.orchestrations.evict()
@@ -335,9 +346,10 @@ class Engine:
     def _on_attempt_started(self, key: AttemptKey, at: datetime, worker: str) -> None:
         instance = self.orchestrations.by_iid.get(key.iid)
         if instance is not None and key.task_id in instance.activities:
-            instance.running[key.task_id] = RunningAttempt(
+            running = RunningAttempt(
                 task_id=key.task_id, number=key.number, started_at=at, worker=worker
             )
+            instance.running[key.task_id] = self.dispatcher.with_progress(key, running)
             event = AttemptStarted(
                 timestamp=self.now,
                 task_id=key.task_id,
@@ -346,6 +358,16 @@ class Engine:
                 version=instance.activities[key.task_id].version,
             )
             self.write(instance, event)
+            self.subscriptions.touch(instance.iid)
+
+    def _on_progress(self, key: AttemptKey, progress: Progress) -> None:
+        """Show how far an attempt is; nothing of it is written."""
+        instance = self.orchestrations.by_iid.get(key.iid)
+        if not self.dispatcher.told(key, progress) or instance is None:
+            return
+        running = instance.running.get(key.task_id)
+        if running is not None and running.number == key.number:
+            instance.running[key.task_id] = self.dispatcher.with_progress(key, running)
             self.subscriptions.touch(instance.iid)
 
     def _on_attempt_done(self, key: AttemptKey, outcome: AttemptOutcome) -> None:

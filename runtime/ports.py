@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -32,6 +32,8 @@ __all__ = [
     "JournalRow",
     "Journaled",
     "KeptOutput",
+    "Progress",
+    "ProgressSink",
     "ReadableStore",
     "Recovery",
     "RunningAttempt",
@@ -336,6 +338,8 @@ class AttemptRequest(msgspec.Struct, frozen=True, kw_only=True):
         is_async: Whether it is an `async def`.
         input: The encoded input; None where none was given.
         timeout_s: Seconds after which the attempt is stopped, counted from its start.
+        heartbeat_s: Seconds without a sign of life after which it is stopped.
+        start_within_s: Seconds after which it fails if it has not begun.
     """
 
     key: AttemptKey
@@ -346,6 +350,8 @@ class AttemptRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_async: bool = False
     input: Payload | None = None
     timeout_s: float | None = None
+    heartbeat_s: float | None = None
+    start_within_s: float | None = None
 
 
 class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -388,13 +394,35 @@ class KeptOutput(NamedTuple):
     output: AttemptOutput
 
 
+ProgressSink: TypeAlias = Callable[[AttemptKey, "Progress"], None]
+"""Receives which attempt it is, and how far it is.
+
+Called on the attempt's or the executor's thread: it hands over and returns."""
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """A sign of life of a running attempt.
+
+    Attributes:
+        done: How much is done, in any unit; None for a mere heartbeat.
+        total: How much there is; None where that is unknown.
+        note: A few words on what is being done.
+    """
+
+    done: float | None = None
+    total: float | None = None
+    note: str = ""
+
+
 class ActivityExecutor(Protocol):
     """Runs attempts. Everything durable about them is the engine's business."""
 
     name: str
-    """`"processes"`, `"threads"` or `"asyncio"`."""
+    """`"processes"`, `"threads"`, `"asyncio"`, or what its user calls it."""
     capacity: int
     """How many attempts it runs at once; the engine keeps a small multiple of it in flight."""
+    progress: ProgressSink | None
+    """Receives what activities tell of themselves; set by the engine."""
 
     def submit(
         self,
@@ -429,12 +457,25 @@ class ActivityExecutor(Protocol):
 
 
 class RunningAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that runs now (known to the host only; not in the journal yet)."""
+    """An attempt that runs now; what is not in the journal yet, or never will be.
+
+    Attributes:
+        task_id: The action id.
+        number: The attempt's number.
+        started_at: When its body began (naive UTC).
+        worker: Who runs it.
+        done: How much it has said to be done; None where it has said nothing.
+        total: Of how much; None where that is not known.
+        note: What it does at the moment.
+    """
 
     task_id: int
     number: int
     started_at: datetime
     worker: str
+    done: float | None = None
+    total: float | None = None
+    note: str = ""
 
 
 class InstanceUpdate(msgspec.Struct, kw_only=True):

@@ -84,6 +84,11 @@ class _Process:
     def note_fork(self) -> None:
         self.is_forked = True
 
+    def begin_anew(self) -> None:
+        """Let a forked process speak for itself: it runs attempts of its own, as in a pool."""
+        self.is_forked = False
+        self.sole = None
+
 
 _RECORDER: ContextVar[Recorder | None] = ContextVar("ipydurable_recorder", default=None)
 _process = _Process()
@@ -108,6 +113,8 @@ def set_sole_recorder(recorder: Recorder | None) -> None:
 @contextlib.contextmanager
 def recording(recorder: Recorder) -> Iterator[Recorder]:
     """Record what is printed, logged and displayed in this thread or task."""
+    if _process.is_forked:
+        _process.begin_anew()
     _route_streams()
     token = _RECORDER.set(recorder)
     try:

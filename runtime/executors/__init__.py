@@ -6,31 +6,28 @@ from collections.abc import Sequence
 
 from ..ports import ActivityExecutor
 from .event_loop import AsyncioExecutor
+from .futures import FuturesExecutor
 from .processes import ProcessExecutor
-from .progress import ProgressSink
 from .threads import ThreadExecutor
 
 __all__ = [
     "AsyncioExecutor",
+    "FuturesExecutor",
     "ProcessExecutor",
-    "ProgressSink",
     "ThreadExecutor",
     "default_executors",
 ]
 
 
-def default_executors(
-    progress: ProgressSink | None = None, plugins: Sequence[str] = ()
-) -> dict[str, ActivityExecutor]:
+def default_executors(plugins: Sequence[str] = ()) -> dict[str, ActivityExecutor]:
     """Return a new executor of each kind, by name; none starts anything before its first attempt.
 
     Args:
-        progress: Receives what activities tell by `ctx.progress`.
         plugins: Modules of hooks for worker processes; see `ProcessExecutor`.
     """
     executors: tuple[ActivityExecutor, ...] = (
-        ProcessExecutor(progress=progress, plugins=plugins),
-        AsyncioExecutor(progress=progress),
-        ThreadExecutor(progress=progress),
+        ProcessExecutor(plugins=plugins),
+        AsyncioExecutor(),
+        ThreadExecutor(),
     )
     return {executor.name: executor for executor in executors}

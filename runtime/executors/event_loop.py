@@ -14,13 +14,22 @@ from typing import Any, Final
 import msgspec
 
 from ..activity_context import CURRENT
-from ..attempt import LOADED, Activity, describe, make_context, timed_out, utc_now
+from ..attempt import (
+    LOADED,
+    Activity,
+    describe,
+    gave_no_sign,
+    make_context,
+    never_started,
+    timed_out,
+    utc_now,
+)
 from ..core.failure import FailureDetails
 from ..core.output import AttemptOutput
 from ..core.payload import Payload
-from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from ..ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress, ProgressSink
+from ..progress_bars import report_progress_bars
 from ..recording import Recorder, log_to_recorders, recording, unroute_streams
-from .progress import ProgressSink
 from .threads import ThreadExecutor
 
 __all__ = ["AsyncioExecutor"]
@@ -37,10 +46,12 @@ class _Attempt:
     """An attempt that was submitted."""
 
     __slots__ = (
+        "alive_by",
         "began_at",
         "done",
         "is_cancelled",
         "is_entered",
+        "is_watched",
         "recorder",
         "request",
         "started",
@@ -59,8 +70,16 @@ class _Attempt:
         self.recorder = Recorder()
         self.task: asyncio.Task[None] | None = None
         self.began_at: datetime | None = None
+        self.alive_by = float("inf")
         self.is_cancelled = False
         self.is_entered = False
+        self.is_watched = False
+
+    def beat(self, now: float) -> None:
+        """Note a sign of life at the loop's time `now`."""
+        heartbeat_s = self.request.heartbeat_s
+        if heartbeat_s is not None:
+            self.alive_by = now + heartbeat_s
 
     def ended(
         self,
@@ -99,14 +118,15 @@ class AsyncioExecutor:
     Attributes:
         name: `"asyncio"`.
         capacity: How many attempts run at once.
+        progress: Receives what activities tell.
     """
 
     name = "asyncio"
 
     def __init__(self, capacity: int = 256, *, progress: ProgressSink | None = None) -> None:
         self.capacity = capacity
-        self._progress = progress
-        self._threads = ThreadExecutor(progress=progress)
+        self.progress = progress
+        self._threads = ThreadExecutor(progress=self._pass_on)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -191,6 +211,7 @@ class AsyncioExecutor:
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         log_to_recorders(logging.getLogger())
+        report_progress_bars()
         while True:
             try:
                 loop.run_forever()
@@ -212,6 +233,22 @@ class AsyncioExecutor:
             if attempt.request.key in self._open:
                 self._running += 1
                 attempt.task = loop.create_task(self._run(attempt))
+        self._watch_waiting(loop)
+
+    def _watch_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        for attempt in self._inbox:
+            within_s = attempt.request.start_within_s
+            if within_s is not None and not attempt.is_watched:
+                attempt.is_watched = True
+                loop.call_later(within_s, self._give_up_waiting, attempt)
+
+    def _give_up_waiting(self, attempt: _Attempt) -> None:
+        """Report an attempt as failed that there was no room for in time."""
+        if attempt.task is None:
+            request = attempt.request
+            where = f"one of the event loop's {self.capacity} places"
+            failure = never_started(request.name, request.start_within_s or 0.0, where)
+            self._settle(attempt, attempt.ended(failure=failure))
 
     def _cancel(self, attempt: _Attempt) -> None:
         if attempt.task is None:
@@ -259,27 +296,35 @@ class AsyncioExecutor:
 
     async def _call(self, activity: Activity, attempt: _Attempt) -> AttemptOutcome:
         request = attempt.request
-        progress = self._progress
         context = make_context(
             request.name,
             request.instance_id,
             request.key,
-            progress=None if progress is None else partial(progress, request.key),
+            progress=partial(self._tell, attempt),
             cancelled=lambda: attempt.is_cancelled,
         )
         CURRENT.set(context)  # Of this task only.
         attempt.began_at = utc_now()
         report = asyncio.get_running_loop().call_later(_STARTED_AFTER_S, self._report, attempt)
         try:
-            if request.timeout_s is None:
+            if request.timeout_s is None and request.heartbeat_s is None:
                 value = await activity.call(request.input, context)
             else:
-                value = await _call_in_time(activity, request, context)
+                value = await _call_in_time(activity, attempt, context)
             return attempt.ended(result=activity.encode(value))
         except _TimedOutError as error:
             return attempt.ended(failure=error.failure)
         finally:
             report.cancel()
+
+    def _tell(self, attempt: _Attempt, progress: Progress) -> None:
+        if self._loop is not None:
+            attempt.beat(self._loop.time())
+        self._pass_on(attempt.request.key, progress)
+
+    def _pass_on(self, key: AttemptKey, progress: Progress) -> None:
+        if self.progress is not None and key in self._open:
+            self.progress(key, progress)
 
     def _report(self, attempt: _Attempt) -> None:
         if attempt.request.key not in self._open:
@@ -309,17 +354,37 @@ class _TimedOutError(Exception):
         self.failure = failure
 
 
-async def _call_in_time(activity: Activity, request: AttemptRequest, context: Any) -> Any:
-    timeout_s = request.timeout_s or 0.0
-    scope = asyncio.timeout(timeout_s)
+async def _call_in_time(activity: Activity, attempt: _Attempt, context: Any) -> Any:
+    """Call the activity; its task is cancelled when it takes too long or gives no sign of life."""
+    request, loop = attempt.request, asyncio.get_running_loop()
+    scope = asyncio.timeout(request.timeout_s)
+    silent = asyncio.timeout(None)
+    attempt.beat(loop.time())
+    handle: asyncio.TimerHandle | None = None
+
+    def look() -> None:
+        nonlocal handle
+        if loop.time() >= attempt.alive_by:
+            silent.reschedule(loop.time())
+        else:
+            handle = loop.call_at(attempt.alive_by, look)
+
+    if request.heartbeat_s is not None:
+        handle = loop.call_at(attempt.alive_by, look)
     try:
-        async with scope:
+        async with scope, silent:
             return await activity.call(request.input, context)
     except BaseException as error:
         if scope.expired():
-            failure = timed_out(request.name, timeout_s, "it was cancelled")
-            raise _TimedOutError(failure) from error
-        raise
+            failure = timed_out(request.name, request.timeout_s or 0.0, "it was cancelled")
+        elif silent.expired():
+            failure = gave_no_sign(request.name, request.heartbeat_s or 0.0, "it was cancelled")
+        else:
+            raise
+        raise _TimedOutError(failure) from error
+    finally:
+        if handle is not None:
+            handle.cancel()
 
 
 async def _load(request: AttemptRequest) -> Activity:

@@ -25,7 +25,7 @@ class Frame(enum.IntEnum):
     LOADED = 2
     """Worker to host: the code was loaded, the body begins now."""
     PROGRESS = 3
-    """Worker to host: the activity told how far it is; the body is `(done, total, note)`."""
+    """Worker to host: the activity told how far it is; the body is a `Progress`."""
     OUTCOME = 4
     """Worker to host: the attempt ended; the body is what `run_attempt` returned."""
     OUTPUT = 5

@@ -21,13 +21,20 @@ from typing import Final
 
 import msgspec
 
-from ..attempt import decode_outcome, describe, encode_attempt, timed_out, utc_now
+from ..attempt import (
+    decode_outcome,
+    describe,
+    encode_attempt,
+    gave_no_sign,
+    never_started,
+    timed_out,
+    utc_now,
+)
 from ..core.failure import FailureDetails
 from ..core.output import AttemptOutput
-from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from ..ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress, ProgressSink
 from .frames import Frame
 from .packages import PackageShelf
-from .progress import ProgressSink
 from .sending import decode_items
 from .slots import Job, Slot
 
@@ -41,7 +48,7 @@ _LOOK_INTERVAL_S: Final = 1.0
 """How often a busy worker is looked at: one may die while what it started holds its link open."""
 _MAX_BOOT_FAILURES: Final = 3
 
-_decode_progress = msgspec.msgpack.Decoder(tuple[float, float | None, str]).decode
+_decode_progress = msgspec.msgpack.Decoder(Progress).decode
 
 
 class ProcessExecutor:
@@ -64,6 +71,7 @@ class ProcessExecutor:
     Attributes:
         name: `"processes"`.
         capacity: How many attempts run at once.
+        progress: Receives what activities tell.
     """
 
     name = "processes"
@@ -76,7 +84,7 @@ class ProcessExecutor:
         plugins: Sequence[str] = (),
     ) -> None:
         self.capacity = capacity or os.cpu_count() or 1
-        self._progress = progress
+        self.progress = progress
         self._plugins = plugins
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -229,14 +237,15 @@ class ProcessExecutor:
                     job.recorder.add(item)
             elif kind == Frame.LOADED:
                 slot.end_loading()
-                self._look_by(min(slot.deadline, slot.began + _STARTED_AFTER_S))
-            elif kind == Frame.PROGRESS and self._progress is not None:
+                self._look_by(min(slot.deadline, slot.alive_by, slot.began + _STARTED_AFTER_S))
+            elif kind == Frame.PROGRESS:
+                slot.beat()
                 self._tell_progress(job, body)
 
     def _tell_progress(self, job: Job, body: bytes) -> None:
-        sink, key, told = self._progress, job.request.key, _decode_progress(body)
+        sink, key, told = self.progress, job.request.key, _decode_progress(body)
         if sink is not None:
-            self._news.append(lambda: sink(key, *told))
+            self._news.append(lambda: sink(key, told))
 
     def _do_posted(self) -> None:
         while self._inbox:
@@ -245,6 +254,7 @@ class ProcessExecutor:
     def _accept(self, job: Job) -> None:
         self._jobs[job.request.key] = job
         self._queue.append(job)
+        self._look_by(job.start_by)
 
     def _cancel(self, key: AttemptKey) -> None:
         job = self._jobs.get(key)
@@ -260,6 +270,7 @@ class ProcessExecutor:
         """Report attempts as started, stop those that take too long, find dead workers."""
         now = time.monotonic()
         self._next_look = float("inf")
+        self._give_up_waiting(now)
         for slot in [slot for slot in self._slots if slot.job is not None]:
             job = slot.job
             if job is None or not self._is_in_time(slot, job, now):
@@ -269,13 +280,27 @@ class ProcessExecutor:
                 continue
             if not slot.is_reported and not slot.is_loading:
                 self._report(slot, job, now)
-            self._look_by(min(slot.deadline, now + _LOOK_INTERVAL_S))
+            self._look_by(min(slot.deadline, slot.alive_by, now + _LOOK_INTERVAL_S))
+
+    def _give_up_waiting(self, now: float) -> None:
+        """Report what was to start by now, and is still queued, as failed."""
+        for job in self._queue:
+            if job.start_by <= now and not job.is_settled:
+                request = job.request
+                where = f"a free worker process, of which there are {self.capacity}"
+                failure = never_started(request.name, request.start_within_s or 0.0, where)
+                self._settle(job, AttemptOutcome(failure=failure, ended_at=utc_now()))
+            elif not job.is_settled:
+                self._look_by(job.start_by)
 
     def _is_in_time(self, slot: Slot, job: Job, now: float) -> bool:
-        timeout_s = job.request.timeout_s
-        if timeout_s is None or now < slot.deadline:
+        request, what_then = job.request, "its worker process was stopped"
+        if now >= slot.deadline:
+            failure = timed_out(request.name, request.timeout_s or 0.0, what_then)
+        elif now >= slot.alive_by:
+            failure = gave_no_sign(request.name, request.heartbeat_s or 0.0, what_then)
+        else:
             return True
-        failure = timed_out(job.request.name, timeout_s, "its worker process was stopped")
         self._stop(slot, failure=failure)
         return False
 
@@ -313,7 +338,7 @@ class ProcessExecutor:
             self._settle(job, AttemptOutcome(failure=describe(error), ended_at=utc_now()))
             return
         slot.begin(job)
-        self._look_by(min(slot.deadline, slot.began + _STARTED_AFTER_S))
+        self._look_by(min(slot.deadline, slot.alive_by, slot.began + _STARTED_AFTER_S))
         self._send(slot, payload)
 
     def _send(self, slot: Slot, payload: bytes | None = None) -> None:

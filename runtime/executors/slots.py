@@ -30,10 +30,11 @@ class Job:
     Attributes:
         recorder: Keeps what it prints.
         slot: The worker it was sent to; None while it is queued.
+        start_by: Monotonic time at which it fails if it is still queued.
         is_settled: Whether its outcome was reported.
     """
 
-    __slots__ = ("done", "is_settled", "recorder", "request", "slot", "started")
+    __slots__ = ("done", "is_settled", "recorder", "request", "slot", "start_by", "started")
 
     def __init__(
         self,
@@ -46,6 +47,8 @@ class Job:
         self.done = done
         self.recorder = Recorder()
         self.slot: Slot | None = None
+        within_s = request.start_within_s
+        self.start_by = _NEVER if within_s is None else time.monotonic() + within_s
         self.is_settled = False
 
 
@@ -59,12 +62,14 @@ class Slot:
         began: Monotonic time at which the body, or the loading of its code, began.
         began_at: The same, naive UTC.
         deadline: Monotonic time at which it is to be stopped.
+        alive_by: Monotonic time by which it must give a sign of life.
         is_loading: Whether it loads the code of `job` first.
         is_reported: Whether `job` was reported as started.
     """
 
     __slots__ = (
         "_decoders",
+        "alive_by",
         "began",
         "began_at",
         "deadline",
@@ -85,6 +90,7 @@ class Slot:
         self.began = 0.0
         self.began_at: datetime | None = None
         self.deadline = _NEVER
+        self.alive_by = _NEVER
         self.is_loading = False
         self.is_reported = False
 
@@ -124,7 +130,12 @@ class Slot:
             request = self.job.request
             self.loaded_versions.add((request.name, request.version))
         self.job = None
-        self.deadline = _NEVER
+        self.deadline = self.alive_by = _NEVER
+
+    def beat(self) -> None:
+        """Note a sign of life of the attempt."""
+        heartbeat_s = self.job.request.heartbeat_s if self.job is not None else None
+        self.alive_by = _NEVER if heartbeat_s is None else time.monotonic() + heartbeat_s
 
     def ended(
         self, *, failure: FailureDetails | None = None, lost: str = "", cancelled: bool = False
@@ -144,3 +155,5 @@ class Slot:
         self.began_at = utc_now()
         timeout_s = self.job.request.timeout_s if self.job is not None else None
         self.deadline = _NEVER if timeout_s is None else self.began + timeout_s + allowance_s
+        self.beat()
+        self.alive_by += allowance_s

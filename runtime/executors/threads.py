@@ -17,16 +17,18 @@ from ..attempt import (
     LOADED,
     Activity,
     describe,
+    gave_no_sign,
     make_context,
+    never_started,
     run_activity,
     timed_out,
     utc_now,
 )
 from ..core.failure import FailureDetails
 from ..core.output import AttemptOutput
-from ..ports import AttemptKey, AttemptOutcome, AttemptRequest
+from ..ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress, ProgressSink
+from ..progress_bars import report_progress_bars
 from ..recording import Recorder, log_to_recorders, recording, unroute_streams
-from .progress import ProgressSink
 
 __all__ = ["ThreadExecutor"]
 
@@ -42,6 +44,7 @@ class _Attempt:
     """An attempt that was submitted."""
 
     __slots__ = (
+        "alive_by",
         "began",
         "began_at",
         "deadline",
@@ -51,6 +54,7 @@ class _Attempt:
         "is_reported",
         "recorder",
         "request",
+        "start_by",
         "started",
         "worker",
     )
@@ -68,6 +72,9 @@ class _Attempt:
         self.began = _NEVER
         self.began_at: datetime | None = None
         self.deadline = _NEVER
+        self.alive_by = _NEVER
+        within_s = request.start_within_s
+        self.start_by = _NEVER if within_s is None else time.monotonic() + within_s
         self.worker = ""
         self.is_abandoned = False
         self.is_cancelled = False
@@ -81,6 +88,13 @@ class _Attempt:
         self.began = time.monotonic()
         if timeout_s is not None:
             self.deadline = self.began + timeout_s
+        self.beat()
+
+    def beat(self) -> None:
+        """Note a sign of life."""
+        heartbeat_s = self.request.heartbeat_s
+        if heartbeat_s is not None:
+            self.alive_by = time.monotonic() + heartbeat_s
 
     def ended(
         self, *, failure: FailureDetails | None = None, lost: str = "", cancelled: bool = False
@@ -110,13 +124,14 @@ class ThreadExecutor:
     Attributes:
         name: `"threads"`.
         capacity: How many attempts run at once, those that timed out not counted.
+        progress: Receives what activities tell.
     """
 
     name = "threads"
 
     def __init__(self, capacity: int = 32, *, progress: ProgressSink | None = None) -> None:
         self.capacity = capacity
-        self._progress = progress
+        self.progress = progress
         self._lock = threading.Lock()
         self._queue: SimpleQueue[_Attempt | None] = SimpleQueue()
         # Whoever removes an attempt from here reports its outcome. `dict.pop` is atomic.
@@ -151,8 +166,10 @@ class ThreadExecutor:
                     self._start_thread()
         if is_closed:
             done(request.key, attempt.ended(lost="the executor is closed"))
-        else:
-            self._queue.put(attempt)
+            return
+        self._queue.put(attempt)
+        if request.start_within_s is not None:
+            self._look_again.set()
 
     def cancel(self, key: AttemptKey) -> None:
         """Make `ctx.cancelled` true for the attempt; one that has not begun never begins."""
@@ -201,6 +218,7 @@ class ThreadExecutor:
     def _serve(self, worker: str) -> None:
         """Run attempts; a thread whose place was taken ends after its attempt."""
         log_to_recorders(logging.getLogger())
+        report_progress_bars()
         while (attempt := self._queue.get()) is not None:
             if attempt.is_cancelled:
                 self._settle(attempt, attempt.ended(cancelled=True))
@@ -219,12 +237,11 @@ class ThreadExecutor:
         except BaseException as error:  # noqa: BLE001 - loading runs the user's code
             attempt.begin(worker)
             return attempt.ended(failure=describe(error))
-        progress = self._progress
         context = make_context(
             request.name,
             request.instance_id,
             request.key,
-            progress=None if progress is None else partial(progress, request.key),
+            progress=partial(self._tell, attempt),
             cancelled=lambda: attempt.is_cancelled,
         )
         attempt.begin(worker)
@@ -233,6 +250,12 @@ class ThreadExecutor:
         if not self._look_again.is_set():
             self._look_again.set()
         return run_activity(activity, request.input, context, worker)
+
+    def _tell(self, attempt: _Attempt, progress: Progress) -> None:
+        attempt.beat()
+        sink = self.progress
+        if sink is not None and attempt.request.key in self._open:
+            sink(attempt.request.key, progress)
 
     def _settle(self, attempt: _Attempt, outcome: AttemptOutcome) -> bool:
         """Report the outcome; return False where somebody else has reported one."""
@@ -265,16 +288,29 @@ class ThreadExecutor:
         if began == _NEVER:
             if attempt.is_cancelled:
                 self._settle(attempt, attempt.ended(cancelled=True))
+            elif now >= attempt.start_by:
+                self._give_up_waiting(attempt)
+            else:
+                return attempt.start_by
             return _NEVER
-        if now >= attempt.deadline:
+        due = min(attempt.deadline, attempt.alive_by)
+        if now >= due:
             self._abandon(attempt)
             return _NEVER
         if attempt.is_reported:
-            return attempt.deadline
+            return due
         if now < began + _STARTED_AFTER_S:
-            return min(attempt.deadline, began + _STARTED_AFTER_S)
+            return min(due, began + _STARTED_AFTER_S)
         self._report(attempt)
-        return attempt.deadline
+        return due
+
+    def _give_up_waiting(self, attempt: _Attempt) -> None:
+        """Report an attempt as failed that no thread was free for in time."""
+        request = attempt.request
+        where = f"a free thread, of which there are {self.capacity}"
+        failure = never_started(request.name, request.start_within_s or 0.0, where)
+        attempt.is_cancelled = True  # A thread may be about to begin it.
+        self._settle(attempt, attempt.ended(failure=failure))
 
     def _report(self, attempt: _Attempt) -> None:
         with self._reporting:
@@ -291,7 +327,10 @@ class ThreadExecutor:
         """Give up on an attempt that takes too long, and on its thread."""
         request = attempt.request
         what_then = "its thread cannot be stopped and goes on, but its result will be dropped"
-        failure = timed_out(request.name, request.timeout_s or 0.0, what_then)
+        if time.monotonic() >= attempt.deadline:
+            failure = timed_out(request.name, request.timeout_s or 0.0, what_then)
+        else:
+            failure = gave_no_sign(request.name, request.heartbeat_s or 0.0, what_then)
         attempt.is_abandoned = True
         if not self._settle(attempt, attempt.ended(failure=failure)):
             return

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from ..attempt import Activity, run_attempt
+from ..ports import Progress
 from ..recording import set_sole_recorder
 from .frames import HEADER, Frame, pack
 from .sending import SendingRecorder
@@ -133,8 +134,8 @@ class _Worker:
         if is_new:
             self._send(Frame.LOADED)
 
-    def _tell_progress(self, number: int, done: float, total: float | None, note: str) -> None:
-        self._tell(number, Frame.PROGRESS, self._encode((done, total, note)))
+    def _tell_progress(self, number: int, progress: Progress) -> None:
+        self._tell(number, Frame.PROGRESS, self._encode(progress))
 
     def _tell(self, number: int, kind: Frame, body: bytes) -> None:
         """Send a frame, unless its attempt is over: a thread that was left behind may go on."""

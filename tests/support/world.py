@@ -27,6 +27,7 @@ from ipydurable.runtime.ports import (
     AttemptOutcome,
     AttemptRequest,
     JournalRow,
+    ProgressSink,
     Stream,
 )
 from ipydurable.runtime.requests import (
@@ -66,6 +67,7 @@ class ManualExecutor:
 
     def __init__(self, capacity: int = 1000) -> None:
         self.capacity = capacity
+        self.progress: ProgressSink | None = None
         self.functions: dict[tuple[str, str], Callable[..., Any]] = {}
         self.waiting: dict[AttemptKey, tuple[AttemptRequest, Callable[..., None]]] = {}
         self.cancelled: list[AttemptKey] = []
@@ -178,6 +180,7 @@ class World:
     Args:
         resident: As `EngineOptions.resident`.
         strict_replay: As `EngineOptions.strict_replay`.
+        max_parallel: As `EngineOptions.max_parallel`.
         idle_entities: As `EngineOptions.idle_entities`.
         shadow_turns: As `EngineOptions.shadow_turns`; code runs once unless asked.
     """
@@ -189,6 +192,7 @@ class World:
         strict_replay: bool = False,
         idle_entities: int = 2_000,
         shadow_turns: int = 0,
+        max_parallel: int = 0,
     ) -> None:
         self.store = MemoryStore()
         self.clock = VirtualClock()
@@ -200,6 +204,7 @@ class World:
             strict_replay=strict_replay,
             idle_entities=idle_entities,
             shadow_turns=shadow_turns,
+            max_parallel=max_parallel,
         )
         self._ids = 0
         self._boot()

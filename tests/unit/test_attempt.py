@@ -22,7 +22,7 @@ from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.core.errors import DurableError
 from ipydurable.runtime.core.serialization import CallArguments
 from ipydurable.runtime.definitions import Chunk, CodePackage
-from ipydurable.runtime.ports import AttemptKey, AttemptOutcome, AttemptRequest
+from ipydurable.runtime.ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress
 
 KEY = AttemptKey(7, "execution", 3, 2)
 CONVERTER = NamespaceConverter({})
@@ -246,15 +246,15 @@ def test_context_is_gone_afterwards() -> None:
 
 def test_progress_reaches_the_sink() -> None:
     """Progress is thinned out, but the first and the last report arrive, as plain numbers."""
-    told: list[tuple[float, float | None, str]] = []
+    told: list[Progress] = []
     source = """
         def fetch(ctx):
             for done in range(1, 1001):
                 ctx.progress(done, 1000, note="rows")
     """
-    run(source, progress=lambda *report: told.append(report))
-    assert told[0] == (1.0, 1000.0, "rows")
-    assert told[-1] == (1000.0, 1000.0, "rows")
+    run(source, progress=told.append)
+    assert told[0] == Progress(1.0, 1000.0, "rows")
+    assert told[-1] == Progress(1000.0, 1000.0, "rows")
     assert len(told) < 100
 
 

@@ -32,6 +32,7 @@ from ipydurable.runtime.ports import (
     AttemptKey,
     AttemptOutcome,
     AttemptRequest,
+    Progress,
 )
 
 WAIT_S = 30.0
@@ -330,7 +331,7 @@ class TestAnywhere:
             request = request_for(source)
             Watcher(executor).run(request)
             executor.close()
-            assert told == [(request.key, 1.0, 2.0, "half")]
+            assert told == [(request.key, Progress(1.0, 2.0, "half"))]
 
     def test_failing_callback_is_survived(self, anywhere: Watcher) -> None:
         """An error in a callback is logged, and the executor goes on."""
