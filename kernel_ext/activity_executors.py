@@ -25,6 +25,8 @@ def activity_executors(
     activity_display.install()
     executors = default_executors(plugins=[activity_display.__name__])
     for name, executor in (more or {}).items():
+        if name in executors:
+            executors[name].close()
         if isinstance(executor, Executor):
             executors[name] = FuturesExecutor(executor, name)
         else:

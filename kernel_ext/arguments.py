@@ -96,6 +96,7 @@ def activity_options(  # noqa: PLR0913 - each is an option of the magic
     on: str | None = None,
     max_parallel: int = 0,
     rate: str | None = None,
+    executors: Collection[str] = (),
 ) -> ActivityOptions:
     """Return the options of an activity as its user gives them.
 
@@ -112,6 +113,7 @@ def activity_options(  # noqa: PLR0913 - each is an option of the magic
             None for what suits the function.
         max_parallel: How many may run at once; 0 for no limit.
         rate: How many may begin in a time, such as `"10/s"`; None for no limit.
+        executors: What `on` may be; empty where a `Runtime` may know more.
 
     Raises:
         ArgumentError: A value makes no sense; the message names it.
@@ -124,7 +126,7 @@ def activity_options(  # noqa: PLR0913 - each is an option of the magic
         raise ArgumentError(
             f"max_parallel is {max_parallel}: it must be 1 or more, or 0 for no limit"
         )
-    if on is not None and not on.isidentifier():
+    if on is not None and not (on in executors if executors else on.isidentifier()):
         raise ArgumentError(f"an activity runs on {', '.join(EXECUTORS)}, not on {on!r}")
     rate_count, rate_per_s = (0, 1.0) if rate is None else parse_rate(rate)
     delay_s = parse_seconds(retry_delay)

@@ -88,7 +88,7 @@ class DurableMagics(Magics, HostSettings):
         given = _options(self.activity, "activity", line)
         name = given.pop("name")
         try:
-            options = activity_options(**given)
+            options = activity_options(**given, executors=EXECUTORS)
         except ArgumentError as error:
             raise CellOptionError(str(error), f"%%activity {line}") from None
         found = run_definition_cell(self._shell, "activity", name, f"%%activity {line}", cell)

@@ -126,8 +126,16 @@ class DurableSession(StoreView):
         """
         with self._lock:
             _ = function.definition  # What cannot be captured is not tried again with others.
+            before = self._functions.get(_key(function))
             self._functions[_key(function)] = function
-            return self._send([function])[0]
+            try:
+                return self._send([function])[0]
+            except DefinitionError:
+                # Refused: it must not be sent again with all that comes after.
+                del self._functions[_key(function)]
+                if before is not None:
+                    self._functions[_key(function)] = before
+                raise
 
     def sent(self, kind: Kind, name: str) -> DurableFunction | None:
         """Return what this session sent last under a name; None if nothing."""

@@ -97,7 +97,7 @@ class Dispatcher:
 
     def check(self, definition: Definition) -> None:
         """Raise DefinitionError where no executor is called as an activity asks for."""
-        if definition.kind is Kind.ACTIVITY:
+        if definition.kind is Kind.ACTIVITY and definition.options.executor:
             _executor_name(definition, self._lanes)
 
     def enqueue(self, instance: Instance, activity: OpenActivity, now: datetime) -> None:

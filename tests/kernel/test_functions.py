@@ -504,3 +504,15 @@ def test_importing_is_light():
 
     heavy = {"IPython", "zmq", "duckdb", "pandas", "pyarrow", "ipywidgets", "msgspec", "asyncio"}
     assert heavy.isdisjoint(output.split())
+
+
+def test_a_definition_that_is_refused_is_not_sent_again(session):
+    """What no executor can run is an error once, and does not spoil what is defined later."""
+
+    @ipydurable.activity(on="elsewhere")
+    def far():
+        return 1
+
+    with pytest.raises(DefinitionError, match="asks for the executor 'elsewhere'; there are"):
+        session.define(far)
+    assert report.start(["Basel"]).wait(30) is RuntimeStatus.COMPLETED

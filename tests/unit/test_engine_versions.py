@@ -474,11 +474,11 @@ def test_what_waits_for_its_turn_goes_where_the_adopted_version_runs(capacity: i
     instance = Instance(record)
     instance.note(TaskScheduled(timestamp=START, task_id=1, name="step", version="v1"))
     executors = {"processes": here, "threads": there}
-    dispatcher = Dispatcher(executors, registry, lambda *_: None, lambda *_: None)
+    dispatcher = Dispatcher(executors, registry, *[lambda *_: None] * 3)
 
-    dispatcher.enqueue(instance, instance.activities[1])
+    dispatcher.enqueue(instance, instance.activities[1], START)
     record.adopted = {"step": "v2"}
-    dispatcher.pump()
+    dispatcher.pump(START)
 
     assert not here.waiting
     assert [request.version for request, _ in there.waiting.values()] == ["v2"] * capacity
