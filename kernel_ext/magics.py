@@ -155,7 +155,7 @@ class DurableMagics(Magics, HostSettings):
     def durable(self, line: str, cell: str | None = None) -> Any:
         """Look at the store of this notebook, and steer what runs there.
 
-        %durable [status]                      how store and host are
+        %durable [status]                      how store and host are; also without a subcommand
         %durable list [OPTIONS]                the newest instances, as a DataFrame
         %durable show ID                       the timeline of an instance, and what it waits for
         %durable history ID                    its history, as a DataFrame
@@ -169,8 +169,7 @@ class DurableMagics(Magics, HostSettings):
         %durable resume ID [REASON]            have it go on
         %durable terminate ID [REASON]         end it now
         %durable restart ID [--new-id]         start a finished one again with its input
-        %durable rewind ID [--newest] [REASON]
-                                               redo what failed, and keep the rest
+        %durable rewind ID [--newest] [REASON] redo what failed, and keep the rest
         %durable purge ID | OPTIONS            delete finished instances
         %durable entities [OPTIONS]            the newest entities, as a DataFrame
         %durable entity NAME@KEY               the state of an entity, and who holds it
@@ -184,14 +183,17 @@ class DurableMagics(Magics, HostSettings):
         %durable diff NAME [OLD [NEW]]         what changed between two versions, or the last two
         %durable adopt NAME [ID ...] [--to V]  have instances in flight take a new version
         %durable migrate ID|NAME [--to V]      move instances in flight to new code that fits
-        %durable definitions                   what is defined in the store
         %durable check NAME                    what in an orchestrator replay would not repeat
+        %durable definitions                   what is defined in the store
         %durable sql [--as NAME] [--timeout T] QUERY
-                                               query history, activities, instances, payloads
+                                               query history, activities, instances and the other
+                                               tables; {variables} are values
+        %durable open [--fresh] PATH           use another store
         %durable export PATH [ID ...] [OPTIONS]
-                                               write instances to a Parquet file, to share them
-        %durable import PATH                   read such a file, or a store, as an archive
-        %durable open PATH                     use another store
+                                               write instances, with their sub-orchestrations, to a
+                                               Parquet file
+        %durable import PATH                   read what was exported, or a store: nothing of it can
+                                               run
         %durable trust [--yes]                 run a store from elsewhere, once its code was shown
         %durable stop                          end the host; what runs goes on with the next one
         %durable help [SUBCOMMAND]             this list, or the options of one
