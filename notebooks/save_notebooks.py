@@ -82,6 +82,8 @@ def add_pictures(notebook: nbformat.NotebookNode) -> None:
             data["image/png"] = base64.b64encode(base64.b64decode(url.partition(",")[2])).decode()
             # The HTML form of a figure loads or contains plotly itself: megabytes.
             data.pop("text/html", None)
+            title = data[PLOTLY]["layout"].get("title", {}).get("text", "")
+            data["text/plain"] = f"Figure: {title.partition('<br>')[0]}"
         browser.close()
 
 

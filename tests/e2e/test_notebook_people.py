@@ -10,7 +10,9 @@ from playwright.sync_api import expect
 from tests.e2e.lab import LabPage
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_people_and_time.ipynb"
-PATIENT = 'laptop = approval.start({"what": "A laptop", "price": 900}, 600, instance_id="laptop")'
+PATIENT = """laptop = approval.start(
+    {"what": "A laptop", "price": 900}, {"manager": 600, "director": 600}, instance_id="laptop"
+)"""
 
 
 def test_the_manager_answers_by_a_click(lab: LabPage, artifacts: Path) -> None:
