@@ -58,6 +58,10 @@ class AttemptOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
                 parts.append("\n")
         return _as_on_a_terminal("".join(parts))
 
+    def __repr__(self) -> str:
+        """What it looked like: a notebook that shows it shows the text."""
+        return self.text or "(no output)"
+
 
 class OutputBuffer:
     """Collects output: the first and the last 64 K characters are kept, and 4 MB of displays."""

@@ -111,3 +111,8 @@ def test_no_character_is_forgotten_and_none_is_counted_twice(items: list[OutputI
     kept = sum(len(item.text) for item in found.items)
     assert kept + found.dropped == sum(len(item.text) + item.dropped for item in items)
     assert kept <= 2 * KEPT
+
+
+def test_it_is_shown_as_what_was_printed() -> None:
+    assert repr(taken(OutputItem("stdout", "one\ntwo\n"))) == "one\ntwo\n"
+    assert repr(taken()) == "(no output)"
