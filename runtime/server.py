@@ -28,11 +28,10 @@ _SILENT_AFTER_S = 20.0
 class _Peer:
     """A client, as the server knows it."""
 
-    __slots__ = ("identity", "last_number", "seen_at", "unsubscribe")
+    __slots__ = ("identity", "seen_at", "unsubscribe")
 
     def __init__(self, identity: bytes) -> None:
         self.identity = identity
-        self.last_number = -1
         self.seen_at = time.monotonic()
         self.unsubscribe: dict[int, Future[Callable[[], None]]] = {}
 
@@ -51,6 +50,8 @@ class Server:
         self._outgoing = Signer(key, b"to client")
         self._decoder = msgspec.msgpack.Decoder(ToHost)
         self._peers: dict[bytes, _Peer] = {}
+        # Also of clients that have left: what they sent could be played back otherwise.
+        self._last_numbers: dict[bytes, int] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         sock = self._context.socket(zmq.ROUTER)
         sock.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
@@ -84,13 +85,13 @@ class Server:
             self._forget(message.client)
 
     def _peer(self, identity: bytes, message: Call | Hello | Bye) -> _Peer:
+        if message.number <= self._last_numbers.get(message.client, -1):
+            raise AuthenticationError("it was seen before")
+        self._last_numbers[message.client] = message.number
         peer = self._peers.get(message.client)
         if peer is None:
             peer = self._peers[message.client] = _Peer(identity)
             self._service.clients = len(self._peers)
-        if message.number <= peer.last_number:
-            raise AuthenticationError("it was seen before")
-        peer.last_number = message.number
         peer.seen_at = time.monotonic()
         peer.identity = identity
         return peer
