@@ -137,6 +137,7 @@ class Engine:
         self._outputs: list[KeptOutput] = []
         self._effects: list[Callable[[], None] | tuple[Instance, OpenActivity]] = []
         self._dirty: dict[int, Record] = {}
+        self._submitted: deque[Batch] = deque()
         self._last_iid = recovery.last_iid
         self._stopping = False
         self.orchestrations = Orchestrations(
@@ -286,6 +287,23 @@ class Engine:
         self._gseq += 1
         self._rows.append(JournalRow(self._gseq, 0, 0, Stream.DEFINITION, added))
 
+    def with_late_rows(self, instance: Instance, stored: list[JournalRow]) -> list[JournalRow]:
+        """Return an instance's stored rows and those of its history that are not durable yet."""
+        if instance.last_gseq <= self.durable_gseq:
+            return stored
+        # The store may be ahead of what the engine was told of.
+        known = {row.gseq for row in stored}
+        late = [
+            row
+            for rows in (*(batch.rows for batch in self._submitted), self._rows)
+            for row in rows
+            if row.iid == instance.iid
+            and row.stream is Stream.HISTORY
+            and row.seq >= instance.record.first_seq
+            and row.gseq not in known
+        ]
+        return [*stored, *late]
+
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Have `effect` run in the engine's thread once the batch being made is durable."""
         self._effects.append(effect)
@@ -306,10 +324,12 @@ class Engine:
         records = [copy.copy(record) for record in self._dirty.values()]
         batch = Batch(self._rows, records, self._effects, self._outputs)
         self._rows, self._effects, self._dirty, self._outputs = [], [], {}, []
+        self._submitted.append(batch)
         self.journal.submit(batch)
 
     def _on_durable(self, batches: list[Batch]) -> None:
         for batch in batches:
+            self._submitted.popleft()
             if batch.rows:
                 self.durable_gseq = batch.rows[-1].gseq
                 self.subscriptions.collect(batch.rows, batch.records)

@@ -425,7 +425,7 @@ class Orchestrations:
         if instance.executor is not None:
             return instance.executor
         record = instance.record
-        rows = self._sleepers.rows_of(record)
+        rows = self._engine.with_late_rows(instance, self._sleepers.rows_of(record))
         history = [row.event for row in rows if row.stream is Stream.HISTORY]
         try:
             executor = self.new_executor(record)

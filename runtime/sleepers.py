@@ -71,7 +71,7 @@ class Sleepers:
             self.are_waking = False
 
     def rows_of(self, record: InstanceRecord) -> list[JournalRow]:
-        """Return the rows of an instance's present execution."""
+        """Return the durable rows of an instance's present execution."""
         rows = self._rows.pop(record.iid, None)
         return self._store.history(record.iid, record.first_seq) if rows is None else rows
 

@@ -183,7 +183,8 @@ class Versions:
         record = msgspec.structs.replace(
             instance.record, version=moved.version, epoch=moved.epoch, adopted=moved.adopted
         )
-        rows = self._engine.store.history(record.iid, record.first_seq)
+        stored = self._engine.store.history(record.iid, record.first_seq)
+        rows = self._engine.with_late_rows(instance, stored)
         history = [row.event for row in rows if row.stream is Stream.HISTORY]
         named = f"{definition.name} v{definition.number}"
         try:

@@ -1,0 +1,57 @@
+"""Instances whose code leaves memory before their rows are durable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.journal import Batch
+from ipydurable.runtime.requests import Resume, Start, StartMany
+from tests.support.world import World
+
+
+class LateCommits:
+    """Holds back what the engine of a world submits until `commit`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.held: list[Batch] = []
+        world.engine.journal.submit = self.held.append  # type: ignore[method-assign]
+
+    def commit(self) -> None:
+        """Make everything durable that is held, and what follows from it."""
+        while self.held:
+            batch = self.held.pop(0)
+            self._world.store.append(batch.rows, batch.records)
+            self._world.engine._on_durable([batch])
+            self._world.settle()
+
+
+def test_an_instance_parked_in_a_batch_that_is_not_durable_goes_on_when_resumed() -> None:
+    """Its history is not in the store yet when its code is to be replayed."""
+    world = World(shadow_turns=1)
+    names = ["one way", "another"]
+
+    async def fickle(ctx: Any) -> Any:
+        names.reverse()
+        return await ctx.call_activity(names[0], 21)
+
+    def double(n: int) -> int:
+        return 2 * n
+
+    for name in ("one way", "another"):
+        world.define(double, name=name)
+    world.orchestrator(fickle)
+    late = LateCommits(world)
+    world.send(StartMany(starts=[Start(name="fickle", instance_id="one")]))
+    world.settle()
+    assert world.engine.orchestrations.by_id["one"].record.status is RuntimeStatus.SUSPENDED
+    names[:] = ["one way", "one way"]
+    world.send(Resume(instance_id="one"))
+    world.settle()
+    late.commit()
+    while world.executor.waiting:
+        world.executor.run(next(iter(world.executor.waiting)))
+        world.settle()
+        late.commit()
+    assert world.output() == 42
