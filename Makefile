@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart lab notebooks browser check format test bench pictures clean
+.PHONY: help setup quickstart lab notebooks browser check format test bench proof pictures clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: $(VENV)/.everything browser check ## Everything CI runs: checks and all te
 
 bench: $(VENV)/.everything ## Measure speed; `make bench ARGS='W1 W2 --rounds 3'` for a part
 	@$(PY) -m tests.benchmarks $(ARGS)
+
+proof: $(VENV)/.everything ## The long forms of the tests behind the promises; report: tests/reports
+	@$(PY) -m tests.proof $(ARGS)
 
 pictures: $(VENV)/.everything browser ## Take the documentation's pictures of all views into docs/images
 	@$(PY) -m tests.pictures
