@@ -14,6 +14,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "tests/reports/proof.md"
 KILLS_A_RUN = 5
+ROUNDS = 20
 
 
 class Run(NamedTuple):
@@ -33,6 +34,11 @@ def runs(kills: int, fuzzed: int, first_seed: int) -> list[Run]:
             f"{fuzzed} damaged messages",
             "tests/proof/test_door.py",
             {"IPYDURABLE_FUZZED_FRAMES": str(fuzzed), "IPYDURABLE_SEED": str(first_seed)},
+        ),
+        Run(
+            f"{ROUNDS} rounds of killed workers and hosts",
+            "tests/processes/test_kills.py",
+            {"IPYDURABLE_KILL_ROUNDS": str(ROUNDS), "IPYDURABLE_SEED": str(first_seed)},
         ),
         *(Run(f"{KILLS_A_RUN} killed hosts", bank, {"IPYDURABLE_SEED": str(s)}) for s in seeds),
     ]

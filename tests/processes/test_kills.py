@@ -1,0 +1,84 @@
+"""Hosts and workers killed under load, and what a host leaves in its folders."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.status import RuntimeStatus
+
+pytestmark = pytest.mark.processes
+
+ROUNDS = int(os.environ.get("IPYDURABLE_KILL_ROUNDS", "4"))
+SEED = int(os.environ.get("IPYDURABLE_SEED", "11"))
+ITEMS = 12
+
+
+def test_activities_complete_once_when_workers_and_hosts_are_killed(
+    connect: Callable[[], DurableClient], tmp_path: Path
+) -> None:
+    """Each may run more than once; each has one outcome in the history, and the sum is right."""
+    logging.getLogger(__name__).warning("seed %s, %s rounds", SEED, ROUNDS)
+    rng = random.Random(SEED)
+    client = connect()
+    ids: list[str] = []
+    for n in range(ROUNDS):
+        path = str(tmp_path / f"ran-{n}")
+        ids.append(client.start("total", [[path, i] for i in range(ITEMS)]))
+        threading.Event().wait(rng.uniform(0.0, 0.3))
+        host = client.host_status().pid
+        victims = _children(host) if n % 2 else [host]
+        if victims:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(victims), signal.SIGKILL)
+    for n, instance_id in enumerate(ids):
+        record = client.wait(instance_id, timeout_s=90)
+        assert record.status is RuntimeStatus.COMPLETED
+        assert client.decode(record.output) == sum(range(ITEMS))
+        ran = (tmp_path / f"ran-{n}").read_text().split()
+        assert {int(line) for line in ran} == set(range(ITEMS))
+    counted = client.sql(
+        "SELECT count(*) AS n FROM history WHERE event_type = 'TaskCompleted' GROUP BY instance_id"
+    )
+    assert counted["n"].to_pylist() == [ITEMS] * ROUNDS
+
+
+def test_what_a_host_makes_is_private_whatever_the_umask(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Store, log, lock, connection file and their folder, with an umask that allows all."""
+    before = os.umask(0)
+    try:
+        connect = request.getfixturevalue("connect")
+        client = connect()
+        client.wait(client.start("chain", 3), timeout_s=60)
+    finally:
+        os.umask(before)
+    made = [*tmp_path.glob("store.duckdb*"), tmp_path / "run", *(tmp_path / "run").iterdir()]
+    assert any(path.name.endswith(".wal") for path in made)
+    for path in made:
+        expected = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == expected, path
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started; none where the system does not tell."""
+    try:
+        told = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        threads = Path(f"/proc/{pid}/task").iterdir()
+    except OSError:
+        return []
+    for thread in threads:
+        with contextlib.suppress(OSError):
+            told += " " + (thread / "children").read_text()
+    return sorted({int(child) for child in told.split()})
