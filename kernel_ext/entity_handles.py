@@ -17,11 +17,13 @@ from ipydurable.runtime.core.records import EntityRecord
 from ipydurable.runtime.stubs import EntityReference
 
 from .arguments import Duration, Time, near, parse_seconds, parse_time
-from .display import Facts
+from .entity_card import EntityCard
 from .reading import NotLoaded, decode_to_show
 from .waiting import explaining_interrupts, wait_for
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .entity_functions import EntityFunction
     from .session import DurableSession
 
@@ -135,31 +137,34 @@ class EntityHandle:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         del kwargs
-        facts = Facts(self._shown_id, self._facts())
-        return {"text/plain": repr(facts), "text/html": facts._repr_html_()}
+        card = self._card()
+        return {"text/plain": repr(card), "text/html": card._repr_html_()}
 
     @property
     def _shown_id(self) -> str:
         name = self.entity_id.name if self._function is None else self._function.name
         return f"{name}@{self.entity_id.key}"
 
-    def _facts(self) -> list[tuple[str, str]]:
+    def _card(self) -> EntityCard:
         record = self.record
         if record is None:
-            return [("state", "none: nothing has reached it yet")]
+            facts = [("state", "none: nothing has reached it yet")]
+            return EntityCard(self._shown_id, [], facts)
         client = self._session.client
-        state, kept = public_state(client, record), _kept_aside(client, record)
-        owner = record.locked_by.instance_id if record.locked_by is not None else ""
-        rows = [("state", "none" if record.state is None else repr(state))]
-        if self._function is not None and self._function.is_class and isinstance(state, dict):
-            rows = [(name, repr(value)) for name, value in state.items()]
-        return [
-            *rows,
-            ("kept aside", ", ".join(f"{name}={value!r}" for name, value in kept.items())),
-            ("locked by", owner),
+        value, kept = public_state(client, record), _kept_aside(client, record)
+        state: list[tuple[str, Any]] = [("state", value)]
+        facts = []
+        if record.state is None:
+            state, facts = [], [("state", "none")]
+        elif self._function is not None and self._function.is_class and isinstance(value, dict):
+            state = list(value.items())
+        facts += [
+            ("kept aside", ", ".join(f"{name}={one!r}" for name, one in kept.items())),
+            ("locked by", _lock(record)),
             ("waiting", _messages(record.pending)),
-            ("modified", f"{record.updated_at:%Y-%m-%d %H:%M:%S} UTC"),
+            ("modified", _time(record.updated_at)),
         ]
+        return EntityCard(self._shown_id, state, facts)
 
     def _check_operation(self, name: str) -> None:
         """Refuse what its class does not have; AttributeError, so that hasattr says no."""
@@ -278,6 +283,17 @@ def _kept_aside(client: DurableClient, record: EntityRecord) -> dict[str, Any]:
     state = client.decode(record.state)
     kept = state.get(KEPT_ASIDE, {}) if isinstance(state, dict) else {}
     return dict(kept)
+
+
+def _lock(record: EntityRecord) -> str:
+    if record.locked_by is None:
+        return ""
+    since = "" if record.locked_at is None else f", since {_time(record.locked_at)}"
+    return f"{record.locked_by.instance_id}{since}"
+
+
+def _time(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _messages(count: int) -> str:

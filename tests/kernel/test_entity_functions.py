@@ -343,7 +343,7 @@ class TestLooks:
         shown = alice._repr_mimebundle_()
 
         assert "balance    5" in shown["text/plain"]
-        assert "locked by  holder" in shown["text/plain"]
+        assert "locked by  holder, since 20" in shown["text/plain"]
         assert "<b>Account@alice</b>" in shown["text/html"]
         assert alice.locked_by == "holder"
         session.instance("holder").raise_event("go")
