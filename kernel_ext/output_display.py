@@ -7,12 +7,16 @@ from __future__ import annotations
 import sys
 
 from ipydurable.runtime.core.output import AttemptOutput, OutputItem
+from ipydurable.runtime.signing import load_signer
 
 __all__ = ["show_output"]
 
 
 def show_output(output: AttemptOutput) -> None:
-    """Print and display the pieces of an attempt's output, in order."""
+    """Print and display the pieces of an attempt's output, in order.
+
+    Displays that were not stored with this user's key are shown as text.
+    """
     for item in output.items:
         if item.dropped:
             print(f"\n[... {item.dropped:,} characters left out ...]")  # noqa: T201
@@ -26,7 +30,8 @@ def show_output(output: AttemptOutput) -> None:
 def _display(item: OutputItem) -> None:
     from IPython.core.interactiveshell import InteractiveShell
 
-    if not InteractiveShell.initialized():
+    # What a cell publishes the page trusts: HTML out of somebody else's store could run script.
+    if not InteractiveShell.initialized() or not load_signer().trusts_display(item):
         print(item.text)  # noqa: T201
         return
     from IPython.display import publish_display_data

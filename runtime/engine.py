@@ -395,7 +395,8 @@ class Engine:
         activity = instance.activities.get(key.task_id) if instance is not None else None
         name = self.dispatcher.finished(key)
         if outcome.output is not None:
-            self._outputs.append(KeptOutput(key, name, self.now, outcome.output))
+            output = self.gate.signer.sign_output(outcome.output)
+            self._outputs.append(KeptOutput(key, name, self.now, output))
         if (
             instance is None
             or activity is None

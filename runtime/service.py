@@ -175,7 +175,8 @@ class Service:
         instance = engine.orchestrations.by_iid.get(record.iid)
         running = engine.dispatcher.output(instance, request.task_id) if instance else None
         if running is not None and request.number in (0, running[0]):
-            return running[1]
+            output = running[1]
+            return None if output is None else engine.gate.signer.sign_output(output)
         kept = engine.store.outputs(record.iid, record.execution_id, request.task_id)
         found = {one.key.number: one.output for one in kept}
         return found.get(request.number or max(found, default=0))

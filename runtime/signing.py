@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from .core.errors import DecodingError, StoreUnwritableError
+from .core.output import AttemptOutput, OutputItem
 from .core.payload import Blob
 from .definitions import Definition
 from .trust import TrustedContents, content_of, digest_of_blob, digest_of_definition
@@ -79,6 +80,21 @@ class Signer:
             return False
         return True
 
+    def sign_output(self, output: AttemptOutput) -> AttemptOutput:
+        """Return what an attempt printed with each of its displays signed."""
+        items = tuple(
+            msgspec.structs.replace(item, signature=self._digest("display", _shown(item)).hex())
+            if item.data
+            else item
+            for item in output.items
+        )
+        return msgspec.structs.replace(output, items=items)
+
+    def trusts_display(self, item: OutputItem) -> bool:
+        """Whether a display was signed with this key."""
+        expected = self._digest("display", _shown(item)).hex()
+        return hmac.compare_digest(item.signature.encode("utf-8", "replace"), expected.encode())
+
     def _signature_of(self, definition: Definition) -> str:
         return self._digest("definition", content_of(definition)).hex()
 
@@ -87,6 +103,11 @@ class Signer:
 
     def _digest(self, codec: str, data: bytes) -> bytes:
         return hmac.digest(self._key, codec.encode() + b"\0" + data, "sha256")
+
+
+def _shown(item: OutputItem) -> bytes:
+    """Return what of a display reaches the page, the same for equal data."""
+    return msgspec.json.encode([item.data, item.metadata], order="deterministic")
 
 
 def load_signer() -> Signer:

@@ -26,6 +26,8 @@ class OutputItem(msgspec.Struct, frozen=True, omit_defaults=True):
         data: Of a display, the MIME bundle: text by MIME type, images in base64.
         metadata: Of a display, the bundle's metadata.
         dropped: How many characters were left out just before this piece.
+        signature: Of a display, the host's: a page runs the script in HTML, so that of others is
+            shown as text.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class OutputItem(msgspec.Struct, frozen=True, omit_defaults=True):
     data: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
     dropped: int = 0
+    signature: str = ""
 
 
 class AttemptOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

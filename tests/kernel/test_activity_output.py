@@ -50,3 +50,21 @@ def test_the_traceback_of_a_run_names_the_notebooks_own_line(kernel: Kernel) -> 
     assert 'raise ValueError("enough")' in shown
     assert "Cell In[" in shown
     assert "ValueError: enough" in text_of(kernel.run("failed['talk'][2]"))
+
+
+def test_a_display_that_somebody_else_has_stored_is_shown_as_text(kernel: Kernel) -> None:
+    """The page would run its script: only what this user's hosts have signed is published."""
+    kernel.run(
+        "import msgspec\n"
+        "from ipydurable.output_display import show_output\n"
+        "def with_data(output, data):\n"
+        "    items = [msgspec.structs.replace(one, data=data) if one.data else one\n"
+        "             for one in output.items]\n"
+        "    return msgspec.structs.replace(output, items=tuple(items))"
+    )
+    kernel.run("signed = chatter.start(1); signed.wait(60)")
+    forged = "with_data(signed['talk'][0].output, {'text/html': '<script>steal()</script>'})"
+    shown = kernel.run(f"show_output({forged})")
+    assert {one["kind"] for one in shown} == {"stream"}
+    assert "script" not in text_of(shown)
+    assert "display_data" in [one["kind"] for one in kernel.run("signed['talk'][0].show()")]
