@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["EntityCall", "EntityHandle", "public_state", "state_to_show"]
 
 _SHOWN_AFTER_S = 2.0
+_QUEUE_SHOWN = 5
 
 
 class EntityHandle:
@@ -161,6 +162,7 @@ class EntityHandle:
         facts += [
             ("kept aside", ", ".join(f"{name}={one!r}" for name, one in kept.items())),
             ("locked by", _lock(record)),
+            ("next in line", _queue(client, record)),
             ("waiting", _messages(record.pending)),
             ("modified", _time(record.updated_at)),
         ]
@@ -290,6 +292,16 @@ def _lock(record: EntityRecord) -> str:
         return ""
     since = "" if record.locked_at is None else f", since {_time(record.locked_at)}"
     return f"{record.locked_by.instance_id}{since}"
+
+
+def _queue(client: DurableClient, record: EntityRecord) -> str:
+    """Return who waits for its lock, in order; asked for only where somebody can wait."""
+    if record.locked_by is None or record.pending == 0:
+        return ""
+    queues = [one.queue for one in client.locks() if one.entity_id == record.instance_id]
+    queue = queues[0] if queues else []
+    more = len(queue) - _QUEUE_SHOWN
+    return ", ".join(queue[:_QUEUE_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _time(when: datetime) -> str:

@@ -348,6 +348,20 @@ class TestLooks:
         assert alice.locked_by == "holder"
         session.instance("holder").raise_event("go")
 
+    def test_a_handle_shows_who_waits_for_the_lock(self, session: DurableSession):
+        """In order, those that get it next; many are cut."""
+        hold.start("alice", instance_id="holder")
+        _wait_until_held(session, "Account@alice")
+        for number in range(7):
+            hold.start("alice", instance_id=f"next-{number}")
+            while len(session.list_locks()["queue"][0]) <= number:
+                session.client.call_entity("Summed@t", "add", 1)
+        shown = Account("alice")._repr_mimebundle_()
+
+        assert "next-0, next-1, next-2, next-3, next-4 and 2 more" in shown["text/plain"]
+        assert "next-4 and 2 more" in shown["text/html"]
+        assert "next-5" not in shown["text/html"]
+
     def test_an_interrupt_says_that_the_operation_is_done_all_the_same(self, session):
         """KeyboardInterrupt leaves `result` with a line for people."""
 
