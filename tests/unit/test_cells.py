@@ -150,7 +150,11 @@ def test_retries_come_after_the_first_attempt():
         ({"backoff": 0.5}, "backoff"),
         ({"backoff": float("nan")}, "backoff"),
         ({"max_parallel": -2}, "max_parallel"),
-        ({"on": "gpu"}, "processes, threads, asyncio"),
+        ({"on": "gpu", "executors": ("processes", "threads")}, "processes, threads, asyncio"),
+        ({"on": "no name"}, "processes, threads, asyncio"),
+        ({"heartbeat": "1ms"}, "heartbeat"),
+        ({"start_within": 0}, "start_within"),
+        ({"rate": "often"}, "no rate"),
         ({"timeout": 0}, "timeout"),
     ],
 )
