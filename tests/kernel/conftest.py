@@ -1,5 +1,6 @@
 """A shell and a kernel with the extension loaded, one of each for a module of tests."""
 
+import atexit
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         shell.run("%durable stop")
         shell.run("%unload_ext ipydurable")
         shell.ip.restore_sys_module_state()
+        atexit.unregister(shell.ip.atexit_operations)
         TerminalInteractiveShell.clear_instance()
 
 

@@ -1,5 +1,6 @@
 """Cells of a real IPython, and another process that knows nothing of them."""
 
+import atexit
 import base64
 import json
 import linecache
@@ -120,6 +121,8 @@ def notebook(monkeypatch) -> Iterator[Notebook]:
     with shell.builtin_trap:
         yield Notebook(shell)
     InteractiveShell.clear_instance()
+    # Each would collect garbage when Python ends: hundreds of them take minutes.
+    atexit.unregister(shell.atexit_operations)
     linecache.cache.clear()
     linecache.cache.update(lines)
 
