@@ -60,6 +60,9 @@ def instances(  # noqa: PLR0913  (filters, each given by its name)
 ) -> pd.DataFrame:
     """Return the instances as a DataFrame, newest first.
 
+    A last column that the SQL view has not, `waiting_for`, says what the newest thousand of those
+    that have not ended wait for: activities, timers, events, locks.
+
     Args:
         status: Only these, e.g. `"failed"`; several as a list.
         name: Only of this orchestrator.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ipydurable.runtime.core.status import TERMINAL
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import ArgumentError, Statuses, Time, parse_statuses, parse_time
 from .entity_handles import state_to_show
-from .frames import entities_frame, instances_frame, locks_frame
+from .frames import entities_frame, instances_frame, locks_frame, waiting_text
 from .reading import decode_to_show
 from .store_data import StoreData, entity_prefix
 
@@ -24,6 +25,15 @@ _DESCRIBED = 1_000
 
 class StoreView(StoreData):
     """A store to look at: its tables, lists of what is there now, purging."""
+
+    def instances(self, **filters: Any) -> pd.DataFrame:
+        """Return the instances, and what each waits for; see `ipydurable.instances`."""
+        frame = super().instances(**filters)
+        is_live = ~frame["status"].isin([status.value for status in TERMINAL])
+        live = frame["instance_id"][is_live].head(_DESCRIBED).tolist()
+        waiting = self.client.open_tasks(live) if live else {}
+        frame["waiting_for"] = [waiting_text(waiting.get(one, ())) for one in frame["instance_id"]]
+        return frame
 
     def list_instances(  # noqa: PLR0913  (filters, each given by its name)
         self,

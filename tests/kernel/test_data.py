@@ -40,6 +40,11 @@ async def report(ctx, names):
     return "done"
 
 
+@ipydurable.orchestrator
+async def patient(ctx):
+    await ctx.wait_for_external_event("go")
+
+
 @ipydurable.entity
 class Account:
     balance: int = 0
@@ -72,8 +77,21 @@ def test_a_table_has_the_rows_and_columns_of_the_view_of_its_name(
     runtime: Runtime, table: str
 ) -> None:
     frame = getattr(ipydurable, table)()
-    assert list(frame.columns) == [column.name for column in COLUMNS[table]]
+    beside = ["waiting_for"] if table == "instances" else []
+    assert list(frame.columns) == [*(column.name for column in COLUMNS[table]), *beside]
     assert len(frame) == runtime.sql(f"SELECT count(*) AS n FROM {table}")["n"][0] > 0
+
+
+def test_the_list_of_instances_says_what_each_waits_for(runtime: Runtime) -> None:
+    waits = runtime.start(patient, instance_id="waits")
+    while [task.kind for task in waits.waiting_for] != ["external event"]:
+        pass
+    found = ipydurable.instances().set_index("instance_id")["waiting_for"]
+    assert "go" in found["waits"]
+    assert found["good"] == ""
+    waits.terminate()
+    waits.wait(60)
+    ipydurable.purge("waits")
 
 
 @pytest.mark.parametrize("table", TABLES)
