@@ -15,13 +15,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.ports import InstanceUpdate
 
 from .display import FONT, MUTED, Nothing, current_shell, is_notebook, show, show_replaceable
 
 if TYPE_CHECKING:
     from ipydurable.widgets.live import LiveView
 
-__all__ = ["Code", "LiveOutput"]
+__all__ = ["Code", "LiveOutput", "current_update"]
 
 _log = logging.getLogger(__name__)
 
@@ -174,3 +175,22 @@ class LiveOutput(ABC):
                 self._widget.disconnect(trouble)
         except Exception:  # noqa: BLE001  (the link must go on whatever happens here)
             _log.exception("a view could not say that the host is gone")
+
+
+def current_update(client: DurableClient, instance_id: str) -> InstanceUpdate:
+    """Return all there is to know of an instance now, as a follower is told at first.
+
+    Raises:
+        UnknownInstanceError: There is no such instance.
+    """
+    first: Future[InstanceUpdate] = Future()
+
+    def tell(update: InstanceUpdate) -> None:
+        if not first.done():
+            first.set_result(update)
+
+    unsubscribe = client.subscribe(instance_id, tell)
+    try:
+        return first.result(_FIRST_NEWS_S)
+    finally:
+        unsubscribe()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.ports import InstanceUpdate
 
 from .backstage import Backstage
-from .live_output import LiveOutput
+from .live_output import LiveOutput, current_update
 
 if TYPE_CHECKING:
     from ipydurable.widgets import Timeline, TimelineModel
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Static", "TimelineView", "take_snapshot"]
 
 _log = logging.getLogger(__name__)
-
-_FIRST_UPDATE_S = 5.0
 
 
 class Static:
@@ -98,16 +95,6 @@ def take_snapshot(client: DurableClient, instance_id: str) -> TimelineModel:
     """
     from ipydurable.widgets import TimelineModel
 
-    first: Future[InstanceUpdate] = Future()
-
-    def tell(update: InstanceUpdate) -> None:
-        if not first.done():
-            first.set_result(update)
-
-    unsubscribe = client.subscribe(instance_id, tell)
-    try:
-        model = TimelineModel()
-        model.apply(first.result(_FIRST_UPDATE_S))
-    finally:
-        unsubscribe()
+    model = TimelineModel()
+    model.apply(current_update(client, instance_id))
     return model
