@@ -9,9 +9,11 @@ import random
 import signal
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ipydurable.runtime.client import DurableClient
@@ -32,15 +34,14 @@ def test_activities_complete_once_when_workers_and_hosts_are_killed(
     rng = random.Random(SEED)
     client = connect()
     ids: list[str] = []
+    kills = 0
     for n in range(ROUNDS):
         path = str(tmp_path / f"ran-{n}")
         ids.append(client.start("total", [[path, i] for i in range(ITEMS)]))
         threading.Event().wait(rng.uniform(0.0, 0.3))
         host = client.host_status().pid
-        victims = _children(host) if n % 2 else [host]
-        if victims:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(rng.choice(victims), signal.SIGKILL)
+        kills += _kill_one_of(rng, _workers_of(host) if n % 2 else [host])
+    assert kills == ROUNDS, "somebody was to be killed in each round"
     for n, instance_id in enumerate(ids):
         record = client.wait(instance_id, timeout_s=90)
         assert record.status is RuntimeStatus.COMPLETED
@@ -48,9 +49,10 @@ def test_activities_complete_once_when_workers_and_hosts_are_killed(
         ran = (tmp_path / f"ran-{n}").read_text().split()
         assert {int(line) for line in ran} == set(range(ITEMS))
     counted = client.sql(
-        "SELECT count(*) AS n FROM history WHERE event_type = 'TaskCompleted' GROUP BY instance_id"
+        "SELECT count(*) AS outcomes, count(DISTINCT task_id) AS tasks FROM history "
+        "WHERE event_type = 'TaskCompleted' GROUP BY instance_id"
     )
-    assert counted["n"].to_pylist() == [ITEMS] * ROUNDS
+    assert counted.to_pylist() == [{"outcomes": ITEMS, "tasks": ITEMS}] * ROUNDS
 
 
 def test_what_a_host_makes_is_private_whatever_the_umask(
@@ -71,14 +73,18 @@ def test_what_a_host_makes_is_private_whatever_the_umask(
         assert stat.S_IMODE(path.stat().st_mode) == expected, path
 
 
-def _children(pid: int) -> list[int]:
-    """Return the processes that a process has started; none where the system does not tell."""
-    try:
-        told = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        threads = Path(f"/proc/{pid}/task").iterdir()
-    except OSError:
-        return []
-    for thread in threads:
-        with contextlib.suppress(OSError):
-            told += " " + (thread / "children").read_text()
-    return sorted({int(child) for child in told.split()})
+def _workers_of(host: int) -> list[int]:
+    """Return the workers of a host, as soon as it has any."""
+    deadline = time.monotonic() + 30
+    while not (found := [one.pid for one in psutil.Process(host).children()]):
+        assert time.monotonic() < deadline, "no worker was started"
+        threading.Event().wait(0.01)
+    return found
+
+
+def _kill_one_of(rng: random.Random, victims: list[int]) -> bool:
+    """Kill a process; False where all of them had ended by themselves."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(rng.choice(victims), signal.SIGKILL)
+        return True
+    return False

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "tests/reports/proof.md"
 KILLS_A_RUN = 5
 ROUNDS = 20
+TIMEOUT_S = 3600
 
 
 class Run(NamedTuple):
@@ -25,11 +26,16 @@ class Run(NamedTuple):
     settings: dict[str, str]
 
 
-def runs(kills: int, fuzzed: int, first_seed: int) -> list[Run]:
+def runs(kills: int, fuzzed: int, programs: int, first_seed: int) -> list[Run]:
     """Return what is to be run."""
     bank = "tests/processes/test_bank.py::test_money_is_conserved_when_the_host_is_killed_at_random"
     seeds = range(first_seed, first_seed + -(-kills // KILLS_A_RUN))
     return [
+        Run(
+            f"{programs} random programs against the model, with crashes",
+            "tests/semantics/test_semantics.py",
+            {"IPYDURABLE_PROGRAMS": str(programs), "IPYDURABLE_SEED": str(first_seed)},
+        ),
         Run(
             f"{fuzzed} damaged messages",
             "tests/proof/test_door.py",
@@ -47,7 +53,10 @@ def runs(kills: int, fuzzed: int, first_seed: int) -> list[Run]:
 def passes(run: Run) -> bool:
     """Run a test; what it says is shown where it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--timeout", "600", run.test],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "--timeout", str(TIMEOUT_S), run.test),
+            f"--hypothesis-seed={run.settings['IPYDURABLE_SEED']}",
+        ],
         cwd=ROOT,
         env={**os.environ, **run.settings},
         capture_output=True,
@@ -64,6 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--fuzzed", type=int, default=100_000)
+    parser.add_argument("--programs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     lines = [
@@ -75,7 +85,7 @@ def main() -> int:
         "|---|---|---|---|",
     ]
     failed = 0
-    for run in runs(options.kills, options.fuzzed, options.seed):
+    for run in runs(options.kills, options.fuzzed, options.programs, options.seed):
         began = time.monotonic()
         passed = passes(run)
         failed += not passed
