@@ -14,8 +14,9 @@ from .core.output import AttemptOutput
 from .core.payload import Blob, Payload
 from .core.records import InstanceRecord
 from .definitions import Definition
+from .entity_news import entity_snapshot
 from .finder import unknown_instance
-from .ports import InstanceUpdate, ReadableStore, Stream
+from .ports import InstanceUpdate, ReadableStore, StoreUpdate, Stream
 from .reads import StoreReads
 from .requests import (
     CancelSql,
@@ -91,11 +92,9 @@ class ReadingTransport:
             return self._transport.request(request)
         return _refused(self._path, request)
 
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
+    def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Callable[[], None]:
         """Follow an instance; returns how to end it."""
-        return self._transport.subscribe(instance_id, tell)
+        return self._transport.subscribe(followed, tell)
 
     def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:
         """Tell when there is no host."""
@@ -153,11 +152,15 @@ class ArchiveTransport:
             return _refused(self._store.path, request)
         return self._threads.submit(answer, request)
 
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
+    def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Callable[[], None]:
         """Tell everything there is; nothing more will come."""
-        record = self._reads.instance(GetInstance(instance_id=instance_id))
+        if followed.startswith("@"):
+            tell(entity_snapshot(self._store, followed, self._opened_at))
+            return lambda: None
+        if not followed:
+            tell(StoreUpdate(now=self._opened_at, gseq=0, live=0, lanes=[], work=[]))
+            return lambda: None
+        record = self._reads.instance(GetInstance(instance_id=followed))
         rows = self._store.history(record.iid, record.first_seq or 1)
         events: list[Any] = [(row.seq, row.event) for row in rows if row.stream is Stream.HISTORY]
         tell(InstanceUpdate(record=record, events=events, running=[], now=record.updated_at))

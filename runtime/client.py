@@ -507,15 +507,13 @@ class DurableClient:
         answer: Payload | None = self._ask(GetPayload(instance_id=instance_id, seq=seq))
         return answer
 
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
-        """Follow an instance; `tell` gets everything first, then what is new.
+    def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Callable[[], None]:
+        """Follow an instance, an entity by its id as text, or, by `""`, the store as a whole.
 
-        Returns:
-            How to end it.
+        `tell` gets everything first, then what is new: each an `InstanceUpdate`, `EntityUpdate`
+        or `StoreUpdate`. Returns how to end it.
         """
-        return self.transport.subscribe(instance_id, tell)
+        return self.transport.subscribe(followed, tell)
 
     def untrusted(self) -> Untrusted:
         """Return what the store holds that was not made with this user's key and not approved."""

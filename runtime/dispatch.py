@@ -22,15 +22,18 @@ from .ports import (
     AttemptKey,
     AttemptOutcome,
     AttemptRequest,
+    LaneLoad,
     Progress,
     ProgressSink,
     RunningAttempt,
+    Work,
 )
 from .registry import Registry
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "Load"]
 
 _IN_FLIGHT_PER_SLOT = 4
+_WORK_TOLD = 100
 
 _Waiting = tuple[Instance, OpenActivity]
 
@@ -45,6 +48,14 @@ class _Lane:
         self.ready: deque[_Waiting] = deque()
         self.in_flight = 0
         self.limit = executor.capacity * _IN_FLIGHT_PER_SLOT
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How much there is to do, and who does it; see `StoreUpdate`."""
+
+    lanes: list[LaneLoad]
+    work: list[Work]
+    held: int
 
 
 class Dispatcher:
@@ -155,6 +166,39 @@ class Dispatcher:
         return msgspec.structs.replace(
             running, done=progress.done, total=progress.total, note=progress.note
         )
+
+    def load(self, instances: Mapping[int, Instance]) -> Load:
+        """Return how much executors have to do, and what their workers do now.
+
+        Args:
+            instances: Those in memory, by number.
+        """
+        work = []
+        for key, (lane, name) in self._flying.items():
+            instance = instances.get(key.iid)
+            running = None if instance is None else instance.running.get(key.task_id)
+            if instance is None or running is None or running.number != key.number:
+                continue
+            work.append(
+                Work(
+                    worker=running.worker,
+                    executor=lane.executor.name,
+                    name=name,
+                    instance_id=instance.record.instance_id,
+                    since=running.started_at,
+                )
+            )
+        lanes = [
+            LaneLoad(
+                name=name,
+                capacity=lane.executor.capacity,
+                in_flight=lane.in_flight,
+                ready=len(lane.ready),
+            )
+            for name, lane in self._lanes.items()
+        ]
+        oldest = heapq.nsmallest(_WORK_TOLD, work, key=lambda one: one.since)
+        return Load(lanes, oldest, sum(len(gate.held) for gate in self._gates.values()))
 
     def output(self, instance: Instance, task_id: int) -> tuple[int, AttemptOutput | None] | None:
         """Return the number of an activity's running attempt and what it has printed so far.

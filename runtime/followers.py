@@ -1,25 +1,28 @@
-"""Followers: somebody who is told about an instance, in order and without gaps."""
+"""Followers: somebody who is told about an instance or entity, in order and without gaps."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from .ports import InstanceUpdate
+from .ports import EntityUpdate, InstanceUpdate
 
 __all__ = ["Follower"]
 
+_Update = TypeVar("_Update", InstanceUpdate, EntityUpdate)
 
-class Follower:
+
+class Follower(Generic[_Update]):
     """Puts the snapshot before the news, and leaves out of the news what the snapshot had."""
 
-    def __init__(self, tell: Callable[[InstanceUpdate], None]) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[_Update], None]) -> None:
+        self._tell: Callable[[_Update], None] = tell
         self._lock = threading.Lock()
-        self._waiting: list[InstanceUpdate] | None = []
+        self._waiting: list[_Update] | None = []
         self._last_seq = 0
 
-    def begin(self, snapshot: InstanceUpdate) -> None:
+    def begin(self, snapshot: _Update) -> None:
         """Tell the snapshot, then the news that came meanwhile."""
         with self._lock:
             waiting, self._waiting = self._waiting or [], None
@@ -27,7 +30,7 @@ class Follower:
             for update in waiting:
                 self._pass_on(update)
 
-    def update(self, update: InstanceUpdate) -> None:
+    def update(self, update: _Update) -> None:
         """Tell news, or keep them until the snapshot is told."""
         with self._lock:
             if self._waiting is not None:
@@ -35,7 +38,7 @@ class Follower:
             else:
                 self._pass_on(update)
 
-    def _pass_on(self, update: InstanceUpdate) -> None:
+    def _pass_on(self, update: _Update) -> None:
         update.events = [item for item in update.events if item[0] > self._last_seq]
         if update.events:
             self._last_seq = update.events[-1][0]

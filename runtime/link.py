@@ -17,7 +17,6 @@ import zmq
 from .connection import ConnectionInfo, HostPaths
 from .core.errors import AuthenticationError, DurableError, HostGoneError
 from .launch import ensure_host, find_host
-from .ports import InstanceUpdate
 from .requests import (
     CallEntity,
     Request,
@@ -49,8 +48,8 @@ class _Pending(NamedTuple):
 
 
 class _Followed(NamedTuple):
-    instance_id: str
-    tell: Callable[[InstanceUpdate], None]
+    followed: str
+    tell: Callable[[Any], None]
 
 
 class Link:
@@ -93,13 +92,11 @@ class Link:
             self._send_call(_Pending(request, future))
         return future
 
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
-        """Follow an instance; `tell` is called in the link's thread. Returns how to end it."""
+    def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Callable[[], None]:
+        """Follow as `Service.subscribe`; `tell` is called in the link's thread. Returns an end."""
         subscription_id = next(self._subscription_ids)
-        self._followed[subscription_id] = _Followed(instance_id, tell)
-        request = Subscribe(instance_id=instance_id, subscription_id=subscription_id)
+        self._followed[subscription_id] = _Followed(followed, tell)
+        request = Subscribe(followed=followed, subscription_id=subscription_id)
         try:
             self.request(request).result(timeout=30)
         except BaseException:
@@ -251,7 +248,7 @@ class Link:
             for one in pending.values():
                 self._send_again(one)
             for subscription_id, followed in self._followed.items():
-                again = Subscribe(instance_id=followed.instance_id, subscription_id=subscription_id)
+                again = Subscribe(followed=followed.followed, subscription_id=subscription_id)
                 self._send_call(_Pending(again, Future()))
             self._replacing = False
         self._tell_watchers("")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from .core.events import Event, HistoryEvent
+from .core.events import Event
 from .core.failure import FailureDetails
 from .core.output import AttemptOutput
 from .core.payload import Payload
 from .core.records import EntityRecord, InstanceRecord, Record
 from .core.status import RuntimeStatus
 from .definitions import CodePackage, Definition, DefinitionAdded
+from .updates import EntityUpdate, InstanceUpdate, LaneLoad, RunningAttempt, StoreUpdate, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,18 +28,22 @@ __all__ = [
     "AttemptRequest",
     "Clock",
     "EntityQuery",
+    "EntityUpdate",
     "InstanceQuery",
     "InstanceUpdate",
     "JournalRow",
     "Journaled",
     "KeptOutput",
+    "LaneLoad",
     "Progress",
     "ProgressSink",
     "ReadableStore",
     "Recovery",
     "RunningAttempt",
     "Store",
+    "StoreUpdate",
     "Stream",
+    "Work",
 ]
 
 Journaled = Event | DefinitionAdded
@@ -172,6 +177,10 @@ class ReadableStore(Protocol):
         """As `Store.history`."""
         ...
 
+    def rows_of(self, iid: int, gseqs: Sequence[int]) -> list[JournalRow]:
+        """As `Store.rows_of`."""
+        ...
+
     def outputs(self, iid: int, execution_id: str, task_id: int) -> list[KeptOutput]:
         """As `Store.outputs`."""
         ...
@@ -241,6 +250,10 @@ class Store(Protocol):
         These are its history rows from `first_seq` on, and the inbox rows that no other row has
         consumed or taken the place of.
         """
+        ...
+
+    def rows_of(self, iid: int, gseqs: Sequence[int]) -> list[JournalRow]:
+        """Return those rows of an instance that have these numbers, in order of `gseq`."""
         ...
 
     def histories(self, records: Iterable[Record]) -> Iterator[list[JournalRow]]:
@@ -454,43 +467,3 @@ class ActivityExecutor(Protocol):
     def close(self) -> None:
         """Stop everything and free the workers; `done` may not be called any more."""
         ...
-
-
-class RunningAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that runs now; what is not in the journal yet, or never will be.
-
-    Attributes:
-        task_id: The action id.
-        number: The attempt's number.
-        started_at: When its body began (naive UTC).
-        worker: Who runs it.
-        done: How much it has said to be done; None where it has said nothing.
-        total: Of how much; None where that is not known.
-        note: What it does at the moment.
-    """
-
-    task_id: int
-    number: int
-    started_at: datetime
-    worker: str
-    done: float | None = None
-    total: float | None = None
-    note: str = ""
-
-
-class InstanceUpdate(msgspec.Struct, kw_only=True):
-    """What a subscriber of one instance is told: everything at first, then what is new.
-
-    Attributes:
-        record: The instance's record as of the last event.
-        events: New history events with their sequence numbers, in order. All are durable.
-        running: All attempts that run now.
-        awaited_events: Names of the external events the code waits for.
-        now: The host's time, naive UTC.
-    """
-
-    record: InstanceRecord
-    events: list[tuple[int, HistoryEvent]]
-    running: list[RunningAttempt]
-    now: datetime
-    awaited_events: tuple[str, ...] = ()

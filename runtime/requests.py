@@ -496,9 +496,14 @@ class Trust(BaseRequest, frozen=True, kw_only=True):
 
 
 class Subscribe(BaseRequest, frozen=True, kw_only=True):
-    """Follow an instance: answered at once; updates come as `subscription_id`'s."""
+    """Follow an instance, an entity, or the store: answered at once; updates come by themselves.
 
-    instance_id: str
+    Attributes:
+        followed: An instance id, an entity id as text, or `""` for the store as a whole.
+        subscription_id: Named by the updates.
+    """
+
+    followed: str
     subscription_id: int
 
 

@@ -12,10 +12,10 @@ import msgspec
 import zmq
 
 from .core.errors import AuthenticationError, DurableError
-from .ports import InstanceUpdate
 from .requests import Request, Subscribe, Unsubscribe
 from .service import Service
 from .socket_thread import SocketThread
+from .updates import Update
 from .wire import MAX_MESSAGE_BYTES, Answer, Bye, Call, Hello, Signer, ToHost, Told, encode_error
 
 __all__ = ["Server"]
@@ -123,10 +123,10 @@ class Server:
         self._send(peer, Answer(number=number, value=raw))
 
     def _subscribe(self, peer: _Peer, number: int, request: Subscribe) -> None:
-        def tell(update: InstanceUpdate) -> None:
+        def tell(update: Update) -> None:
             self._send(peer, Told(subscription_id=request.subscription_id, update=update))
 
-        future = self._service.subscribe(request.instance_id, tell)
+        future = self._service.subscribe(request.followed, tell)
         peer.unsubscribe[request.subscription_id] = future
 
         def on_done(done: Future[Callable[[], None]]) -> None:

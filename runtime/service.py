@@ -9,14 +9,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from .changes import Changes
+from .core.entity_ids import EntityInstanceId
 from .core.errors import DurableError
 from .core.output import AttemptOutput
 from .core.records import InstanceRecord
 from .definitions import Definition
 from .engine import Engine
+from .entity_news import EntityFollower, entity_snapshot
 from .finder import Finder
 from .followers import Follower
-from .ports import InstanceUpdate, Stream
+from .ports import EntityUpdate, InstanceUpdate, StoreUpdate, Stream
 from .reads import StoreReads
 from .requests import (
     CancelSql,
@@ -31,6 +33,7 @@ from .requests import (
     StopHost,
 )
 from .sql_runs import SqlRuns
+from .store_news import store_update
 from .subscriptions import Subscription
 
 __all__ = ["Service"]
@@ -102,21 +105,24 @@ class Service:
             if not future.done():
                 future.set_exception(error)
 
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Future[Callable[[], None]]:
-        """Follow an instance.
+    def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Future[Callable[[], None]]:
+        """Follow an instance, an entity, or the store.
 
         Args:
-            instance_id: Which.
-            tell: Called with everything first, then with what is new; never by two threads at
-                once. It must return soon.
+            followed: An instance id, an entity id as text, or `""` for the store as a whole.
+            tell: Called with everything first, then with what is new (`InstanceUpdate`,
+                `EntityUpdate` or `StoreUpdate`); never by two threads at once. It must return soon.
 
         Returns:
             The future of a function that ends it.
         """
         future: Future[Callable[[], None]] = Future()
-        self._engine.post(self._subscribe, instance_id, tell, future)
+        if not followed:
+            self._engine.post(self._follow_store, tell, future)
+        elif followed.startswith("@"):
+            self._engine.post(self._follow_entity, followed, tell, future)
+        else:
+            self._engine.post(self._subscribe, followed, tell, future)
         return future
 
     def close(self) -> None:
@@ -136,7 +142,7 @@ class Service:
         except DurableError as error:
             future.set_exception(error)
             return
-        follower = Follower(tell)
+        follower: Follower[InstanceUpdate] = Follower(tell)
         subscription = Subscription(record, follower.update)
         engine.subscriptions.add(subscription)
         instance = engine.orchestrations.by_iid.get(record.iid)
@@ -166,6 +172,35 @@ class Service:
 
         engine.after_commit(read_snapshot)
         future.set_result(lambda: engine.post(engine.subscriptions.remove, subscription))
+
+    def _follow_entity(
+        self,
+        entity_id: str,
+        tell: Callable[[EntityUpdate], None],
+        future: Future[Callable[[], None]],
+    ) -> None:
+        engine = self._engine
+        known = str(EntityInstanceId.parse(entity_id))
+        follower: Follower[EntityUpdate] = Follower(tell)
+        subscription = EntityFollower(known, follower.update)
+        engine.subscriptions.entities.add(subscription)
+
+        def snapshot() -> None:
+            follower.begin(entity_snapshot(engine.store, known, engine.clock.now()))
+
+        def read_snapshot() -> None:
+            self._readers.submit(snapshot)
+
+        engine.after_commit(read_snapshot)
+        future.set_result(lambda: engine.post(engine.subscriptions.entities.remove, subscription))
+
+    def _follow_store(
+        self, tell: Callable[[StoreUpdate], None], future: Future[Callable[[], None]]
+    ) -> None:
+        engine = self._engine
+        engine.subscriptions.store.add(tell)
+        tell(store_update(engine))
+        future.set_result(lambda: engine.post(engine.subscriptions.store.remove, tell))
 
     # Reads; in a reader's thread.
 

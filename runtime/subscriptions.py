@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from .core.events import HistoryEvent
 from .core.records import InstanceRecord, Record
+from .entity_news import EntityFollower, EntityFollowers
 from .ports import InstanceUpdate, JournalRow, Stream
+from .store_news import StoreFollowers
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -36,9 +38,17 @@ class Subscription:
 
 
 class Subscriptions:
-    """Collects what became durable, and tells the followers of it at most 20 times a second."""
+    """Collects what became durable, and tells the followers of it at most 20 times a second.
+
+    Attributes:
+        entities: Those who follow entities.
+        store: Those who follow the store as a whole; they are told once a second.
+    """
 
     def __init__(self) -> None:
+        self.entities = EntityFollowers()
+        self.store = StoreFollowers()
+        self._touched_entities: list[EntityFollower] = []
         self._by_iid: dict[int, list[Subscription]] = {}
         self._touched: list[Subscription] = []
         self._next_at = datetime.min  # noqa: DTZ901  (naive UTC, as all times here)
@@ -55,8 +65,10 @@ class Subscriptions:
         if not followers:
             self._by_iid.pop(subscription.record.iid, None)
 
-    def collect(self, rows: Iterable[JournalRow], records: Iterable[Record]) -> None:
+    def collect(self, rows: Sequence[JournalRow], records: Sequence[Record]) -> None:
         """Take note of durable rows and of the records they changed."""
+        self.store.touch()
+        self._touched_entities += self.entities.collect(rows, records)
         if not self._by_iid:
             return
         for row in rows:
@@ -81,13 +93,20 @@ class Subscriptions:
     @property
     def next_at(self) -> datetime | None:
         """When somebody is to be told; None if nobody is."""
-        return self._next_at if self._touched else None
+        mine = self._next_at if self._touched or self._touched_entities else None
+        times = [one for one in (mine, self.store.next_at) if one is not None]
+        return min(times, default=None)
 
     def flush(self, engine: Engine) -> None:
         """Tell those who are to be told, unless the last time was just now."""
-        if not self._touched or engine.now < self._next_at:
+        self.store.flush(engine)
+        is_due = self._touched or self._touched_entities
+        if not is_due or engine.now < self._next_at:
             return
         self._next_at = engine.now + _MIN_INTERVAL
+        entities, self._touched_entities = self._touched_entities, []
+        for one in entities:
+            one.flush(engine.now)
         touched, self._touched = self._touched, []
         for follower in touched:
             follower.is_touched = False

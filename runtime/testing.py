@@ -196,6 +196,11 @@ class MemoryStore:
                 or (row.stream is Stream.INBOX and row.gseq not in consumed)
             ]
 
+    def rows_of(self, iid: int, gseqs: Sequence[int]) -> list[JournalRow]:
+        """Return rows of an instance by their numbers."""
+        with self._lock:
+            return [row for row in self._by_iid.get(iid, []) if row.gseq in set(gseqs)]
+
     def histories(self, records: Iterable[Record]) -> Iterator[list[JournalRow]]:
         """Return the rows of several instances."""
         for record in records:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from .ports import InstanceUpdate
 from .requests import Request
 from .service import Service
 
@@ -23,10 +22,8 @@ class Transport(Protocol):
         """Return the future of the answer."""
         ...
 
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
-        """Follow an instance; returns how to end it."""
+    def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Callable[[], None]:
+        """Follow an instance, an entity or the store, as `Service.subscribe`; returns an end."""
         ...
 
     def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:
@@ -48,11 +45,9 @@ class InProcess:
         """Return the future of the answer."""
         return self._service.handle(request)
 
-    def subscribe(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
+    def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Callable[[], None]:
         """Follow an instance; returns how to end it."""
-        return self._service.subscribe(instance_id, tell).result(timeout=ANSWER_TIMEOUT_S)
+        return self._service.subscribe(followed, tell).result(timeout=ANSWER_TIMEOUT_S)
 
     def watch(self, tell: Callable[[str], None]) -> Callable[[], None]:  # noqa: ARG002
         """Nothing to tell: the service lives as long as this process."""

@@ -16,8 +16,8 @@ import msgspec
 from .core import errors
 from .core.errors import AuthenticationError, DurableError, DurableInternalError
 from .core.failure import FailureDetails
-from .ports import InstanceUpdate
 from .requests import Request
+from .updates import Update
 
 __all__ = [
     "Answer",
@@ -76,7 +76,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told", array_like=Tru
     """News for a subscription of this client."""
 
     subscription_id: int
-    update: InstanceUpdate
+    update: Update
 
 
 ToHost = Call | Hello | Bye

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,11 @@ class ArchiveStore:
         """Return a history from `first_seq` on, and the unconsumed inbox rows."""
         with self._reading() as cursor:
             return queries.histories(cursor, [(iid, first_seq)])[0]
+
+    def rows_of(self, iid: int, gseqs: Sequence[int]) -> list[JournalRow]:
+        """Return those rows of an instance that have these numbers, in order of `gseq`."""
+        with self._reading() as cursor:
+            return queries.rows_of(cursor, iid, gseqs)
 
     def outputs(self, iid: int, execution_id: str, task_id: int) -> list[KeptOutput]:
         """Return what the attempts of an activity printed, in order of their numbers."""

@@ -202,6 +202,11 @@ class DuckDBStore:
         with self._database.reading() as cursor:
             return queries.histories(cursor, [(iid, first_seq)])[0]
 
+    def rows_of(self, iid: int, gseqs: Sequence[int]) -> list[JournalRow]:
+        """Return those rows of an instance that have these numbers, in order of `gseq`."""
+        with self._database.reading() as cursor:
+            return queries.rows_of(cursor, iid, gseqs)
+
     def histories(self, records: Iterable[Record]) -> Iterator[list[JournalRow]]:
         """Return, for each record, what `history` gives from its `first_seq` on, in bulk.
 

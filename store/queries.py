@@ -24,6 +24,7 @@ __all__ = [
     "histories",
     "journal_rows",
     "record_rows",
+    "rows_of",
 ]
 
 
@@ -85,6 +86,18 @@ def histories(
     for row in _unpack_all(cursor, found):
         by_iid[row.iid].append(row)
     return [by_iid[iid] for iid, _ in wanted]
+
+
+def rows_of(cursor: duckdb.DuckDBPyConnection, iid: int, gseqs: Sequence[int]) -> list[JournalRow]:
+    """Return what `Store.rows_of` promises."""
+    if not gseqs:
+        return []
+    # Bounds of the numbers, as they are what the table's zones are looked up by.
+    tail = (
+        "WHERE gseq BETWEEN ? AND ? AND iid = ? AND gseq IN (SELECT unnest(?::BIGINT[])) "
+        "ORDER BY gseq"
+    )
+    return journal_rows(cursor, tail, [min(gseqs), max(gseqs), iid, list(gseqs)])
 
 
 def conditions_of(query: InstanceQuery) -> tuple[str, list[Any]]:

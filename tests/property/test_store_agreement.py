@@ -280,6 +280,16 @@ class StoreAgreement(RuleBasedStateMachine):
         assert list(self.store.histories(wanted)) == expected
         assert [self.store.history(one.iid, one.first_seq) for one in wanted] == expected
 
+    @rule(data=st.data())
+    def rows_of(self, data: st.DataObject) -> None:
+        """Read some rows by their numbers; those of others are not among them."""
+        if not self.rows:
+            return
+        numbers = data.draw(st.lists(st.sampled_from([row.gseq for row in self.rows]), max_size=5))
+        iid = data.draw(st.sampled_from([row.iid for row in self.rows]))
+        expected = [row for row in self.rows if row.iid == iid and row.gseq in numbers]
+        assert self.store.rows_of(iid, numbers) == expected
+
     @rule()
     def sql(self) -> None:
         """Read views."""
