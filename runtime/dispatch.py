@@ -33,6 +33,7 @@ from .registry import Registry
 __all__ = ["Dispatcher", "Load"]
 
 _IN_FLIGHT_PER_SLOT = 4
+_BACKLOG_PER_SLOT = 16
 _WORK_TOLD = 100
 
 _Waiting = tuple[Instance, OpenActivity]
@@ -41,13 +42,19 @@ _Waiting = tuple[Instance, OpenActivity]
 class _Lane:
     """What waits for one executor, and how much it has."""
 
-    __slots__ = ("executor", "in_flight", "limit", "ready")
+    __slots__ = ("backlog", "executor", "in_flight", "limit", "ready")
 
     def __init__(self, executor: ActivityExecutor) -> None:
         self.executor = executor
         self.ready: deque[_Waiting] = deque()
         self.in_flight = 0
         self.limit = executor.capacity * _IN_FLIGHT_PER_SLOT
+        self.backlog = executor.capacity * _BACKLOG_PER_SLOT
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether its workers are busy for a while with what waits already."""
+        return len(self.ready) >= self.backlog
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -84,6 +91,7 @@ class Dispatcher:
         self._started = started
         self._done = done
         self._lanes = {name: _Lane(executor) for name, executor in executors.items()}
+        self._lane_of: dict[tuple[str, str], _Lane] = {}
         for executor in executors.values():
             executor.progress = progress
         self._max_parallel = max_parallel
@@ -105,6 +113,16 @@ class Dispatcher:
         if self._start_by:
             times.append(self._start_by[0][0])
         return min((one for one in times if one is not None), default=None)
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether more waits for an executor than it can begin in the next moments."""
+        return any(lane.has_backlog for lane in self._lanes.values())
+
+    def has_backlog_before(self, activity: OpenActivity) -> bool:
+        """Whether so much waits for an activity's executor that it would not begin now anyhow."""
+        lane = self._lane_of.get((activity.scheduled.name, activity.scheduled.version))
+        return lane is not None and lane.has_backlog
 
     def check(self, definition: Definition) -> None:
         """Raise DefinitionError where no executor is called as an activity asks for."""
@@ -229,11 +247,13 @@ class Dispatcher:
         """Return the code for the next attempt and where it runs; None where it failed for that."""
         try:
             definition = self._definition(instance, activity)
-            return definition, self._lanes[_executor_name(definition, self._lanes)]
+            lane = self._lanes[_executor_name(definition, self._lanes)]
         except DefinitionError as error:
             failure = FailureDetails.from_exception(error)
             self._done(_key(instance, activity), AttemptOutcome(failure=failure))
             return None
+        self._lane_of[activity.scheduled.name, definition.version] = lane
+        return definition, lane
 
     def _definition(self, instance: Instance, activity: OpenActivity) -> Definition:
         """Return the code for the next attempt: what was scheduled, or adopted since."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -137,6 +138,8 @@ class Engine:
         self._outputs: list[KeptOutput] = []
         self._effects: list[Callable[[], None] | tuple[Instance, OpenActivity]] = []
         self._dirty: dict[int, Record] = {}
+        self._is_awaited = False
+        self._held_until: float | None = None
         self._submitted: deque[Batch] = deque()
         self._last_iid = recovery.last_iid
         self._stopping = False
@@ -206,7 +209,8 @@ class Engine:
         for entry in due:
             self._on_due(entry)
         self.orchestrations.settle()
-        self._seal()
+        if not self._may_linger():
+            self._seal()
         self.dispatcher.pump(self.now)
         self.subscriptions.flush(self)
         return bool(calls or due)
@@ -247,6 +251,8 @@ class Engine:
             )
             if until is not None
         ]
+        if self._held_until is not None:
+            waits.append(max(0.0, self._held_until - time.monotonic()))
         return min([_MAX_WAIT_S, *(one for one in waits if one is not None)])
 
     def _stop(self) -> None:
@@ -307,25 +313,51 @@ class Engine:
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Have `effect` run in the engine's thread once the batch being made is durable."""
         self._effects.append(effect)
+        if not self._is_awaited:
+            self._is_awaited = not self.dispatcher.has_backlog
 
     def run_after_commit(self, instance: Instance, task_id: int) -> None:
         """Have an open activity run once the batch being made is durable."""
-        self._effects.append((instance, instance.activities[task_id]))
+        activity = instance.activities[task_id]
+        self._effects.append((instance, activity))
+        if not self._is_awaited:
+            self._is_awaited = not self.dispatcher.has_backlog_before(activity)
 
     @property
     def batch_is_full(self) -> bool:
         """Whether the batch being made should be handed over before more is written."""
         return len(self._rows) >= _MAX_ROWS_PER_BATCH
 
+    def _may_linger(self) -> bool:
+        """Whether the batch being made may grow for a moment, as nobody waits for it.
+
+        Such are outcomes of which the code waits for more, and activities that come after many
+        others. Fewer commits leave the processors to the activities.
+        """
+        if self._is_awaited or self.batch_is_full or not self.journal.linger_s:
+            return False
+        if not self._rows:
+            return False
+        now = time.monotonic()
+        linger_s = self.journal.linger_s
+        if self._held_until is None:
+            self._held_until = now + linger_s
+        if self._effects:  # Activities follow, whose queue may run empty.
+            self._held_until = min(self._held_until, now + linger_s / 4)
+        return now < self._held_until
+
     def _seal(self) -> None:
         """Hand the batch to the journal."""
+        self._is_awaited, self._held_until = False, None
         if not self._rows and not self._effects and not self._outputs:
             return
         records = [copy.copy(record) for record in self._dirty.values()]
         batch = Batch(self._rows, records, self._effects, self._outputs)
         self._rows, self._effects, self._dirty, self._outputs = [], [], {}, []
         self._submitted.append(batch)
-        self.journal.submit(batch)
+        has_more_to_do = self.dispatcher.in_flight or self._posted.qsize()
+        if has_more_to_do or not self.journal.append_here(batch):
+            self.journal.submit(batch)
 
     def _on_durable(self, batches: list[Batch]) -> None:
         for batch in batches:

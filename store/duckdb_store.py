@@ -25,6 +25,7 @@ from ipydurable.runtime.ports import (
 from . import queries
 from .codec import JournalColumns, pack
 from .database import Database, store_error
+from .journal_writer import JournalWriter
 from .known_ids import KnownIds
 from .migrations import migrate
 from .outputs import read_outputs, write_outputs
@@ -71,7 +72,7 @@ class DuckDBStore:
         self._pending = PendingRecords(self._projected)
         self._large = LargeValues()
         self._projecting = threading.Lock()
-        self._writer: tuple[duckdb.DuckDBPyConnection, duckdb.Appender] | None = None
+        self._writer: JournalWriter | None = None
         self._in_doubt = False
         self._closed = False
 
@@ -298,17 +299,16 @@ class DuckDBStore:
     ) -> None:
         try:
             if self._writer is None:
-                cursor = self._database.cursor()
-                self._writer = cursor, cursor.appender("journal")
-            cursor, appender = self._writer
+                self._writer = JournalWriter(self._database.cursor())
+            writer = self._writer
             if self._in_doubt:
-                columns = _not_stored(cursor, columns)
+                columns = _not_stored(writer.cursor, columns)
             if large:
-                self._large.write(cursor, large)
-            appender.append_rows(columns)
-            appender.flush()
+                self._large.write(writer.cursor, large)
+            if columns:
+                writer.append(columns)
         except BaseException as error:
-            # The appender has dropped the rows, or still holds some of them.
+            # Whether the rows were stored is not known, and an appender may still hold some.
             self._close_writer()
             self._in_doubt = True
             if not isinstance(error, duckdb.Error) or isinstance(error, duckdb.FatalException):
@@ -321,10 +321,8 @@ class DuckDBStore:
 
     def _close_writer(self) -> None:
         if self._writer is not None:
-            cursor, appender = self._writer
-            self._writer = None
-            appender.clear()
-            cursor.close()
+            writer, self._writer = self._writer, None
+            writer.close()
 
     def _reopen(self) -> None:
         self._close_writer()
