@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart lab notebooks browser check format test bench proof pictures clean
+.PHONY: help setup quickstart lab notebooks browser check format test bench proof docs pictures clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ bench: $(VENV)/.everything ## Measure speed; `make bench ARGS='W1 W2 --rounds 3'
 proof: $(VENV)/.everything ## The long forms of the tests behind the promises; report: tests/reports
 	@$(PY) -m tests.proof $(ARGS)
 
+docs: $(VENV)/.everything ## Build the documentation into build/docs; a broken link or reference is an error
+	@$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "Open build/docs/index.html"
+
 pictures: $(VENV)/.everything browser ## Take the documentation's pictures of all views into docs/images
 	@$(PY) -m tests.pictures
 
@@ -74,5 +78,5 @@ $(VENV)/.tutorials: pyproject.toml | $(PY)
 
 $(VENV)/.everything: pyproject.toml | $(PY)
 	@echo "Installing ipydurable with what tests and development need (once, a minute or two)"
-	@$(PY) -m pip install --quiet --editable '.[dev,test,tutorials]'
+	@$(PY) -m pip install --quiet --editable '.[dev,docs,test,tutorials]'
 	@touch $(VENV)/.tutorials $@

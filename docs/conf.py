@@ -1,0 +1,106 @@
+"""How `make docs` builds the site: MyST pages, the API reference from docstrings, no network."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from pygments.lexer import bygroups, inherit
+from pygments.lexers.python import PythonLexer
+from pygments.token import Keyword, Operator, Text
+from sphinx.application import Sphinx
+
+import ipydurable
+
+project = "ipydurable"
+author = "the ipydurable authors"
+html_title = "ipydurable"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["images"]
+
+myst_enable_extensions = ["attrs_inline", "deflist"]
+myst_heading_anchors = 4
+
+autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_class_signature = "mixed"
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+add_module_names = False
+toc_object_entries = False
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#1f5fa8", "color-brand-content": "#1f5fa8"},
+    "dark_css_variables": {"color-brand-primary": "#7db4f0", "color-brand-content": "#7db4f0"},
+}
+
+_PUBLIC = {*ipydurable.__all__, *ipydurable.errors.__all__}
+_CODE = re.compile(r"(?<![`\w:])`([^`\n]+)`(?!`)")
+_SECTION = re.compile(r"\s*(Args|Attributes|Raises|Returns|Yields|Note):$")
+_EXAMPLE = re.compile(r"(\s*)Example:$")
+
+
+class CellLexer(PythonLexer):
+    """Python with magics, as cells have it."""
+
+    tokens: ClassVar[dict[str, list[Any]]] = {
+        "root": [
+            (r"^([ \t]*)(%%?)(\w+)(.*\n)", bygroups(Text, Operator, Keyword, Text)),
+            inherit,
+        ],
+    }
+
+
+def read_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Turn the Markdown of our docstrings into what Napoleon and docutils read.
+
+    What stands in backticks is code, and a link where it is a public name; what is indented below
+    a line that ends with a colon is code. A property's docstring is no `type: text`.
+    """
+    del app, name, obj, options
+    if what in ("property", "attribute") and lines and ": " in lines[0]:
+        before, _, behind = lines[0].partition(": ")
+        lines[:1] = [f"{before}:", behind]
+    found: list[str] = []
+    for number, line in enumerate(lines):
+        follows = [one for one in lines[number + 1 :] if one.strip()]
+        deeper = bool(follows) and _indent(follows[0]) > _indent(line)
+        example = _EXAMPLE.match(line)
+        if example and deeper and not follows[0].lstrip().startswith(">>>"):
+            found += [f"{example[1]}For example::", ""]
+        elif (
+            line.endswith(":")
+            and not line.endswith("::")
+            and not _SECTION.match(line)
+            and deeper
+            and lines[number + 1 : number + 2] == [""]
+        ):
+            found.append(f"{line}:")
+        else:
+            found.append(line)
+    lines[:] = [_CODE.sub(_code, line) for line in found]
+
+
+def _code(match: re.Match[str]) -> str:
+    text = match[1]
+    return f":py:obj:`{text}`" if text in _PUBLIC else f"``{text}``"
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def setup(app: Sphinx) -> None:
+    """Tell Sphinx of the above."""
+    app.add_lexer("python", CellLexer)
+    app.connect("autodoc-process-docstring", read_docstring, priority=100)

@@ -1,0 +1,102 @@
+"""Every Python block of the documentation runs as a cell, and gives what it says."""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import inspect
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
+from traitlets.config import Config
+
+from ipydurable.functions import DECLARED
+from tests.docs.pages import PAGES, ROOT, Block, blocks
+from tests.kernel.shells import Shell
+
+_STATED = re.compile(r"^(?P<code>\S.*?)\s+# → (?P<value>.+)$", re.MULTILINE)
+_CHECK = "_stated_value_"
+
+WITH_CODE = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Block], Any]]:
+    """Run blocks as cells of one shell in an empty folder, as a reader does."""
+    monkeypatch.setenv("IPYDURABLE_IDLE_S", "2")
+    monkeypatch.chdir(tmp_path)
+    declared = dict(DECLARED)
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    shell = Shell(TerminalInteractiveShell.instance(config=config))
+    shell.ip.user_ns[_CHECK] = _check
+    try:
+        yield lambda block: _run(shell, block)
+    finally:
+        shell.run("%durable stop")
+        shell.run("%unload_ext ipydurable")
+        shell.ip.restore_sys_module_state()
+        atexit.unregister(shell.ip.atexit_operations)
+        TerminalInteractiveShell.clear_instance()
+        DECLARED.clear()
+        DECLARED.update(declared)
+
+
+def _check(value: Any, stated: str, place: str) -> None:
+    assert repr(value) == stated, f"{place} gives {value!r}, not {stated}"
+
+
+def _run(shell: Shell, block: Block) -> None:
+    """Run a block, and the tests that it defines."""
+    before = set(shell.ip.user_ns)
+    result = shell.run(_with_checks(block))
+    if block.raises:
+        assert type(shell.error).__name__ == block.raises, f"{block.place}: {shell.text}"
+        return
+    assert shell.error is None, f"{block.place}: {shell.text}"
+    assert "UsageError" not in shell.text, f"{block.place}: {shell.text}"
+    del result
+    for name in set(shell.ip.user_ns) - before:
+        function = shell.ip.user_ns[name]
+        if name.startswith("test_") and inspect.isfunction(function):
+            function()
+
+
+def _with_checks(block: Block) -> str:
+    """Return a block in which each `expression  # → value` is a check of that."""
+    if block.text.startswith("%%"):
+        return block.text
+    return _STATED.sub(
+        lambda found: f"{_CHECK}({found['code']}, {found['value']!r}, {block.place!r})", block.text
+    )
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_in_order(
+    page: Path, run: Callable[[Block], Any], tmp_path: Path
+) -> None:
+    """Each block succeeds, or raises what it says it does, in one namespace a page."""
+    files = ROOT / "tests" / "docs" / "files"
+    if files.exists():
+        shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    for block in blocks(page):
+        if block.language == "python" and not block.not_run:
+            run(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_blocks_that_are_not_run_are_few_and_parse(page: Path) -> None:
+    """A reader copies them too. Blocks have a language, so that none is forgotten."""
+    found = blocks(page)
+    assert all(block.language for block in found), page
+    for block in found:
+        if block.language == "python" and block.not_run and "%" not in block.text:
+            ast.parse(block.text)
+    assert sum(bool(block.not_run) for block in found) <= max(2, len(found) // 4)
