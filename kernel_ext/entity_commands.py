@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ipydurable.runtime.core.context import NO_INPUT
-
 from .arguments import ArgumentError, parse_json, take_options
 from .command import Desk, OptionParser, Subcommand, take_word
 from .display import Line
@@ -36,15 +34,15 @@ def _entity(desk: Desk, rest: str) -> EntityHandle:
 
 def _signal(desk: Desk, rest: str) -> Line:
     rest, given = take_options(rest, ("--at",))
-    text, operation, value = _operation(rest, "signal")
+    text, operation, args = _operation(rest, "signal")
     signal_time = given["--at"][-1] if given else None
-    _handle(desk, text).signal(operation, value, signal_time=signal_time)
+    _handle(desk, text).signal(operation, *args, signal_time=signal_time)
     return Line("signal", operation, f"sent to {text}")
 
 
 def _call(desk: Desk, rest: str) -> Any:
-    text, operation, value = _operation(rest, "call")
-    return _handle(desk, text).call(operation, value).result()
+    text, operation, args = _operation(rest, "call")
+    return _handle(desk, text).call(operation, *args).result()
 
 
 def _locks(desk: Desk, rest: str) -> Any:  # noqa: ARG001
@@ -63,12 +61,12 @@ def _handle(desk: Desk, text: str) -> EntityHandle:
         raise ArgumentError(str(error)) from None
 
 
-def _operation(rest: str, command: str) -> tuple[str, str, Any]:
-    """Return entity, operation and input of what was typed."""
+def _operation(rest: str, command: str) -> tuple[str, str, tuple[Any, ...]]:
+    """Return entity, operation and arguments of what was typed."""
     entity, rest = take_word(rest)
     operation, text = take_word(rest)
     example = f"%durable {command} {entity} {operation} 5"
-    return entity, operation, parse_json(text, example) if text.strip() else NO_INPUT
+    return entity, operation, (parse_json(text, example),) if text.strip() else ()
 
 
 ENTITY_COMMANDS = {

@@ -8,7 +8,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any
 
 from ipydurable.runtime.client import DurableClient
-from ipydurable.runtime.core.context import NO_INPUT, pack_arguments
+from ipydurable.runtime.core.context import pack_arguments
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.core.entity_state import KEPT_ASIDE
 from ipydurable.runtime.core.errors import WaitTimeoutError
@@ -80,15 +80,16 @@ class EntityHandle:
         return record.locked_by.instance_id if record is not None and record.locked_by else None
 
     def signal(
-        self, operation: str, input: Any = NO_INPUT, *, signal_time: Time | None = None
+        self, operation: str, /, *args: Any, signal_time: Time | None = None, **kwargs: Any
     ) -> None:
         """Have it do an operation, without an answer; returns once the signal is durable.
 
         Args:
             operation: The operation's name.
-            input: Its argument; leave out for none.
+            *args: Its arguments.
             signal_time: When to deliver it: a datetime (naive means UTC), or a timedelta or
                 `"2h"` from now; by default at once.
+            **kwargs: See `args`.
 
         Raises:
             EncodingError: The input cannot be stored.
@@ -96,28 +97,31 @@ class EntityHandle:
         """
         self._session.send_needed(self._function)
         at = None if signal_time is None else parse_time(signal_time, "from now")
-        self._session.client.signal_entity(self.entity_id, operation, input, signal_time=at)
+        value = pack_arguments(args, kwargs)
+        self._session.client.signal_entity(self.entity_id, operation, value, signal_time=at)
 
-    def call(self, operation: str, input: Any = NO_INPUT) -> EntityCall:
+    def call(self, operation: str, /, *args: Any, **kwargs: Any) -> EntityCall:
         """Have it do an operation; the call is sent at once, and can be waited for.
 
         Args:
             operation: The operation's name.
-            input: Its argument; leave out for none.
+            *args: Its arguments.
+            **kwargs: See `args`.
 
         Raises:
             EncodingError: The input cannot be stored.
         """
         self._session.send_needed(self._function)
         client = self._session.client
-        future = client.entity_call(self.entity_id, operation, input)
+        value = pack_arguments(args, kwargs)
+        future = client.entity_call(self.entity_id, operation, value)
         return EntityCall(client, self.entity_id, operation, future)
 
     def __getattr__(self, name: str) -> Callable[..., EntityCall]:
         if name.startswith("_"):
             raise AttributeError(name)
         self._check_operation(name)
-        return lambda *args, **kwargs: self.call(name, pack_arguments(args, kwargs))
+        return lambda *args, **kwargs: self.call(name, *args, **kwargs)
 
     def __dir__(self) -> Iterable[str]:
         operations = () if self._function is None else self._function.operations

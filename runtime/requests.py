@@ -334,6 +334,13 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: str = ""
     hint: str = ""
 
+    def __repr__(self) -> str:
+        words = [self.kind, self.name, f"({self.state})" if self.state else ""]
+        words.append(f"since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else "")
+        words.append(f"until {self.until:%Y-%m-%d %H:%M:%S} UTC" if self.until else "")
+        hint = f": {self.hint}" if self.hint else ""
+        return f"<{' '.join(word for word in words if word)}{hint}>"
+
 
 class DescribeOpen(BaseRequest, frozen=True, kw_only=True):
     """Ask what instances wait for; finished and unknown ones are left out of the answer."""

@@ -92,7 +92,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("event_type", _TEXT, "kind of event, for example TaskScheduled"),
         Column("name", _TEXT, "orchestrator, activity, event or operation, where there is one"),
         _TASK_ID,
-        Column("payload", _TEXT, "JSON of the event's input, result or data"),
+        Column("payload", _TEXT, "JSON of the event's input, result or data, as it is stored"),
         Column("error_type", _TEXT, "qualified class name of the failure"),
         Column("error", _TEXT, "message of the failure"),
         Column("details", _TEXT, "JSON object of the event's other fields"),

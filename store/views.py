@@ -8,15 +8,35 @@ from __future__ import annotations
 
 __all__ = ["VIEWS"]
 
-_INSTANCES = """
+# How values are stored, `{"$numpy":["float64",2.5]}`, and how people write them. Only the column
+# `payload` of the history has them as they are stored: histories are replayed from it.
+_AS_WRITTEN = (
+    (r'\{"\$numpy":\["\w+",([^][{}]+)\]\}', r"\1"),
+    (r'\{"\$(?:datetime|date|time|decimal|uuid|path)":("(?:[^"\\]|\\.)*")\}', r"\1"),
+    (r'\{"\$(?:tuple|set|frozenset)":(\[[^][{}]*\])\}', r"\1"),
+    (r'^\{"\$args":(\[.*\]),"\$kwargs":\{\}\}$', r"\1"),
+    (r'^\{"\$args":\[\],"\$kwargs":(\{.*\})\}$', r"\1"),
+    (r'^\{"\$args":\[(.+)\],"\$kwargs":(\{.+\})\}$', r"[\1,\2]"),
+)
+
+
+def _plain(value: str) -> str:
+    """Return SQL for the JSON text that `value`, SQL too, gives: as people write values."""
+    found = value
+    for pattern, written in _AS_WRITTEN:
+        found = f"regexp_replace({found}, '{pattern}', '{written}', 'g')"
+    return f"""CASE WHEN contains({value}, '"$') THEN {found} ELSE {value} END"""
+
+
+_INSTANCES = f"""
 CREATE OR REPLACE VIEW instances AS
 SELECT
   r.instance_id, r.name, r.status, r.created_at, r.started_at, r.completed_at, r.updated_at,
   date_diff('microsecond', r.started_at, r.completed_at) / 1e6 AS duration,
-  coalesce(json_value(r.record, '$.input')->>'$', i.text) AS input,
-  coalesce(json_value(r.record, '$.output')->>'$', o.text) AS output,
+  {_plain("coalesce(json_value(r.record, '$.input')->>'$', i.text)")} AS input,
+  {_plain("coalesce(json_value(r.record, '$.output')->>'$', o.text)")} AS output,
   r.record->>'$.failure.message' AS error,
-  coalesce(json_value(r.record, '$.custom_status')->>'$', c.text) AS custom_status,
+  {_plain("coalesce(json_value(r.record, '$.custom_status')->>'$', c.text)")} AS custom_status,
   r.tags, r.parent_instance_id,
   r.record->>'$.execution_id' AS execution_id,
   coalesce((r.record->>'$.generation')::INTEGER, 0) AS generation,
@@ -153,8 +173,9 @@ SELECT
   s.attempts + (s.end_kind IN ('AttemptLost', 'ExecutionRewound'))::INTEGER AS attempts,
   CASE WHEN s.has_ended THEN s.end_extra->>'$.attempt.worker' END AS worker,
   coalesce(s.end_extra->>'$.attempt.version', s.extra->>'$.version') AS version,
-  coalesce(s.payload, i.text) AS input,
-  CASE s.end_kind WHEN 'TaskCompleted' THEN coalesce(s.end_payload, o.text) END AS output,
+  {_plain("coalesce(s.payload, i.text)")} AS input,
+  CASE s.end_kind WHEN 'TaskCompleted' THEN {_plain("coalesce(s.end_payload, o.text)")}
+    END AS output,
   CASE s.end_kind WHEN 'TaskFailed' THEN s.end_extra->>'$.failure.message' END AS error,
   CASE s.end_kind WHEN 'TaskFailed' THEN s.end_extra->>'$.failure.error_type' END AS error_type,
   (s.extra->>'$.origin')::INTEGER AS retry_of,
@@ -181,11 +202,11 @@ SELECT
 FROM created
 """
 
-_ENTITIES = """
+_ENTITIES = f"""
 CREATE OR REPLACE VIEW entities AS
 SELECT
   r.instance_id AS entity_id, r.name, substr(r.instance_id, length(r.name) + 3) AS key,
-  coalesce(json_value(r.record, '$.state')->>'$', p.text) AS state,
+  {_plain("coalesce(json_value(r.record, '$.state')->>'$', p.text)")} AS state,
   r.record->>'$.version' AS version,
   coalesce((r.record->>'$.pending')::INTEGER, 0) AS pending,
   r.record->>'$.locked_by.instance_id' AS locked_by,
@@ -198,7 +219,7 @@ WHERE r.kind = 'entity'
 """
 
 # A message waits in the inbox until a history row consumes it, which names it in `ref`.
-_OPERATIONS = """
+_OPERATIONS = f"""
 CREATE OR REPLACE VIEW operations AS
 WITH requests AS (
   SELECT j.*, (extra->>'$.scheduled_at')::TIMESTAMP AS scheduled_at
@@ -208,7 +229,8 @@ done AS (
   FROM journal j WHERE stream = 'history' AND kind = 'OperationDone')
 SELECT
   r.instance_id AS entity_id, q.name AS operation,
-  coalesce(q.payload, i.text) AS input, coalesce(d.payload, o.text) AS result,
+  {_plain("coalesce(q.payload, i.text)")} AS input,
+  {_plain("coalesce(d.payload, o.text)")} AS result,
   CASE WHEN d.extra->>'$.failure.error_type' IS NOT NULL THEN 'failed'
     WHEN d.gseq IS NOT NULL THEN 'completed'
     WHEN q.scheduled_at > now() AT TIME ZONE 'UTC' THEN 'scheduled'

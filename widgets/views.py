@@ -8,6 +8,7 @@ from the start of the present execution.
 from __future__ import annotations
 
 import enum
+import re
 
 import msgspec
 
@@ -37,6 +38,9 @@ __all__ = [
     "preview",
     "shorten",
 ]
+
+# A number of numpy's as it is stored, `{"$numpy":["float64",2.5]}`, is read as a number.
+_NUMPY = re.compile(r'\{"\$numpy":\["\w+",([^][{}]+)\]\}')
 
 HINT_CHARS = 40
 NOTE_CHARS = 160
@@ -332,6 +336,8 @@ def preview(payload: Payload | None, limit: int) -> str:
         return ""
     if not isinstance(payload, str):
         payload = payload.summary or f"{payload.codec}, {len(payload.data):,} bytes"
+    elif '"$numpy"' in payload:
+        payload = _NUMPY.sub(r"\1", payload)
     return shorten(payload, limit)
 
 

@@ -435,24 +435,26 @@ class EntityProxy:
         self._context = context
         self.entity_id = entity_id
 
-    def call(self, operation: str, input: Any = NO_INPUT) -> CompletableTask[Any]:
-        """Call an operation; as `OrchestrationContext.call_entity`."""
-        return self._context.call_entity(self.entity_id, operation, input)
+    def call(self, operation: str, /, *args: Any, **kwargs: Any) -> CompletableTask[Any]:
+        """Call an operation with any arguments; see `OrchestrationContext.call_entity`."""
+        return self._context.call_entity(self.entity_id, operation, pack_arguments(args, kwargs))
 
     def signal(
         self,
         operation: str,
-        input: Any = NO_INPUT,
-        *,
+        /,
+        *args: Any,
         signal_time: datetime | timedelta | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Signal an operation; as `OrchestrationContext.signal_entity`."""
-        self._context.signal_entity(self.entity_id, operation, input, signal_time=signal_time)
+        """Signal an operation with any arguments; see `OrchestrationContext.signal_entity`."""
+        value = pack_arguments(args, kwargs)
+        self._context.signal_entity(self.entity_id, operation, value, signal_time=signal_time)
 
     def __getattr__(self, operation: str) -> Callable[..., CompletableTask[Any]]:
         if operation.startswith("_"):
             raise AttributeError(operation)
-        return lambda *args, **kwargs: self.call(operation, pack_arguments(args, kwargs))
+        return lambda *args, **kwargs: self.call(operation, *args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<entity {self.entity_id}>"

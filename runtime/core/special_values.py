@@ -22,6 +22,10 @@ class CallArguments(msgspec.Struct, frozen=True):
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
 
+    def __repr__(self) -> str:
+        words = [*map(repr, self.args), *(f"{name}={one!r}" for name, one in self.kwargs.items())]
+        return f"({', '.join(words)})"
+
 
 class StandIn:
     """A value whose class is not known to the code that received it.

@@ -13,6 +13,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(r"^( *)(`{3,}|~{3,})(\S*)\s*$")
 _MARK = re.compile(r"<!-- (not run|raises): (.+) -->")
+_FENCED = re.compile(r"^( *)(`{3,}|~{3,})\S*\n.*?^\1\2\s*$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 
 
@@ -68,12 +69,14 @@ def blocks(page: Path) -> list[Block]:
 
 def all_text() -> str:
     """Return the text of all pages but the generated reference."""
-    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.parent.name != "api")
+    return "\n".join(
+        page.read_text(encoding="utf-8") for page in PAGES if page.parent.name != "api"
+    )
 
 
 def code_in(page: Path) -> list[str]:
     """Return all code of a page: what stands in backticks, and the text of its blocks."""
     text = page.read_text(encoding="utf-8")
     fenced = [block.text for block in blocks(page)]
-    outside = re.sub(r"^( *)(`{3,}|~{3,})\S*\n.*?^\1\2\s*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    outside = _FENCED.sub("", text)
     return [*fenced, *(match[2] for match in _INLINE.finditer(outside))]

@@ -44,9 +44,7 @@ def test_the_reference_is_made_from_docstrings(site: Path) -> None:
     assert "EncodingError" in text
 
 
-@pytest.mark.parametrize(
-    "page", sorted({*PAGES, *ROOT.glob("*.md")}), ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", sorted({*PAGES, *ROOT.glob("*.md")}), ids=lambda page: page.name)
 def test_links_lead_to_files_and_headings(page: Path) -> None:
     """Also where the pages are read as files; the headings are those of code-hosting pages."""
     text = page.read_text(encoding="utf-8")

@@ -173,6 +173,7 @@ class TestLists:
 
         assert list(session.list_instances()["waiting_for"]) == ["external event go", ""]
         assert [(one.kind, one.name) for one in run.waiting_for] == [("external event", "go")]
+        assert repr(run.waiting_for) == "[<external event go>]"
 
     def test_children(self, session: DurableSession):
         """The children of an instance are listed by their parent."""

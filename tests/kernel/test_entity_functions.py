@@ -222,6 +222,13 @@ class TestUse:
         assert alice.slowly().result(30) == 5
         assert alice.record.pending == 2
 
+    def test_operations_by_name_take_any_arguments(self, session: DurableSession):
+        """As those that are called like methods do."""
+        alice = Account("alice")
+        alice.signal("deposit", 5, times=2)
+
+        assert alice.call("deposit", 1, 3).result(30) == 13
+
     def test_many_signals_in_one_call(self, session: DurableSession):
         """Keys may come several times; a mapping does where they do not."""
         Account.signal_many("deposit", [("anna", 5), ("ben", 7), ("anna", 1)])

@@ -342,11 +342,15 @@ class TestEntities:
             proxy.add(5)
             proxy.transfer("b", amount=1)
             proxy.call("get")
+            proxy.call("transfer", "c", amount=2)
+            proxy.signal("transfer", "d", 3)
             await ctx.wait_for_external_event("end")
 
         _, history = run(program, started())
-        signal, *calls = history[1:]
+        signal, *calls, last = history[1:]
         assert isinstance(signal, EntityOperationSignaled)
+        assert isinstance(last, EntityOperationSignaled)
+        assert last.input == '{"$args":["d",3],"$kwargs":{}}'
         assert (signal.operation, signal.input) == ("open", None)
         assert signal.scheduled_at == START + SECOND
         assert {type(call) for call in calls} == {EntityOperationCalled}
@@ -354,6 +358,7 @@ class TestEntities:
             ("add", "5"),
             ("transfer", '{"$args":["b"],"$kwargs":{"amount":1}}'),
             ("get", None),
+            ("transfer", '{"$args":["c"],"$kwargs":{"amount":2}}'),
         ]
 
     def test_locks_may_be_given_as_one_iterable_in_any_order_and_more_than_once(self) -> None:
@@ -425,6 +430,7 @@ class TestBeginning:
 
     def test_several_arguments_are_spread_over_the_parameters(self) -> None:
         arguments = CallArguments((1,), {"unit": "m"})
+        assert repr(arguments) == "(1, unit='m')"
         assert self.begin(lambda ctx, n, unit="s": [ctx, n, unit], arguments) == ["ctx", 1, "m"]
 
     def test_a_default_is_used_where_there_is_no_input(self) -> None:

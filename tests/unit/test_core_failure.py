@@ -204,7 +204,9 @@ class TestFindingTheClass:
         assert deep.type_name == "TaskFailedError"
         assert resolve_exception_class(deep, {"json": json}) is json.JSONDecodeError
         alone = FailureDetails(error_type="ipydurable.TaskFailedError", message="")
-        assert resolve_exception_class(alone, {"TaskFailedError": TaskFailedError}) is TaskFailedError
+        assert (
+            resolve_exception_class(alone, {"TaskFailedError": TaskFailedError}) is TaskFailedError
+        )
 
     def test_a_class_of_that_name_from_elsewhere_is_not_taken_for_it(self) -> None:
         other = ModuleType("other")

@@ -237,7 +237,7 @@ def test_a_file_from_before_output_was_kept_gains_a_place_for_it(path: Path) -> 
     with closing(duckdb.connect(path)) as raw:
         migrate(raw, "p", OLD)
     with closing(open_store(path)) as store:
-        sentence, _ = store.recover().report
+        sentence, *_ = store.recover().report
         assert "schema 2: keep what activities print and display" in sentence
         key = AttemptKey(1, "e", 1, 1)
         output = AttemptOutput(items=(OutputItem("stdout", "hello"),))

@@ -349,6 +349,7 @@ def test_previews_are_short() -> None:
     )
     assert preview(Blob(codec="dill", data=b"ab"), 40) == "dill, 2 bytes"
     assert preview(None, 40) == ""
+    assert preview('{"loss":{"$numpy":["float32",0.5]}}', 40) == '{"loss":0.5}'
 
 
 @pytest.mark.parametrize(
