@@ -42,6 +42,9 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#7db4f0", "color-brand-content": "#7db4f0"},
 }
 
+# What pages link to outside this folder, and where the site has it.
+_ON_SITE = {"../README.md#five-minutes": "tour.md", "../SECURITY.md": "security.md"}
+
 _PUBLIC = {*ipydurable.__all__, *ipydurable.errors.__all__}
 _CODE = re.compile(r"(?<![`\w:])`([^`\n]+)`(?!`)")
 _SECTION = re.compile(r"\s*(Args|Attributes|Raises|Returns|Yields|Note):$")
@@ -100,7 +103,15 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
+def move_links(app: Sphinx, page: str, source: list[str]) -> None:
+    """Have links to files outside of this folder lead to their pages on the site."""
+    del app, page
+    for link, on_site in _ON_SITE.items():
+        source[0] = source[0].replace(f"]({link})", f"]({on_site})")
+
+
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of the above."""
+    app.connect("source-read", move_links)
     app.add_lexer("python", CellLexer)
     app.connect("autodoc-process-docstring", read_docstring, priority=100)

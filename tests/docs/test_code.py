@@ -7,6 +7,7 @@ import atexit
 import inspect
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[B
     """Run blocks as cells of one shell in an empty folder, as a reader does."""
     monkeypatch.setenv("IPYDURABLE_IDLE_S", "2")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    imported = set(sys.modules)
     declared = dict(DECLARED)
     config = Config()
     config.HistoryManager.enabled = False
@@ -44,6 +47,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[B
         shell.ip.restore_sys_module_state()
         atexit.unregister(shell.ip.atexit_operations)
         TerminalInteractiveShell.clear_instance()
+        for name in set(sys.modules) - imported:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+                del sys.modules[name]
         DECLARED.clear()
         DECLARED.update(declared)
 
@@ -65,7 +71,8 @@ def _run(shell: Shell, block: Block) -> None:
     for name in set(shell.ip.user_ns) - before:
         function = shell.ip.user_ns[name]
         if name.startswith("test_") and inspect.isfunction(function):
-            function()
+            with pytest.MonkeyPatch.context() as patch:
+                function(**dict.fromkeys(inspect.signature(function).parameters, patch))
 
 
 def _with_checks(block: Block) -> str:
