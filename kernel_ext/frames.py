@@ -11,7 +11,8 @@ from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.core.payload import Payload
 from ipydurable.runtime.core.records import EntityRecord, InstanceRecord
 from ipydurable.runtime.definitions import Definition
-from ipydurable.runtime.requests import LockInfo, OpenTask
+from ipydurable.runtime.requests import LockInfo
+from ipydurable.runtime.waits import OpenTask
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -43,7 +43,6 @@ from .requests import (
     LockInfo,
     Migrate,
     Migrated,
-    OpenTask,
     Purge,
     QueryEntities,
     QueryInstances,
@@ -66,6 +65,7 @@ from .requests import (
 )
 from .sql_client import SQL_TIMEOUT_S, ask_sql
 from .transport import ANSWER_TIMEOUT_S, InProcess, Transport
+from .waits import OpenTask
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,8 +18,9 @@ from .core.status import RuntimeStatus
 from .frames import to_frame
 from .history_rows import dump_history
 from .ports import InstanceUpdate
-from .requests import Migrated, OpenTask
+from .requests import Migrated
 from .task_handles import TaskHandles, tasks_of
+from .waits import OpenTask
 
 if TYPE_CHECKING:
     import pandas as pd

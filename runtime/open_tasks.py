@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .instances import Instance
-from .requests import OpenTask
+from .waits import OpenTask
 
 __all__ = ["open_tasks"]
 
