@@ -33,6 +33,7 @@ from .registry import Registry
 __all__ = ["Dispatcher", "Load"]
 
 _IN_FLIGHT_PER_SLOT = 4
+_IN_FLIGHT = 64
 _BACKLOG_PER_SLOT = 16
 _WORK_TOLD = 100
 
@@ -48,7 +49,7 @@ class _Lane:
         self.executor = executor
         self.ready: deque[_Waiting] = deque()
         self.in_flight = 0
-        self.limit = executor.capacity * _IN_FLIGHT_PER_SLOT
+        self.limit = max(_IN_FLIGHT, executor.capacity * _IN_FLIGHT_PER_SLOT)
         self.backlog = executor.capacity * _BACKLOG_PER_SLOT
 
     @property

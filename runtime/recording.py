@@ -37,12 +37,14 @@ class Recorder:
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self._buffer = OutputBuffer()
+        self._buffer: OutputBuffer | None = None  # Most attempts print nothing.
         self._lock = threading.Lock()
 
     def add(self, item: OutputItem) -> None:
         """Take the next piece."""
         with self._lock:
+            if self._buffer is None:
+                self._buffer = OutputBuffer()
             self._buffer.add(item)
 
     def write(self, kind: str, text: str) -> None:
@@ -57,6 +59,8 @@ class Recorder:
 
     def take(self) -> AttemptOutput | None:
         """Return what there is so far; None for nothing."""
+        if self._buffer is None:
+            return None
         with self._lock:
             output = self._buffer.take()
         return output if output.items else None
@@ -64,7 +68,10 @@ class Recorder:
     def take_away(self) -> AttemptOutput | None:
         """Return what there is so far, and start anew; None for nothing."""
         with self._lock:
-            output, self._buffer = self._buffer.take(), OutputBuffer()
+            buffer, self._buffer = self._buffer, None
+        if buffer is None:
+            return None
+        output = buffer.take()
         return output if output.items else None
 
 

@@ -6,10 +6,16 @@ import enum
 import struct
 from typing import Final
 
-__all__ = ["HEADER", "Frame", "FrameReader", "pack"]
+__all__ = ["AHEAD_HEADER", "AHEAD_LIMIT", "HEADER", "Frame", "FrameReader", "pack"]
 
 HEADER: Final = struct.Struct("<QB")
 """Before each body: its length in bytes, and the frame's kind."""
+
+AHEAD_HEADER: Final = struct.Struct("<Q")
+"""Before each attempt that is sent ahead: the number by which it may be taken back."""
+
+AHEAD_LIMIT: Final = 16 * 1024
+"""Larger attempts, in bytes, are not sent ahead."""
 
 _CHUNK_SIZE: Final = 1 << 16
 _BIG_CHUNK_SIZE: Final = 1 << 20
@@ -28,6 +34,8 @@ class Frame(enum.IntEnum):
     """Worker to host: the activity told how far it is; the body is a `Progress`."""
     OUTCOME = 4
     """Worker to host: the attempt ended; the body is what `run_attempt` returned."""
+    SPOKEN_OUTCOME = 6
+    """The same, while what the attempt wrote to its descriptors may not have been read yet."""
     OUTPUT = 5
     """Worker to host: the activity printed or displayed something; the body is `OutputItem`s."""
 

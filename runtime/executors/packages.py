@@ -24,16 +24,21 @@ class PackageShelf:
         self._shelf: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
         self._folder = ""
 
-    def find(self, request: AttemptRequest) -> tuple[bytes, str]:
-        """Return the encoded code, or no bytes and the path of the file that holds it."""
+    def find(self, request: AttemptRequest, *, is_known: bool = False) -> tuple[bytes, str]:
+        """Return the encoded code, or no bytes and the path of the file that holds it.
+
+        Args:
+            request: The attempt.
+            is_known: Whether the worker most likely has the code: then it gets the path.
+        """
         found = self._shelf.get(request.version)
-        if found is not None:
+        if found is not None and not (is_known and found[0]):
             return found
         data = encode_package(request.package)
         if not request.version:
             return data, ""
         found = (data, "")
-        if len(data) > _EMBEDDED_SIZE:
+        if is_known or len(data) > _EMBEDDED_SIZE:
             found = (b"", self._write(request.version, data))
         self._shelf[request.version] = found
         if len(self._shelf) > _KEPT_PACKAGES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import logging
 import os
 import selectors
@@ -34,6 +35,7 @@ from ..core.failure import FailureDetails
 from ..core.output import AttemptOutput
 from ..ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress, ProgressSink
 from .frames import Frame
+from .pace import Pace
 from .packages import PackageShelf
 from .sending import decode_items
 from .slots import Job, Slot
@@ -47,6 +49,8 @@ _STARTED_AFTER_S: Final = 0.05
 _LOOK_INTERVAL_S: Final = 1.0
 """How often a busy worker is looked at: one may die while what it started holds its link open."""
 _MAX_BOOT_FAILURES: Final = 3
+_AHEAD_S: Final = 0.004
+"""How much work is sent to a worker ahead of its being free: longer attempts never are."""
 
 _decode_progress = msgspec.msgpack.Decoder(Progress).decode
 
@@ -102,6 +106,8 @@ class ProcessExecutor:
         self._jobs: dict[AttemptKey, Job] = {}
         self._news: list[Callable[[], None]] = []
         self._packages = PackageShelf()
+        self._pace = Pace()
+        self._numbers = itertools.count(1)
         self._next_look = float("inf")
         self._boot_failures = 0
 
@@ -119,7 +125,7 @@ class ProcessExecutor:
             done: Called exactly once. What is open when the executor closes, or is submitted
                 later, is reported as lost.
         """
-        job = Job(request, started, done)
+        job = Job(next(self._numbers), request, started, done)
         if not self._post(lambda: self._accept(job)):
             done(request.key, AttemptOutcome(lost="the executor is closed", ended_at=utc_now()))
 
@@ -226,21 +232,32 @@ class ProcessExecutor:
                 self._idle.append(slot)
             elif (job := slot.job) is None:
                 _log.warning("%s spoke out of turn", slot.name)
-            elif kind == Frame.OUTCOME:
-                for raw in slot.process.raw:
-                    slot.take_raw(raw)  # What was written before the end belongs to it.
-                slot.end()
-                self._idle.append(slot)
-                self._settle(job, _decoded(body))
+            elif kind in (Frame.OUTCOME, Frame.SPOKEN_OUTCOME):
+                self._end(slot, job, _decoded(body), has_spoken=kind == Frame.SPOKEN_OUTCOME)
             elif kind == Frame.OUTPUT:
                 for item in decode_items(body):
                     job.recorder.add(item)
             elif kind == Frame.LOADED:
                 slot.end_loading()
-                self._look_by(min(slot.deadline, slot.alive_by, slot.began + _STARTED_AFTER_S))
+                self._look_at(slot)
             elif kind == Frame.PROGRESS:
                 slot.beat()
                 self._tell_progress(job, body)
+
+    def _end(self, slot: Slot, job: Job, outcome: AttemptOutcome, *, has_spoken: bool) -> None:
+        """Take an answer; the worker has begun the next attempt, or is idle."""
+        for kind in slot.process.raw if has_spoken else ():
+            slot.take_raw(kind)  # What was written before the end belongs to it.
+        self._pace.note(job.request, outcome)
+        slot.end()
+        if slot.jobs:
+            self._look_at(slot)
+        else:
+            self._idle.append(slot)
+        self._settle(job, outcome)
+
+    def _look_at(self, slot: Slot) -> None:
+        self._look_by(min(slot.deadline, slot.alive_by, slot.began + _STARTED_AFTER_S))
 
     def _tell_progress(self, job: Job, body: bytes) -> None:
         sink, key, told = self.progress, job.request.key, _decode_progress(body)
@@ -260,11 +277,14 @@ class ProcessExecutor:
         job = self._jobs.get(key)
         if job is None:
             return
-        slot = job.slot
-        if slot is None:
-            self._settle(job, AttemptOutcome(cancelled=True, ended_at=utc_now()))
+        if job.slot is not None and job.slot.job is not job:
+            self._attend(job.slot)  # It may have begun meanwhile, or ended,
+        if job.slot is not None:
+            self._take_back(job.slot)  # or can still be had back.
+        if job.slot is not None:
+            self._stop(job.slot, cancelled=True)
         else:
-            self._stop(slot, cancelled=True)
+            self._settle(job, AttemptOutcome(cancelled=True, ended_at=utc_now()))
 
     def _look(self) -> None:
         """Report attempts as started, stop those that take too long, find dead workers."""
@@ -311,6 +331,7 @@ class ProcessExecutor:
             self._look_by(due)
             return
         slot.is_reported = True
+        self._take_back(slot)  # What was to come soon must not wait for what takes long.
         key, began_at, name = job.request.key, slot.began_at or utc_now(), slot.name
         self._news.append(lambda: job.started(key, began_at, name))
 
@@ -318,28 +339,68 @@ class ProcessExecutor:
         self._next_look = min(self._next_look, when)
 
     def _dispatch(self) -> None:
-        """Give queued attempts to idle workers; start workers where there are too few."""
+        """Give queued attempts to workers; start workers where there are too few."""
         queue = self._queue
         while queue and self._idle:
             job = queue.popleft()
-            if job.is_settled:
-                continue
-            self._assign(self._idle.pop(), job)
+            if not job.is_settled:
+                self._assign(self._idle.pop(), job)
         booting = sum(1 for slot in self._slots if not slot.is_ready) if queue else 0
         for _ in range(min(len(queue) - booting, self.capacity - len(self._slots))):
             self._start_worker()
+        while queue and (queue[0].is_settled or self._send_ahead(queue[0])):
+            queue.popleft()
 
     def _assign(self, slot: Slot, job: Job) -> None:
+        """Give an attempt to an idle worker."""
+        is_known = slot.knows(job)
+        payload = self._payload(job, is_known=is_known)
+        if payload is None:
+            self._idle.append(slot)
+            return
+        job.expected_s = 0.0
+        slot.begin(job)
+        self._look_at(slot)
+        if not (is_known and slot.process.send_ahead(job.number, payload)):
+            slot.is_exclusive = True
+            self._send(slot, payload)
+
+    def _send_ahead(self, job: Job) -> bool:
+        """Give a short attempt to a worker that will be free in a moment; False if there is none.
+
+        Then neither has to wait for the other's next message.
+        """
+        expected_s = self._pace.usual_s(job.request)
+        if expected_s > _AHEAD_S or job.request.start_within_s is not None:
+            return False
+        free = [slot for slot in self._slots if slot.may_get_ahead(job)]
+        slot = min(free, key=lambda one: one.expected_s, default=None)
+        if slot is None or slot.expected_s + expected_s > _AHEAD_S:
+            return False
+        payload = self._payload(job, is_known=True)
+        if payload is None:
+            return True
+        if not slot.process.send_ahead(job.number, payload):
+            return False
+        job.expected_s = expected_s
+        slot.begin(job)
+        return True
+
+    def _take_back(self, slot: Slot) -> None:
+        """Queue again what was sent ahead to a worker and has not begun."""
+        numbers = set(slot.process.take_back())
+        jobs = [job for job in slot.jobs if job.number in numbers]
+        slot.take_back(jobs)
+        self._queue.extendleft(reversed(jobs))
+
+    def _payload(self, job: Job, *, is_known: bool) -> bytes | None:
+        """Return what travels; None where it cannot, and the attempt has failed."""
         request = job.request
         try:
-            payload = encode_attempt(request, *self._packages.find(request))
+            return encode_attempt(request, *self._packages.find(request, is_known=is_known))
         except Exception as error:  # noqa: BLE001 - a request that cannot travel is a failure
-            self._idle.append(slot)
             self._settle(job, AttemptOutcome(failure=describe(error), ended_at=utc_now()))
-            return
-        slot.begin(job)
-        self._look_by(min(slot.deadline, slot.alive_by, slot.began + _STARTED_AFTER_S))
-        self._send(slot, payload)
+            return None
 
     def _send(self, slot: Slot, payload: bytes | None = None) -> None:
         """Send an attempt, or the rest of one, and have the selector watch what is left."""
@@ -406,6 +467,7 @@ class ProcessExecutor:
         self._take_in(slot, slot.process.receive_rest())
         for kind in slot.process.raw:
             slot.take_raw(kind)
+        self._take_back(slot)
         job = slot.job
         if job is not None:
             if failure is None and not cancelled:
@@ -429,7 +491,9 @@ class ProcessExecutor:
         if job.is_settled:
             return
         job.is_settled = True
-        outcome = msgspec.structs.replace(outcome, output=job.recorder.take())
+        output = job.recorder.take()
+        if output is not None:
+            outcome = msgspec.structs.replace(outcome, output=output)
         self._jobs.pop(job.request.key, None)
         self._news.append(lambda: job.done(job.request.key, outcome))
 

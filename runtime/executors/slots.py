@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -28,25 +29,40 @@ class Job:
     """An attempt that was submitted and is not done.
 
     Attributes:
+        number: Its number here.
         recorder: Keeps what it prints.
         slot: The worker it was sent to; None while it is queued.
+        expected_s: How long it is thought to take, if it was sent ahead.
         start_by: Monotonic time at which it fails if it is still queued.
         is_settled: Whether its outcome was reported.
     """
 
-    __slots__ = ("done", "is_settled", "recorder", "request", "slot", "start_by", "started")
+    __slots__ = (
+        "done",
+        "expected_s",
+        "is_settled",
+        "number",
+        "recorder",
+        "request",
+        "slot",
+        "start_by",
+        "started",
+    )
 
     def __init__(
         self,
+        number: int,
         request: AttemptRequest,
         started: Callable[[AttemptKey, datetime, str], None],
         done: Callable[[AttemptKey, AttemptOutcome], None],
     ) -> None:
+        self.number = number
         self.request = request
         self.started = started
         self.done = done
         self.recorder = Recorder()
         self.slot: Slot | None = None
+        self.expected_s = 0.0
         within_s = request.start_within_s
         self.start_by = _NEVER if within_s is None else time.monotonic() + within_s
         self.is_settled = False
@@ -58,11 +74,14 @@ class Slot:
     Attributes:
         process: The process; starting a slot starts it.
         is_ready: Whether it has said that it can take work.
-        job: What it runs.
+        jobs: What it was sent and has not answered: it runs the first, the others come after.
+        loaded_versions: Activities whose code it has loaded.
+        expected_s: How long all that was sent ahead is thought to take.
         began: Monotonic time at which the body, or the loading of its code, began.
         began_at: The same, naive UTC.
         deadline: Monotonic time at which it is to be stopped.
         alive_by: Monotonic time by which it must give a sign of life.
+        is_exclusive: Whether `job` came by the link, after which nothing may be sent ahead.
         is_loading: Whether it loads the code of `job` first.
         is_reported: Whether `job` was reported as started.
     """
@@ -73,10 +92,12 @@ class Slot:
         "began",
         "began_at",
         "deadline",
+        "expected_s",
+        "is_exclusive",
         "is_loading",
         "is_ready",
         "is_reported",
-        "job",
+        "jobs",
         "loaded_versions",
         "process",
     )
@@ -85,28 +106,48 @@ class Slot:
         self.process = WorkerProcess(plugins)
         self._decoders = {kind: _UTF8("replace") for kind in self.process.raw}
         self.is_ready = False
-        self.job: Job | None = None
+        self.jobs: deque[Job] = deque()
         self.loaded_versions: set[tuple[str, str]] = set()
+        self.expected_s = 0.0
         self.began = 0.0
         self.began_at: datetime | None = None
         self.deadline = _NEVER
         self.alive_by = _NEVER
+        self.is_exclusive = False
         self.is_loading = False
         self.is_reported = False
+
+    @property
+    def job(self) -> Job | None:
+        """What it runs."""
+        return self.jobs[0] if self.jobs else None
 
     @property
     def name(self) -> str:
         """Who it is, for outcomes."""
         return f"process {self.process.pid}"
 
+    def knows(self, job: Job) -> bool:
+        """Whether the worker has the job's code."""
+        return (job.request.name, job.request.version) in self.loaded_versions
+
+    def may_get_ahead(self, job: Job) -> bool:
+        """Whether `job` may be sent while it runs another: one that is not known to take long."""
+        return bool(self.jobs) and not (self.is_exclusive or self.is_reported) and self.knows(job)
+
     def begin(self, job: Job) -> None:
         """Note that the worker was sent `job`."""
-        self.job = job
         job.slot = self
-        request = job.request
-        self.is_loading = (request.name, request.version) not in self.loaded_versions
-        self.is_reported = False
-        self._start_clock(_LOADING_ALLOWANCE_S if self.is_loading else 0.0)
+        self.jobs.append(job)
+        self.expected_s += job.expected_s
+        if len(self.jobs) == 1:
+            self._begin_first(job)
+
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        """Note that these were taken back from the worker before it began them."""
+        for job in jobs:
+            self.jobs.remove(job)
+            self._leave(job)
 
     def end_loading(self) -> None:
         """Note that the body begins only now."""
@@ -125,16 +166,19 @@ class Slot:
         return data is not None
 
     def end(self) -> None:
-        """Note that the worker has answered."""
-        if self.job is not None:
-            request = self.job.request
-            self.loaded_versions.add((request.name, request.version))
-        self.job = None
+        """Note that the worker has answered; the next job begins."""
         self.deadline = self.alive_by = _NEVER
+        self.is_exclusive = False
+        if self.jobs:
+            job = self.jobs.popleft()
+            self.loaded_versions.add((job.request.name, job.request.version))
+            self._leave(job)
+        if self.jobs:
+            self._begin_first(self.jobs[0])
 
     def beat(self) -> None:
         """Note a sign of life of the attempt."""
-        heartbeat_s = self.job.request.heartbeat_s if self.job is not None else None
+        heartbeat_s = self.jobs[0].request.heartbeat_s if self.jobs else None
         self.alive_by = _NEVER if heartbeat_s is None else time.monotonic() + heartbeat_s
 
     def ended(
@@ -150,10 +194,19 @@ class Slot:
             worker=self.name,
         )
 
+    def _begin_first(self, job: Job) -> None:
+        self.is_loading = not self.knows(job)
+        self.is_reported = False
+        self._start_clock(_LOADING_ALLOWANCE_S if self.is_loading else 0.0)
+
+    def _leave(self, job: Job) -> None:
+        job.slot = None
+        self.expected_s = self.expected_s - job.expected_s if self.jobs else 0.0
+
     def _start_clock(self, allowance_s: float) -> None:
         self.began = time.monotonic()
         self.began_at = utc_now()
-        timeout_s = self.job.request.timeout_s if self.job is not None else None
+        timeout_s = self.jobs[0].request.timeout_s if self.jobs else None
         self.deadline = _NEVER if timeout_s is None else self.began + timeout_s + allowance_s
         self.beat()
         self.alive_by += allowance_s

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import array
 import ctypes
+import fcntl
 import importlib
 import io
 import os
+import select
 import signal
 import socket
 import sys
+import termios
 import threading
 import time
 import traceback
@@ -22,34 +26,41 @@ import msgspec
 from ..attempt import Activity, run_attempt
 from ..ports import Progress
 from ..recording import set_sole_recorder
-from .frames import HEADER, Frame, pack
+from .frames import AHEAD_HEADER, AHEAD_LIMIT, HEADER, Frame, pack
 from .sending import SendingRecorder
 
 __all__ = ["die_with_host", "main", "watch_host"]
 
 _PR_SET_PDEATHSIG: Final = 1
 _WATCH_INTERVAL_S: Final = 1.0
+_AHEAD_SIZE: Final = AHEAD_HEADER.size + AHEAD_LIMIT
 
 
-def main(descriptor: int, host_pid: int, plugins: Sequence[str] = ()) -> None:
+def main(descriptor: int, ahead: int, host_pid: int, plugins: Sequence[str] = ()) -> None:
     """Serve the host until it hangs up.
 
     Args:
         descriptor: File descriptor of the socket to the host.
+        ahead: That of the socket on which attempts come ahead, one message each.
         host_pid: The host; this process must not outlive it.
         plugins: Modules whose `install_in_worker()` is called first, and whose `end_attempt()`
             at the end of each attempt.
     """
     die_with_host(host_pid)
     del sys.argv[1:]
-    os.set_inheritable(descriptor, False)
+    for one in (descriptor, ahead):
+        os.set_inheritable(one, False)
     modules = [importlib.import_module(plugin) for plugin in plugins]
     for module in modules:
         module.install_in_worker()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # What was printed survives a kill.
-    with socket.socket(fileno=descriptor) as link, link.makefile("rb") as reader:
-        _Worker(link, reader, [module.end_attempt for module in modules]).serve()
+    with (
+        socket.socket(fileno=descriptor) as link,
+        link.makefile("rb") as reader,
+        socket.socket(fileno=ahead) as sent_ahead,
+    ):
+        _Worker(link, reader, sent_ahead, [module.end_attempt for module in modules]).serve()
 
 
 def die_with_host(host_pid: int) -> None:
@@ -80,11 +91,16 @@ class _Worker:
         self,
         link: socket.socket,
         reader: io.BufferedReader,
+        sent_ahead: socket.socket,
         end_attempt: Sequence[Callable[[], None]],
     ) -> None:
         self._end_attempt = end_attempt
         self._link = link
         self._reader = reader
+        self._sent_ahead = sent_ahead
+        self._any = select.poll()
+        for end in (link, sent_ahead):
+            self._any.register(end, select.POLLIN)
         self._encode = msgspec.msgpack.Encoder().encode
         self._sending = threading.Lock()
         self._attempts_run = 0
@@ -94,14 +110,30 @@ class _Worker:
         """Run attempts until the host hangs up."""
         try:
             self._send(Frame.READY)
-            while len(header := self._reader.read(HEADER.size)) == HEADER.size:
-                length, _ = HEADER.unpack(header)
-                payload = self._reader.read(length)
-                if len(payload) < length:
-                    break
+            while payload := self._next_attempt():
                 self._run(payload)
         except OSError:
             pass  # The host hung up while it was told something.
+
+    def _next_attempt(self) -> bytes:
+        """Wait for an attempt; returns no bytes when the host has hung up."""
+        while True:
+            try:
+                ahead = self._sent_ahead.recv(_AHEAD_SIZE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                pass  # None has come, or the host has just taken it back.
+            else:
+                return ahead[AHEAD_HEADER.size :]
+            if any(end == self._link.fileno() for end, _ in self._any.poll()):
+                return self._read_frame()
+
+    def _read_frame(self) -> bytes:
+        header = self._reader.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return b""
+        length, _ = HEADER.unpack(header)
+        payload = self._reader.read(length)
+        return payload if len(payload) == length else b""
 
     def _run(self, payload: bytes) -> None:
         number = self._attempts_run
@@ -123,9 +155,10 @@ class _Worker:
         if os.getpid() != self._pid:
             os._exit(0)  # The activity forked, and its child came back: it must not answer too.
         recorder.flush()
+        kind = Frame.SPOKEN_OUTCOME if _has_unread_output() else Frame.OUTCOME
         with self._sending:
             self._attempts_run += 1
-            self._link.sendall(pack(Frame.OUTCOME, outcome))
+            self._link.sendall(pack(kind, outcome))
 
     def _begin(self, activity: Activity, is_new: bool) -> None:
         # What the cells define says that it is of `__main__`: there its own pickling, and the
@@ -147,3 +180,16 @@ class _Worker:
     def _send(self, kind: Frame) -> None:
         with self._sending:
             self._link.sendall(pack(kind))
+
+
+def _has_unread_output() -> bool:
+    """Whether the host has not read all that was written to this process's descriptors."""
+    unread = array.array("i", [0])
+    for descriptor in (1, 2):
+        try:
+            fcntl.ioctl(descriptor, termios.FIONREAD, unread)
+        except OSError:
+            return True  # The activity has put something else there.
+        if unread[0]:
+            return True
+    return False

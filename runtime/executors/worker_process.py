@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import IO
 
-from .frames import HEADER, Frame, FrameReader
+from .frames import AHEAD_HEADER, AHEAD_LIMIT, HEADER, Frame, FrameReader
 
 __all__ = ["WorkerProcess"]
 
@@ -21,12 +21,14 @@ __all__ = ["WorkerProcess"]
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from ipydurable.runtime.executors.worker import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])"
+    "main(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])"
 )
 _SMALL_BODY = 1 << 16
 _DEATH_TIMEOUT_S = 2.0
 _HANG_UP_TIMEOUT_S = 1.0
 _MAX_RAW_BYTES = 1 << 20
+# Both keep messages whole and in order; the first, which not all systems have, holds more of them.
+_AHEAD_KIND = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 
 
 class WorkerProcess:
@@ -41,7 +43,7 @@ class WorkerProcess:
             and by what the activity starts, arrives there.
     """
 
-    __slots__ = ("_frames", "_link", "_outgoing", "_process", "pid", "raw")
+    __slots__ = ("_ahead", "_frames", "_link", "_outgoing", "_process", "_sent_ahead", "pid", "raw")
 
     def __init__(self, plugins: Sequence[str] = ()) -> None:
         """Start the process; it says READY when it can take work.
@@ -53,10 +55,14 @@ class WorkerProcess:
             OSError: It cannot be started.
         """
         self._link, theirs = socket.socketpair()
-        self._link.setblocking(False)
+        # The worker's end stays open here: whoever reads a message first has it, so what the
+        # worker has not begun can be taken back.
+        self._ahead, self._sent_ahead = socket.socketpair(socket.AF_UNIX, _AHEAD_KIND)
+        for end in (self._link, self._ahead):
+            end.setblocking(False)
         try:
             with theirs:
-                descriptor = theirs.fileno()
+                descriptors = [theirs.fileno(), self._sent_ahead.fileno()]
                 self._process = subprocess.Popen(
                     [
                         sys.executable,
@@ -64,7 +70,7 @@ class WorkerProcess:
                             "-c",
                             _BOOT,
                             json.dumps([str(folder) for folder in sys.path]),
-                            str(descriptor),
+                            *map(str, descriptors),
                             str(os.getpid()),
                             *plugins,
                         ),
@@ -73,11 +79,11 @@ class WorkerProcess:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
-                    pass_fds=[descriptor],
+                    pass_fds=descriptors,
                     start_new_session=True,
                 )
         except BaseException:
-            self._link.close()
+            self._close_links()
             raise
         self.pid = self._process.pid
         self.raw: dict[str, IO[bytes]] = {}
@@ -109,6 +115,36 @@ class WorkerProcess:
         else:
             self._outgoing += (memoryview(header), memoryview(body))
         self.flush()
+
+    def send_ahead(self, number: int, payload: bytes) -> bool:
+        """Send an attempt that begins when those sent before have ended.
+
+        Args:
+            number: What `take_back` calls it.
+            payload: The attempt; the worker must have its code.
+
+        Returns:
+            Whether it was sent: not where it is too large, too many wait, or the worker is gone.
+        """
+        if len(payload) > AHEAD_LIMIT:
+            return False
+        try:
+            self._ahead.send(AHEAD_HEADER.pack(number) + payload)
+        except OSError:
+            return False
+        return True
+
+    def take_back(self) -> list[int]:
+        """Take back what was sent ahead and has not begun; the worker will never see it.
+
+        Returns:
+            The numbers, in the order in which they were sent.
+        """
+        numbers = []
+        with contextlib.suppress(OSError):
+            while message := self._sent_ahead.recv(AHEAD_HEADER.size, socket.MSG_DONTWAIT):
+                numbers.append(AHEAD_HEADER.unpack(message)[0])
+        return numbers
 
     def flush(self) -> None:
         """Send what is unsent, or as much of it as the link takes now; raises as `send`."""
@@ -176,9 +212,13 @@ class WorkerProcess:
     def hang_up(self) -> None:
         """Close the link; an idle worker then ends by itself."""
         self._outgoing.clear()
-        self._link.close()
+        self._close_links()
         for pipe in self.raw.values():
             pipe.close()
+
+    def _close_links(self) -> None:
+        for link in (self._link, self._ahead, self._sent_ahead):
+            link.close()
 
     def end(self) -> None:
         """Wait for the process to end by itself after `hang_up`; kill it if it does not."""
