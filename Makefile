@@ -60,7 +60,7 @@ pictures: $(VENV)/.everything browser ## Take the documentation's pictures of al
 	@$(PY) -m tests.pictures
 
 clean: ## Remove the environment and everything built, cached or recorded by tests
-	rm -rf $(VENV) build dist ipydurable.egg-info tests/artifacts
+	rm -rf $(VENV) build dist docs/tutorials ipydurable.egg-info tests/artifacts
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

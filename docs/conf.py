@@ -1,8 +1,10 @@
-"""How `make docs` builds the site: MyST pages, the API reference from docstrings, no network."""
+"""How `make docs` builds the site: pages in Markdown, tutorials, the reference from docstrings."""
 
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pygments.lexer import bygroups, inherit
@@ -16,13 +18,15 @@ project = "ipydurable"
 author = "the ipydurable authors"
 html_title = "ipydurable"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["images"]
+nb_execution_mode = "off"
+suppress_warnings = ["mystnb.unknown_mime_type"]  # plotly's own; its picture is shown
 
 myst_enable_extensions = ["attrs_inline", "deflist"]
 myst_heading_anchors = 4
 
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_class_signature = "mixed"
@@ -43,7 +47,11 @@ html_theme_options = {
 }
 
 # What pages link to outside this folder, and where the site has it.
-_ON_SITE = {"../README.md#five-minutes": "tour.md", "../SECURITY.md": "security.md"}
+_ON_SITE = {
+    "](../README.md#five-minutes)": "](tour.md)",
+    "](../SECURITY.md)": "](security.md)",
+    "](../notebooks/": "](tutorials/",
+}
 
 _PUBLIC = {*ipydurable.__all__, *ipydurable.errors.__all__}
 _CODE = re.compile(r"(?<![`\w:])`([^`\n]+)`(?!`)")
@@ -107,11 +115,22 @@ def move_links(app: Sphinx, page: str, source: list[str]) -> None:
     """Have links to files outside of this folder lead to their pages on the site."""
     del app, page
     for link, on_site in _ON_SITE.items():
-        source[0] = source[0].replace(f"]({link})", f"]({on_site})")
+        source[0] = source[0].replace(link, on_site)
+
+
+def copy_tutorials(app: Sphinx) -> None:
+    """Have the tutorials, as they were executed, among the pages; Sphinx reads one folder only."""
+    tutorials = Path(app.srcdir, "tutorials")
+    tutorials.mkdir(exist_ok=True)
+    for notebook in Path(app.srcdir).parent.glob("notebooks/*.ipynb"):
+        copy = tutorials / notebook.name
+        if not copy.exists() or copy.read_bytes() != notebook.read_bytes():
+            shutil.copyfile(notebook, copy)
 
 
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of the above."""
+    app.connect("builder-inited", copy_tutorials)
     app.connect("source-read", move_links)
     app.add_lexer("python", CellLexer)
     app.connect("autodoc-process-docstring", read_docstring, priority=100)

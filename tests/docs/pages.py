@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["PAGES", "ROOT", "Block", "all_text", "blocks", "code_in"]
 
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(r"^( *)(`{3,}|~{3,})(\S*)\s*$")
-_MARK = re.compile(r"<!-- (not run|raises): (.+) -->")
+_MARK = re.compile(r"<!-- (not run|raises|output)(?:: (.+))? -->")
 _FENCED = re.compile(r"^( *)(`{3,}|~{3,})\S*\n.*?^\1\2\s*$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 
@@ -28,6 +29,7 @@ class Block:
         text: What is in it.
         not_run: Why it is not executed; empty where it is.
         raises: The error that it must end with; empty where it must succeed.
+        output: Whether it is what the block before it printed and showed.
     """
 
     page: Path
@@ -36,6 +38,7 @@ class Block:
     text: str
     not_run: str = ""
     raises: str = ""
+    output: bool = False
 
     @property
     def place(self) -> str:
@@ -46,10 +49,11 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of a page, in order.
 
-    A line `<!-- not run: REASON -->` or `<!-- raises: ERROR -->` above a block says so of it.
+    A line `<!-- not run: REASON -->`, `<!-- raises: ERROR -->` or `<!-- output -->` above a block
+    says so of it.
     """
     found: list[Block] = []
-    mark: dict[str, str] = {}
+    mark: dict[str, Any] = {}
     fence: re.Match[str] | None = None
     start, text = 0, list[str]()
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
@@ -63,7 +67,7 @@ def blocks(page: Path) -> list[Block]:
             text.append(line.removeprefix(fence[1]))
         elif line.strip():
             marked = _MARK.fullmatch(line.strip())
-            mark = {marked[1].replace(" ", "_"): marked[2]} if marked else {}
+            mark = {marked[1].replace(" ", "_"): marked[2] or True} if marked else {}
     return found
 
 

@@ -84,6 +84,16 @@ def test_the_options_of_a_subcommand(name: str) -> None:
     assert table == rows(SUBCOMMANDS[name].options.items())
 
 
+def test_commands_that_pages_name_exist() -> None:
+    """In backticks and in blocks: subcommands, cell magics and settings."""
+    said = {name for one in CODE for name in re.findall(r"%durable ([a-z][\w-]*)", one)}
+    assert said - SUBCOMMANDS.keys() == set()
+    cells = {name for one in CODE for name in re.findall(r"%%(\w+)", one)}
+    assert cells - {*MAGICS, "durable", "writefile"} == set()
+    settings = {name for one in CODE for name in re.findall(r"DurableMagics\.(\w+)", one)}
+    assert settings - DurableMagics.class_traits(config=True).keys() == set()
+
+
 def test_settings_and_their_defaults() -> None:
     """Each trait of `%config DurableMagics`."""
     traits = DurableMagics.class_traits(config=True)

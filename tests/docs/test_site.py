@@ -12,6 +12,7 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks
 
+_TUTORIALS = 8
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)=\"(?:https?:)?//")
 
@@ -33,7 +34,9 @@ def test_the_site_has_every_page_and_needs_no_network(site: Path) -> None:
     for page in PAGES[1:]:
         html = site / page.relative_to(ROOT / "docs").with_suffix(".html")
         assert html.is_file(), page
-        assert not _LOADED.search(html.read_text(encoding="utf-8")), page
+    pages = list(site.rglob("*.html"))
+    assert len([page for page in pages if page.parent.name == "tutorials"]) == _TUTORIALS
+    assert [one for one in pages if _LOADED.search(one.read_text(encoding="utf-8"))] == []
 
 
 def test_the_reference_is_made_from_docstrings(site: Path) -> None:
