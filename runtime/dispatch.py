@@ -32,8 +32,9 @@ from .registry import Registry
 
 __all__ = ["Dispatcher", "Load"]
 
-_IN_FLIGHT_PER_SLOT = 4
 _IN_FLIGHT = 64
+_MIN_PER_SLOT = 4
+_MAX_PER_SLOT = 32
 _BACKLOG_PER_SLOT = 16
 _WORK_TOLD = 100
 
@@ -49,8 +50,9 @@ class _Lane:
         self.executor = executor
         self.ready: deque[_Waiting] = deque()
         self.in_flight = 0
-        self.limit = max(_IN_FLIGHT, executor.capacity * _IN_FLIGHT_PER_SLOT)
-        self.backlog = executor.capacity * _BACKLOG_PER_SLOT
+        slots = executor.capacity
+        self.limit = min(slots * _MAX_PER_SLOT, max(_IN_FLIGHT, slots * _MIN_PER_SLOT))
+        self.backlog = slots * _BACKLOG_PER_SLOT
 
     @property
     def has_backlog(self) -> bool:
@@ -92,7 +94,7 @@ class Dispatcher:
         self._started = started
         self._done = done
         self._lanes = {name: _Lane(executor) for name, executor in executors.items()}
-        self._lane_of: dict[tuple[str, str], _Lane] = {}
+        self._found: dict[tuple[str, str, int], tuple[Definition, _Lane]] = {}
         for executor in executors.values():
             executor.progress = progress
         self._max_parallel = max_parallel
@@ -120,10 +122,11 @@ class Dispatcher:
         """Whether more waits for an executor than it can begin in the next moments."""
         return any(lane.has_backlog for lane in self._lanes.values())
 
-    def has_backlog_before(self, activity: OpenActivity) -> bool:
+    def has_backlog_before(self, instance: Instance, activity: OpenActivity) -> bool:
         """Whether so much waits for an activity's executor that it would not begin now anyhow."""
-        lane = self._lane_of.get((activity.scheduled.name, activity.scheduled.version))
-        return lane is not None and lane.has_backlog
+        scheduled = activity.scheduled
+        found = self._found.get((scheduled.name, scheduled.version, instance.record.epoch))
+        return found is not None and found[1].has_backlog
 
     def check(self, definition: Definition) -> None:
         """Raise DefinitionError where no executor is called as an activity asks for."""
@@ -246,6 +249,10 @@ class Dispatcher:
 
     def _find(self, instance: Instance, activity: OpenActivity) -> tuple[Definition, _Lane] | None:
         """Return the code for the next attempt and where it runs; None where it failed for that."""
+        scheduled, record = activity.scheduled, instance.record
+        key = scheduled.name, scheduled.version, record.epoch
+        if key in self._found and not record.adopted:
+            return self._found[key]
         try:
             definition = self._definition(instance, activity)
             lane = self._lanes[_executor_name(definition, self._lanes)]
@@ -253,7 +260,8 @@ class Dispatcher:
             failure = FailureDetails.from_exception(error)
             self._done(_key(instance, activity), AttemptOutcome(failure=failure))
             return None
-        self._lane_of[activity.scheduled.name, definition.version] = lane
+        if not record.adopted:  # Else it may be other code, with the options it has now.
+            self._found[key] = definition, lane
         return definition, lane
 
     def _definition(self, instance: Instance, activity: OpenActivity) -> Definition:

@@ -321,7 +321,7 @@ class Engine:
         activity = instance.activities[task_id]
         self._effects.append((instance, activity))
         if not self._is_awaited:
-            self._is_awaited = not self.dispatcher.has_backlog_before(activity)
+            self._is_awaited = not self.dispatcher.has_backlog_before(instance, activity)
 
     @property
     def batch_is_full(self) -> bool:

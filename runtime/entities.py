@@ -160,8 +160,9 @@ class Entities:
 
     def expect(self, entity_ids: Iterable[str]) -> None:
         """Take up entities that are about to get messages: one query finds them all."""
-        unknown = [one for one in dict.fromkeys(entity_ids) if one not in self._by_id]
+        unknown = [one for one in entity_ids if one not in self._by_id]
         if len(unknown) > 1:
+            unknown = list(dict.fromkeys(unknown))
             found = self._engine.store.find_many(unknown)
             for entity_id in unknown:
                 self._take_up(entity_id, self._usable(found.get(entity_id)))

@@ -161,7 +161,7 @@ def answer_of(
 
 def told_entities(decisions: Iterable[Event]) -> list[str]:
     """Return the ids of the entities that decisions call or signal."""
-    told = EntityOperationCalled | EntityOperationSignaled
+    told = EntityOperationCalled, EntityOperationSignaled
     return [event.entity_id for event in decisions if isinstance(event, told)]
 
 

@@ -42,7 +42,6 @@ from .messages import (
     told_entities,
 )
 from .ports import Stream
-from .registry import retry_policy_of
 from .shadow import Shadow
 from .sleepers import Sleepers
 from .timers import DEADLINE, DELAYED_START, Due
@@ -159,8 +158,9 @@ class Orchestrations:
         instance.awaited_events = executor.awaited_events
         instance.lost_waits = executor.lost_waits
         decisions = executor.take_decisions()
-        self._engine.entities.expect(told_entities(decisions))
-        self.decisions.carry_out(instance, decisions)
+        if decisions:
+            self._engine.entities.expect(told_entities(decisions))
+            self.decisions.carry_out(instance, decisions)
         return True
 
     def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:
@@ -348,9 +348,9 @@ class Orchestrations:
         """
 
         def resolve(kind: str, name: str) -> Resolved:
-            definition = self._engine.registry.newest(Kind(kind), name, record.epoch)
+            resolved = self._engine.registry.resolve(Kind(kind), name, record.epoch)
             adopted = record.adopted.get(name) if kind == Kind.ACTIVITY else None
-            return Resolved(adopted or definition.version, retry_policy_of(definition.options))
+            return resolved._replace(version=adopted) if adopted else resolved
 
         return resolve
 

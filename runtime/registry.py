@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from .core.code import Resolved
 from .core.errors import UnknownDefinitionError, UnknownVersionError
 from .core.retry import RetryPolicy
 from .definitions import ActivityOptions, Definition, Kind
@@ -26,6 +27,7 @@ class Registry:
     def __init__(self, definitions: Iterable[Definition] = ()) -> None:
         self._by_name: dict[tuple[Kind, str], list[Definition]] = {}
         self._by_version: dict[tuple[Kind, str, str], Definition] = {}
+        self._resolved: dict[tuple[Kind, str, int], Resolved] = {}
         self.epoch = 0
         for definition in definitions:
             self._insert(definition)
@@ -68,6 +70,18 @@ class Registry:
         if found == 0:
             raise UnknownDefinitionError(kind.value, name, self._near(kind, name))
         return versions[found - 1]
+
+    def resolve(self, kind: Kind, name: str, epoch: int) -> Resolved:
+        """Return what a name means to an instance of `epoch`; raises as `newest`."""
+        key = kind, name, epoch
+        resolved = self._resolved.get(key)
+        if resolved is None:
+            found = self.newest(kind, name, epoch)
+            resolved = Resolved(found.version, retry_policy_of(found.options))
+            # What an epoch saw stays as it was, once the next definition has another.
+            if epoch <= self.epoch:
+                self._resolved[key] = resolved
+        return resolved
 
     def version(self, kind: Kind, name: str, version: str, epoch: int | None = None) -> Definition:
         """Return one version by its content hash.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["JournalWriter"]
+
+
+class _Row(msgspec.Struct):
+    """A row as it travels to DuckDB: without `data`, and `ts` in microseconds."""
+
+    gseq: int
+    iid: int
+    seq: int
+    ts: int
+    stream: str
+    kind: str
+    name: str | None
+    task_id: int | None
+    ref: int
+    payload: str | None
+    extra: str | None
+    digest: str | None
+
 
 _TYPES: Final = {
     "gseq": "BIGINT",
@@ -35,7 +53,6 @@ _TYPES: Final = {
     "extra": "VARCHAR",
     "digest": "VARCHAR",
 }
-_KEYS: Final = tuple(_TYPES)
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC, as all times of the journal
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MAX_TEXT: Final = 4 * 1024 * 1024
@@ -46,7 +63,7 @@ _encode = msgspec.json.Encoder().encode
 
 def _prepared_insert() -> str:
     shape = msgspec.json.encode([_TYPES]).decode()
-    values = ", ".join("make_timestamp(r.ts)" if key == "ts" else f"r.{key}" for key in _KEYS)
+    values = ", ".join("make_timestamp(r.ts)" if key == "ts" else f"r.{key}" for key in _TYPES)
     return (
         f"PREPARE append_rows AS INSERT INTO journal ({JOURNAL_COLUMNS}) "
         f"SELECT {values}, NULL "
@@ -92,12 +109,13 @@ class JournalWriter:
 
 def _as_json(rows: Sequence[JournalColumns]) -> str | None:
     """Return the parameter of the prepared statement; None where rows hold bytes, or too much."""
-    objects: list[dict[str, Any]] = []
-    for row in rows:
-        if row[12] is not None:
+    known: list[_Row] = []
+    for gseq, iid, seq, ts, stream, kind, name, task_id, ref, payload, extra, digest, data in rows:
+        if data is not None:
             return None
-        one = dict(zip(_KEYS, row, strict=False))
-        one["ts"] = (row[3] - _EPOCH) // _MICROSECOND
-        objects.append(one)
-    text = _encode(objects)
+        micros = (ts - _EPOCH) // _MICROSECOND
+        known.append(
+            _Row(gseq, iid, seq, micros, stream, kind, name, task_id, ref, payload, extra, digest)
+        )
+    text = _encode(known)
     return text.decode() if len(text) <= _MAX_TEXT else None

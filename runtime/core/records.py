@@ -6,7 +6,9 @@ use `fold`, so the table can always be rebuilt.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -219,32 +221,9 @@ def fold(record: InstanceRecord | None, iid: int, seq: int, event: Event) -> Ins
         return record
     record.last_seq = seq
     record.updated_at = event.timestamp
-    match event:
-        case ExecutionCompleted():
-            _complete(record, event)
-        case CustomStatusSet():
-            record.custom_status = event.status
-        case ExecutionSuspended():
-            record.status = RuntimeStatus.SUSPENDED
-            record.suspend_reason = event.reason
-            record.failure = event.failure
-        case ExecutionResumed():
-            record.status = RuntimeStatus.RUNNING
-            record.suspend_reason = ""
-            record.failure = None
-        case ExecutionRewound():
-            record.status = RuntimeStatus.RUNNING
-            record.completed_at = None
-            record.failure = None
-            record.output = None
-        case DefinitionAdopted():
-            record.adopted = {**record.adopted, event.name: event.version}
-        case ExecutionMigrated():
-            record.version = event.version
-            record.epoch = event.epoch
-            record.adopted = event.adopted
-        case _:
-            pass
+    change = _CHANGES.get(type(event))
+    if change is not None:
+        change(record, event)
     return record
 
 
@@ -289,3 +268,47 @@ def _complete(record: InstanceRecord, event: ExecutionCompleted) -> None:
     record.output = event.result
     record.failure = event.failure
     record.suspend_reason = ""
+
+
+def _set_custom_status(record: InstanceRecord, event: CustomStatusSet) -> None:
+    record.custom_status = event.status
+
+
+def _suspend(record: InstanceRecord, event: ExecutionSuspended) -> None:
+    record.status = RuntimeStatus.SUSPENDED
+    record.suspend_reason = event.reason
+    record.failure = event.failure
+
+
+def _resume(record: InstanceRecord, event: ExecutionResumed) -> None:  # noqa: ARG001
+    record.status = RuntimeStatus.RUNNING
+    record.suspend_reason = ""
+    record.failure = None
+
+
+def _rewind(record: InstanceRecord, event: ExecutionRewound) -> None:  # noqa: ARG001
+    record.status = RuntimeStatus.RUNNING
+    record.completed_at = None
+    record.failure = None
+    record.output = None
+
+
+def _adopt(record: InstanceRecord, event: DefinitionAdopted) -> None:
+    record.adopted = {**record.adopted, event.name: event.version}
+
+
+def _migrate(record: InstanceRecord, event: ExecutionMigrated) -> None:
+    record.version = event.version
+    record.epoch = event.epoch
+    record.adopted = event.adopted
+
+
+_CHANGES: dict[type[Event], Callable[[InstanceRecord, Any], None]] = {
+    CustomStatusSet: _set_custom_status,
+    DefinitionAdopted: _adopt,
+    ExecutionCompleted: _complete,
+    ExecutionMigrated: _migrate,
+    ExecutionResumed: _resume,
+    ExecutionRewound: _rewind,
+    ExecutionSuspended: _suspend,
+}
