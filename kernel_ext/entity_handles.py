@@ -17,20 +17,17 @@ from ipydurable.runtime.core.records import EntityRecord
 from ipydurable.runtime.stubs import EntityReference
 
 from .arguments import Duration, Time, near, parse_seconds, parse_time
-from .entity_card import EntityCard
+from .entity_output import EntityView
 from .reading import NotLoaded, decode_to_show
 from .waiting import explaining_interrupts, wait_for
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from .entity_functions import EntityFunction
     from .session import DurableSession
 
 __all__ = ["EntityCall", "EntityHandle", "public_state", "state_to_show"]
 
 _SHOWN_AFTER_S = 2.0
-_QUEUE_SHOWN = 5
 
 
 class EntityHandle:
@@ -140,37 +137,21 @@ class EntityHandle:
     def __repr__(self) -> str:
         return f"<entity {self._shown_id}>"
 
+    @property
+    def _view(self) -> EntityView:
+        client = self._session.client
+        return EntityView.of(client, self.entity_id, self._shown_id)
+
+    def _ipython_display_(self) -> None:
+        self._view._ipython_display_()
+
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        del kwargs
-        card = self._card()
-        return {"text/plain": repr(card), "text/html": card._repr_html_()}
+        return self._view._repr_mimebundle_(**kwargs)
 
     @property
     def _shown_id(self) -> str:
         name = self.entity_id.name if self._function is None else self._function.name
         return f"{name}@{self.entity_id.key}"
-
-    def _card(self) -> EntityCard:
-        record = self.record
-        if record is None:
-            facts = [("state", "none: nothing has reached it yet")]
-            return EntityCard(self._shown_id, [], facts)
-        client = self._session.client
-        value, kept = public_state(client, record), _kept_aside(client, record)
-        state: list[tuple[str, Any]] = [("state", value)]
-        facts = []
-        if record.state is None:
-            state, facts = [], [("state", "none")]
-        elif self._function is not None and self._function.is_class and isinstance(value, dict):
-            state = list(value.items())
-        facts += [
-            ("kept aside", ", ".join(f"{name}={one!r}" for name, one in kept.items())),
-            ("locked by", _lock(record)),
-            ("next in line", _queue(client, record)),
-            ("waiting", _messages(record.pending)),
-            ("modified", _time(record.updated_at)),
-        ]
-        return EntityCard(self._shown_id, state, facts)
 
     def _check_operation(self, name: str) -> None:
         """Refuse what its class does not have; AttributeError, so that hasattr says no."""
@@ -283,34 +264,3 @@ def public_state(client: DurableClient, record: EntityRecord) -> Any:
     if isinstance(state, dict) and KEPT_ASIDE in state:
         return {name: value for name, value in state.items() if name != KEPT_ASIDE}
     return state
-
-
-def _kept_aside(client: DurableClient, record: EntityRecord) -> dict[str, Any]:
-    state = client.decode(record.state)
-    kept = state.get(KEPT_ASIDE, {}) if isinstance(state, dict) else {}
-    return dict(kept)
-
-
-def _lock(record: EntityRecord) -> str:
-    if record.locked_by is None:
-        return ""
-    since = "" if record.locked_at is None else f", since {_time(record.locked_at)}"
-    return f"{record.locked_by.instance_id}{since}"
-
-
-def _queue(client: DurableClient, record: EntityRecord) -> str:
-    """Return who waits for its lock, in order; asked for only where somebody can wait."""
-    if record.locked_by is None or record.pending == 0:
-        return ""
-    queues = [one.queue for one in client.locks() if one.entity_id == record.instance_id]
-    queue = queues[0] if queues else []
-    more = len(queue) - _QUEUE_SHOWN
-    return ", ".join(queue[:_QUEUE_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _time(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _messages(count: int) -> str:
-    return f"{count} message{'s' * (count != 1)}" if count else ""

@@ -147,7 +147,12 @@ class LiveOutput(ABC):
             else:
                 self._outputs.append(show_replaceable(widget))
                 # Lab shows an error where a live widget was once its kernel is gone; this stays.
-                self._notes.append(show_replaceable(Code("after a restart", self._again)))
+                self._notes.append(show_replaceable(self._note(widget)))
+
+    def _note(self, widget: LiveView) -> Any:
+        """Return what stands below the view, for when there is no kernel."""
+        del widget
+        return Code("after a restart", self._again)
 
     def _start(self) -> LiveView:
         if self._widget is None:

@@ -54,9 +54,10 @@ class EntityFollower:
     def flush(self, now: datetime) -> None:
         """Tell what is new."""
         rows, self.rows, self.is_touched = self.rows, [], False
-        events, consumed = _newest(rows)
-        record = None if self.record is None else _bounded_record(self.record)
-        self.tell(EntityUpdate(record=record, events=events, consumed=consumed, now=now))
+        if self.record is not None:
+            update = EntityUpdate(record=_bounded_record(self.record), events=rows, now=now)
+            _leave_out(update)
+            self.tell(update)
 
 
 class EntityFollowers:
@@ -104,28 +105,31 @@ def entity_snapshot(store: ReadableStore, entity_id: str, now: datetime) -> Enti
     """Return what a follower of an entity is told at first."""
     record = store.find(entity_id)
     if not isinstance(record, EntityRecord):
-        return EntityUpdate(record=None, events=[], now=now)
+        return EntityUpdate(record=None, events=[], now=now, is_whole=True)
     rows = store.history(record.iid, max(1, record.last_seq - _PAST + 1))
     past = [row for row in rows if row.stream is Stream.HISTORY]
     waiting = [row for row in rows if row.stream is Stream.INBOX][:_WAITING]
     asked = store.rows_of(record.iid, [row.ref for row in past if row.ref])
-    told = sorted([*past, *waiting, *asked])
     return EntityUpdate(
-        record=_bounded_record(record), events=[_bounded_row(row) for row in told], now=now
+        record=_bounded_record(record),
+        events=[_bounded_row(row) for row in sorted([*past, *waiting, *asked])],
+        now=now,
+        is_whole=True,
+        left_out=record.last_seq - len(past),
     )
 
 
-def _newest(rows: list[_Row]) -> tuple[list[_Row], list[int]]:
-    """Return rows without all but the newest past, and the messages that were done with in it."""
-    past = [row for row in rows if not _is_message(row[2])]
-    left_out = past[:-_PAST]
+def _leave_out(update: EntityUpdate) -> None:
+    """Leave out of news all but the newest of what was done, and what it was about."""
+    left_out = [row for row in update.events if not _is_message(row[2])][:-_PAST]
     if not left_out:
-        return rows, []
+        return
     gone = {row[0] for row in left_out}
     consumed = {row[1] for row in left_out if row[1]}
-    kept = [row for row in rows if row[0] not in gone and row[0] not in consumed]
-    told = consumed - {row[0] for row in rows}
-    return kept, sorted(told)
+    told = {row[0] for row in update.events}
+    update.events = [row for row in update.events if row[0] not in gone | consumed]
+    update.left_out = len(left_out)
+    update.consumed = sorted(consumed - told)
 
 
 def _is_message(event: EntityEvent) -> bool:

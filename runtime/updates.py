@@ -71,14 +71,17 @@ class EntityUpdate(msgspec.Struct, kw_only=True, tag="entity"):
         record: The entity's record as of the last event; None where nothing has reached it.
         events: What happened, as `(gseq, ref, event)`, in order: messages that reached it, and
             what became of them (`ref` is the message's `gseq`). All are durable.
-        consumed: Messages that are done with although what became of them is not told: there
-            were too many.
         now: The host's time, naive UTC.
+        is_whole: Whether what was told before is to be forgotten.
+        left_out: How many operations before these are not told: there were too many.
+        consumed: Messages that those left out were about.
     """
 
     record: EntityRecord | None
     events: list[tuple[int, int, EntityEvent]]
     now: datetime
+    is_whole: bool = False
+    left_out: int = 0
     consumed: list[int] = []
 
 

@@ -1,12 +1,14 @@
 """Views of orchestrations: live timelines, and what stands in for them without a kernel.
 
-Importing this package imports no widget library; `Timeline` and `Graph` do when first asked for.
+Importing this package imports no widget library; the live views do when first asked for.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .entity_model import EntityModel
+from .entity_static import entity_html, entity_text
 from .graph_model import GraphModel
 from .graph_static import graph_html, graph_text
 from .static_render import static_html
@@ -14,14 +16,19 @@ from .text import text
 from .view_models import TimelineModel
 
 if TYPE_CHECKING:
+    from .entity_card import EntityCard
     from .graph import Graph
     from .timeline import Timeline
 
 __all__ = [
+    "EntityCard",
+    "EntityModel",
     "Graph",
     "GraphModel",
     "Timeline",
     "TimelineModel",
+    "entity_html",
+    "entity_text",
     "graph_html",
     "graph_text",
     "static_html",
@@ -38,4 +45,8 @@ def __getattr__(name: str) -> Any:
         from .graph import Graph
 
         return Graph
+    if name == "EntityCard":
+        from .entity_card import EntityCard
+
+        return EntityCard
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

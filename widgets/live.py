@@ -99,18 +99,19 @@ class LiveView(anywidget.AnyWidget):
     def on_question(self, content: Mapping[str, Any]) -> None:
         """Take a message of the browser that is no command. Called under the lock."""
 
-    def send_soon(self, *, at_once: bool = False) -> None:
+    def send_soon(self, *, at_once: bool = False, apart: bool = False) -> None:
         """Have `send_changes` called: now, or once the interval is over. From any thread.
 
         Args:
             at_once: Do not wait for the interval: nothing more will come.
+            apart: Always in a thread of its own, so that the caller's is not held up.
         """
         with self.lock:
             wait_s = self._next_s - time.monotonic()
-            if wait_s <= 0 or at_once:
+            if (wait_s <= 0 or at_once) and not apart:
                 self._send_now()
             elif self._timer is None:
-                self._timer = threading.Timer(wait_s, self._send_now)
+                self._timer = threading.Timer(max(0.0, wait_s), self._send_now)
                 self._timer.daemon = True
                 self._timer.start()
 

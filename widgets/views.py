@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -35,6 +36,7 @@ __all__ = [
     "TableView",
     "ValueView",
     "Waiting",
+    "epoch_ms",
     "preview",
     "shorten",
 ]
@@ -339,6 +341,11 @@ def preview(payload: Payload | None, limit: int) -> str:
     elif '"$numpy"' in payload:
         payload = _NUMPY.sub(r"\1", payload)
     return shorten(payload, limit)
+
+
+def epoch_ms(when: datetime) -> float:
+    """Return a time (naive UTC) as milliseconds since 1970, as browsers count."""
+    return when.replace(tzinfo=UTC).timestamp() * 1000
 
 
 def shorten(text: str, limit: int) -> str:

@@ -231,8 +231,13 @@ def test_entities_in_a_real_kernel(kernel: Kernel):
     assert line["data"]["text/plain"] == "entity Account v1"
     (result,) = kernel.run("await Account('alice').deposit(5)")
     assert result["data"]["text/plain"] == "5"
-    (card,) = kernel.run("Account('alice')")
+    card, kept = kernel.run("Account('alice')")
+    assert "application/vnd.jupyter.widget-view+json" in card["data"]
     assert "<b>Account@alice</b>" in card["data"]["text/html"]
+    assert "ipydurable.entity('account@alice')" in kept["data"]["text/plain"]
+    kernel.run("await Account('alice').deposit(37)")
+    assert "balance   42" in kernel.until(kept, "deposit(37)")
+    kernel.run("await Account('alice').deposit(-37)")
     kernel.restart()
     kernel.run("%load_ext ipydurable")
     (state,) = kernel.run("import ipydurable\nipydurable.entity('Account@alice').state")

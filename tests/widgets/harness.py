@@ -158,8 +158,10 @@ class Kernel:
                     "content => model.tell('msg:custom', content)", message["content"]
                 )
             else:
-                state = json.dumps({k: v for k, v in message["state"].items() if k[0] != "_"})
-                self.page.evaluate("state => model.apply(JSON.parse(state))", state)
+                self._give({k: v for k, v in message["state"].items() if k[0] != "_"})
+
+    def _give(self, state: dict[str, Any]) -> None:
+        self.page.evaluate("state => model.apply(JSON.parse(state))", json.dumps(state))
 
     def tell_until(self, story: Story, *moments: float) -> None:
         """Tell a story up to the last of `moments` (seconds), an update for each."""

@@ -40,5 +40,6 @@ export const ICONS = /** @type {Record<string, [path: string, filled: boolean]>}
   back: ["M7.8 2.6 4.2 6 7.8 9.4", false],
   close: ["M3 3 9 9M9 3 3 9", false],
   cut: ["M4.6 7.4 7.4 4.6M5.4 3.2 6.6 2A2.4 2.4 0 0 1 10 5.4L8.8 6.6M6.6 8.8 5.4 10A2.4 2.4 0 0 1 2 6.6L3.2 5.4M2 2l1.4 1.4M8.6 8.6 10 10", false],
+  lock: ["M2.8 5.4H9.2V9.8H2.8zM4.2 5.4V3.8A1.8 1.8 0 0 1 7.8 3.8V5.4", false],
   open: ["M4.2 2.6 7.8 6 4.2 9.4", false],
 });

@@ -43,7 +43,7 @@ export const number = (count) => count.toLocaleString("en-US");
 /** @param {number} at milliseconds since 1970 @returns {string} local clock time, with the date if it is not today */
 export function clockWords(at) {
   const when = new Date(at);
-  const today = when.toDateString() === new Date().toDateString();
+  const today = when.toDateString() === new Date(Date.now()).toDateString();
   const time = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   return today ? time : `${when.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })}, ${time}`;
 }

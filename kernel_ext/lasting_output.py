@@ -1,0 +1,132 @@
+"""Views of what has no end: entities, a store. Below each stands its static form, kept up to date.
+
+The notebook may be saved at any moment, so the form that needs no kernel is there beside the live
+one, which hides it; in a notebook that is opened without a kernel it is all there is to see.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, Self
+
+from ipydurable.runtime.client import DurableClient
+
+from .live_output import Code, LiveOutput
+
+if TYPE_CHECKING:
+    from ipydurable.widgets.live import LiveView
+
+__all__ = ["Kept", "LastingOutput"]
+
+_log = logging.getLogger(__name__)
+
+_QUIET_S = 2.0
+_AT_LEAST_EVERY_S = 15.0
+_LIVE_AT_ONCE = 20
+# An output that holds no live view steps back behind the static form that follows it.
+_STYLE = (
+    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .ipd-kept):not(:has(.ipd-view))"
+    "{display:none}</style>"
+)
+
+
+class Kept:
+    """The static form of a live view, with the code that shows it again.
+
+    Args:
+        static: The form, with text and HTML.
+        again: The code.
+    """
+
+    def __init__(self, static: Any, again: str) -> None:
+        self._text = repr(static)
+        self._html = static._repr_html_()
+        self._again = Code("live again with", again)
+
+    def __repr__(self) -> str:
+        return f"{self._text}\n{self._again!r}"
+
+    def _repr_html_(self) -> str:
+        again = self._again._repr_html_()
+        return f'{_STYLE}<div class="ipd-kept ipd-again">{self._html}{again}</div>'
+
+
+class LastingOutput(LiveOutput):
+    """The outputs of a view that never ends; see `LiveOutput`.
+
+    There is one of them for each thing that is shown, however many cells show it. The longest
+    shown becomes static where there are too many.
+    """
+
+    _all: OrderedDict[Hashable, LastingOutput] = OrderedDict()  # noqa: RUF012  (of all kernels' one)
+    _guard = threading.Lock()
+
+    def __init__(self, client: DurableClient, again: str) -> None:
+        super().__init__(client, again)
+        self._timer: threading.Timer | None = None
+        self._kept_at_s = 0.0
+
+    @classmethod
+    def shared(cls, key: Hashable, make: Callable[[], Self]) -> Self:
+        """Return the one for `key`, made if there is none that still lives."""
+        place = (cls, key)
+        with LastingOutput._guard:
+            found = LastingOutput._all.pop(place, None)
+            if found is None or found.settled.done():
+                found = make()
+            LastingOutput._all[place] = found
+            surplus = len(LastingOutput._all) - _LIVE_AT_ONCE
+            old = [LastingOutput._all.popitem(last=False)[1] for _ in range(surplus)]
+        for one in old:
+            one.freeze()
+        assert isinstance(found, cls)
+        return found
+
+    def has_news(self, *, is_last: bool = False) -> None:
+        """Take note of news, and bring the static form up to date once it is quiet."""
+        super().has_news(is_last=is_last)
+        with self._lock:
+            if not self._notes or self.settled.done():
+                return
+            wait_s = _QUIET_S
+            if self._timer is not None:
+                if time.monotonic() - self._kept_at_s > _AT_LEAST_EVERY_S:
+                    return  # it is due anyway
+                self._timer.cancel()
+            self._timer = threading.Timer(wait_s, self._keep)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _ipython_display_(self) -> None:
+        super()._ipython_display_()
+        self._kept_at_s = time.monotonic()
+
+    def _note(self, widget: LiveView) -> Any:
+        if not self._has_first.is_set():
+            return super()._note(widget)
+        return Kept(self._static(widget), self._again)
+
+    def _keep(self) -> None:
+        """Bring the static form below the outputs up to date; in a thread of its own."""
+        try:
+            with self._lock:
+                self._timer = None
+                self._kept_at_s = time.monotonic()
+                if self._widget is None or self.settled.done():
+                    return
+                kept = self._note(self._widget)
+                for note in self._notes:
+                    note.update(kept)
+        except Exception:  # noqa: BLE001  (nobody waits for this thread)
+            _log.exception("the static form of a view could not be kept")
+
+    def _end(self) -> None:
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        super()._end()
