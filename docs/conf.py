@@ -38,6 +38,7 @@ toc_object_entries = False
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_show_copyright = False
 html_show_sphinx = False
 html_show_sourcelink = False
 html_copy_source = False
@@ -56,6 +57,7 @@ _ON_SITE = {
 _PUBLIC = {*ipydurable.__all__, *ipydurable.errors.__all__}
 _CODE = re.compile(r"(?<![`\w:])`([^`\n]+)`(?!`)")
 _SECTION = re.compile(r"\s*(Args|Attributes|Raises|Returns|Yields|Note):$")
+_COLUMN = re.compile(r" +(\w+) +(.+?): (.+)$")
 _EXAMPLE = re.compile(r"(\s*)Example:$")
 
 
@@ -83,7 +85,13 @@ def read_docstring(
         before, _, behind = lines[0].partition(": ")
         lines[:1] = [f"{before}:", behind]
     found: list[str] = []
+    in_columns = False
     for number, line in enumerate(lines):
+        column = _COLUMN.match(line) if in_columns else None
+        in_columns = line == "Columns:" or column is not None
+        if column is not None:
+            found += [f"* `{column[1]}` ({column[2]}): {column[3]}"]
+            continue
         follows = [one for one in lines[number + 1 :] if one.strip()]
         deeper = bool(follows) and _indent(follows[0]) > _indent(line)
         example = _EXAMPLE.match(line)
@@ -97,6 +105,8 @@ def read_docstring(
             and lines[number + 1 : number + 2] == [""]
         ):
             found.append(f"{line}:")
+        elif in_columns:
+            found += [line, ""]
         else:
             found.append(line)
     lines[:] = [_CODE.sub(_code, line) for line in found]

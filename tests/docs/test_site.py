@@ -45,6 +45,8 @@ def test_the_reference_is_made_from_docstrings(site: Path) -> None:
     assert "How often a failed attempt is tried again" not in text  # that is the magic's
     assert "where it does what replay would not repeat" in text
     assert "EncodingError" in text
+    data = re.sub(r"<[^>]+>", "", (site / "api" / "data.html").read_text(encoding="utf-8"))
+    assert "queued_s (float64): seconds from scheduled_at to started_at" in data
 
 
 @pytest.mark.parametrize("page", sorted({*PAGES, *ROOT.glob("*.md")}), ids=lambda page: page.name)
