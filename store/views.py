@@ -6,24 +6,18 @@ NULL where they are not JSON. `ipydurable.store.columns` says what each column m
 
 from __future__ import annotations
 
-__all__ = ["VIEWS"]
+from ipydurable.runtime.core.plain_json import AS_WRITTEN
 
-# How values are stored, `{"$numpy":["float64",2.5]}`, and how people write them. Only the column
-# `payload` of the history has them as they are stored: histories are replayed from it.
-_AS_WRITTEN = (
-    (r'\{"\$numpy":\["\w+",([^][{}]+)\]\}', r"\1"),
-    (r'\{"\$(?:datetime|date|time|decimal|uuid|path)":("(?:[^"\\]|\\.)*")\}', r"\1"),
-    (r'\{"\$(?:tuple|set|frozenset)":(\[[^][{}]*\])\}', r"\1"),
-    (r'^\{"\$args":(\[.*\]),"\$kwargs":\{\}\}$', r"\1"),
-    (r'^\{"\$args":\[\],"\$kwargs":(\{.*\})\}$', r"\1"),
-    (r'^\{"\$args":\[(.+)\],"\$kwargs":(\{.+\})\}$', r"[\1,\2]"),
-)
+__all__ = ["VIEWS"]
 
 
 def _plain(value: str) -> str:
-    """Return SQL for the JSON text that `value`, SQL too, gives: as people write values."""
+    """Return SQL for the JSON text that `value`, SQL too, gives: as people write values.
+
+    Only the column `payload` of the history has values as they are stored: it is replayed.
+    """
     found = value
-    for pattern, written in _AS_WRITTEN:
+    for pattern, written in AS_WRITTEN:
         found = f"regexp_replace({found}, '{pattern}', '{written}', 'g')"
     return f"""CASE WHEN contains({value}, '"$') THEN {found} ELSE {value} END"""
 

@@ -15,6 +15,7 @@ import msgspec
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.payload import Payload
+from ipydurable.runtime.core.plain_json import as_written
 
 from .views import HINT_CHARS, Outcome, RowKind, RowState, preview, shorten
 
@@ -331,9 +332,9 @@ def _hint(payload: Payload | None) -> str:
 def _call_words(payload: str) -> str:
     """Return several arguments as they were written in the call: `1, units="m"`."""
     arguments = msgspec.json.decode(payload)
-    words = [msgspec.json.encode(one).decode() for one in arguments["$args"]]
+    words = [as_written(msgspec.json.encode(one).decode()) for one in arguments["$args"]]
     for name, value in arguments.get("$kwargs", {}).items():
-        words.append(f"{name}={msgspec.json.encode(value).decode()}")
+        words.append(f"{name}={as_written(msgspec.json.encode(value).decode())}")
     return ", ".join(words)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipydurable.runtime.core.payload import Payload
+from ipydurable.runtime.core.plain_json import as_written
 
 from .views import TableView, ValueView, preview
 
@@ -19,7 +20,8 @@ def view_value(payload: Payload | None) -> ValueView:
     if payload is None:
         return ValueView("")
     if isinstance(payload, str):
-        return ValueView(payload[:_TEXT_CHARS], cut=len(payload) > _TEXT_CHARS)
+        text = as_written(payload)
+        return ValueView(text[:_TEXT_CHARS], cut=len(text) > _TEXT_CHARS)
     words = preview(payload, _TEXT_CHARS)
     return ValueView(words, table=_table(payload.data) if payload.codec == "arrow" else None)
 

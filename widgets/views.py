@@ -8,12 +8,12 @@ from the start of the present execution.
 from __future__ import annotations
 
 import enum
-import re
 from datetime import UTC, datetime
 
 import msgspec
 
 from ipydurable.runtime.core.payload import Payload
+from ipydurable.runtime.core.plain_json import as_written
 from ipydurable.runtime.core.status import RuntimeStatus
 
 __all__ = [
@@ -41,8 +41,6 @@ __all__ = [
     "shorten",
 ]
 
-# A number of numpy's as it is stored, `{"$numpy":["float64",2.5]}`, is read as a number.
-_NUMPY = re.compile(r'\{"\$numpy":\["\w+",([^][{}]+)\]\}')
 
 HINT_CHARS = 40
 NOTE_CHARS = 160
@@ -338,9 +336,8 @@ def preview(payload: Payload | None, limit: int) -> str:
         return ""
     if not isinstance(payload, str):
         payload = payload.summary or f"{payload.codec}, {len(payload.data):,} bytes"
-    elif '"$numpy"' in payload:
-        payload = _NUMPY.sub(r"\1", payload)
-    return shorten(payload, limit)
+        return shorten(payload, limit)
+    return shorten(as_written(payload), limit)
 
 
 def epoch_ms(when: datetime) -> float:

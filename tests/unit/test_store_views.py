@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -41,7 +39,6 @@ from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.payload import Blob
 from ipydurable.runtime.core.records import Record, fold_record
 from ipydurable.runtime.core.serialization import encode_json
-from ipydurable.runtime.core.special_values import CallArguments
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.frames import to_frame
 from ipydurable.runtime.ports import JournalRow, Stream
@@ -49,6 +46,7 @@ from ipydurable.store import open_store
 from ipydurable.store.columns import COLUMNS
 from ipydurable.store.duckdb_store import DuckDBStore
 from ipydurable.store.results import with_plain_types
+from tests.unit.test_core_plain_json import VALUES
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 LARGE = '"' + "x" * 70_000 + '"'
@@ -124,21 +122,7 @@ def lost(second: int, task_id: int, number: int, worker: str = "") -> AttemptLos
     )
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (np.float64(2.5), "2.5"),
-        ([np.int64(3), {"a": np.bool_(1)}], '[3,{"a":true}]'),
-        ((1, "a"), '[1,"a"]'),
-        ({"when": datetime(2026, 1, 2)}, '{"when":"2026-01-02T00:00:00"}'),
-        (Decimal("1.50"), '"1.50"'),
-        (CallArguments((1, np.float64(2.0))), "[1,2.0]"),
-        (CallArguments((), {"units": "m"}), '{"units":"m"}'),
-        (CallArguments((1,), {"units": "m"}), '[1,{"units":"m"}]'),
-        ('{"$numpy":["float64",2.5]}', r'"{\"$numpy\":[\"float64\",2.5]}"'),
-        ({"plain": [1, None]}, '{"plain":[1,null]}'),
-    ],
-)
+@pytest.mark.parametrize(("value", "shown"), VALUES)
 def test_values_read_as_people_write_them(journal: Journal, value: Any, shown: str) -> None:
     """No tags of ours around numbers, dates and arguments; histories have what is replayed."""
     stored = encode_json(value, "input", lambda _: None)

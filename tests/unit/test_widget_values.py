@@ -39,3 +39,8 @@ def test_a_pickle_is_not_loaded() -> None:
     payload = Blob(codec="pickle", data=b"\x80 anything", summary="Model")
     assert view_value(payload).text == "Model"
     assert view_value(Blob(codec="arrow", data=b"broken", summary="DataFrame")).table is None
+
+
+def test_json_is_shown_as_people_write_it() -> None:
+    """No tags of ours around the arguments of a call, or a number of numpy's."""
+    assert view_value('{"$args":[1],"$kwargs":{"n":{"$numpy":["int64",2]}}}').text == '[1,{"n":2}]'
