@@ -7,12 +7,10 @@ moment without doubt about the others. One thread serves all of them.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import itertools
 import logging
 import os
 import selectors
-import socket
 import threading
 import time
 from collections import deque
@@ -35,6 +33,7 @@ from ..core.failure import FailureDetails
 from ..core.output import AttemptOutput
 from ..ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress, ProgressSink
 from .frames import Frame
+from .inbox import Inbox
 from .pace import Pace
 from .packages import PackageShelf
 from .sending import decode_items
@@ -49,6 +48,7 @@ _STARTED_AFTER_S: Final = 0.05
 _LOOK_INTERVAL_S: Final = 1.0
 """How often a busy worker is looked at: one may die while what it started holds its link open."""
 _MAX_BOOT_FAILURES: Final = 3
+_DROWSY_AFTER_S: Final = 1.0
 _AHEAD_S: Final = 0.004
 """How much work is sent to a worker ahead of its being free: longer attempts never are."""
 
@@ -90,16 +90,13 @@ class ProcessExecutor:
         self.capacity = capacity or os.cpu_count() or 1
         self.progress = progress
         self._plugins = plugins
-        self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._inbox: deque[Callable[[], None]] = deque()
-        self._asleep = False
-        self._closing = False
-        self._alarm, self._bell = socket.socketpair()
-        self._alarm.setblocking(False)
-        # All below is touched by the executor's own thread only.
+        self._inbox = Inbox()
+        # All below is touched only by whoever has this: the executor's own thread, mostly.
+        self._turn = threading.Lock()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._alarm, selectors.EVENT_READ)
+        self._selector.register(self._inbox.alarm, selectors.EVENT_READ)
         self._slots: set[Slot] = set()
         self._idle: list[Slot] = []
         self._queue: deque[Job] = deque()
@@ -109,6 +106,8 @@ class ProcessExecutor:
         self._pace = Pace()
         self._numbers = itertools.count(1)
         self._next_look = float("inf")
+        self._wakes_at = 0.0
+        self._drowsy_at = 0.0
         self._boot_failures = 0
 
     def submit(
@@ -126,6 +125,8 @@ class ProcessExecutor:
                 later, is reported as lost.
         """
         job = Job(next(self._numbers), request, started, done)
+        if self._begin_at_once(job):
+            return
         if not self._post(lambda: self._accept(job)):
             done(request.key, AttemptOutcome(lost="the executor is closed", ended_at=utc_now()))
 
@@ -144,65 +145,86 @@ class ProcessExecutor:
         Attempts that are open are reported as lost before it returns; nothing is called later.
         Must not be called while a lock is held that `done` needs.
         """
-        with self._lock:
-            self._closing = True
+        with self._starting:
+            self._inbox.close()
             thread = self._thread
         if thread is None:
             self._free()
         elif thread is not threading.current_thread():
-            self._ring()
+            self._inbox.ring()
             thread.join()
         atexit.unregister(self.close)
 
     # From any thread
 
-    def _post(self, action: Callable[[], None]) -> bool:
-        """Have the executor's thread do something; False where it is closed."""
-        with self._lock:
-            if self._closing:
+    def _begin_at_once(self, job: Job) -> bool:
+        """Send an attempt to an idle worker from here; False where that is not to be done.
+
+        It saves the time in which the executor's thread would wake up.
+        """
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            if self._inbox.is_closed or self._inbox or self._queue or not self._idle:
                 return False
-            self._inbox.append(action)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._serve, name="ipydurable-processes", daemon=True
-                )
-                self._thread.start()
-                atexit.register(self.close)
-            must_ring = self._asleep
-            self._asleep = False
+            if not self._idle[-1].knows(job):
+                return False
+            self._jobs[job.request.key] = job
+            self._assign(self._idle.pop(), job)
+            must_ring = bool(self._news) or self._next_look < self._wakes_at
+        finally:
+            self._turn.release()
         if must_ring:
-            self._ring()
+            self._inbox.ring()
         return True
 
-    def _ring(self) -> None:
-        with contextlib.suppress(OSError):
-            self._bell.send(b".")
+    def _post(self, action: Callable[[], None]) -> bool:
+        """Have the executor's thread do something; False where it is closed."""
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None and not self._inbox.is_closed:
+                    self._thread = threading.Thread(
+                        target=self._serve, name="ipydurable-processes", daemon=True
+                    )
+                    self._thread.start()
+                    atexit.register(self.close)
+        return self._inbox.post(action)
 
     # The executor's own thread
 
     def _serve(self) -> None:
         try:
-            while not self._closing:
-                self._wait()
-                self._do_posted()
-                if time.monotonic() >= self._next_look:
-                    self._look()
-                self._dispatch()
+            while not self._inbox.is_closed:
+                ready = self._wait()
+                with self._turn:
+                    self._attend_to(ready)
+                    self._inbox.do_all()
+                    if time.monotonic() >= self._next_look:
+                        self._look()
+                    self._dispatch()
                 self._tell_news()
         except Exception:  # noqa: BLE001 - every attempt must still get its outcome
             _log.exception("The process executor failed; its attempts are lost")
         finally:
             self._shut_down()
 
-    def _wait(self) -> None:
-        """Wait for what happens next, and take it in."""
-        with self._lock:
-            self._asleep = not self._inbox and not self._closing
-            timeout_s = self._next_look - time.monotonic() if self._asleep else 0.0
-        for key, _ in self._selector.select(None if timeout_s == float("inf") else timeout_s):
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for what happens next."""
+        with self._turn:
+            now = time.monotonic()
+            wakes_at = self._next_look if self._inbox.may_sleep() else now
+            if now < self._drowsy_at:  # Who begins at once then need not wake it to look in time.
+                wakes_at = min(wakes_at, now + _STARTED_AFTER_S)
+            self._wakes_at = wakes_at
+        ready = self._selector.select(None if wakes_at == float("inf") else wakes_at - now)
+        self._inbox.awake()
+        return ready
+
+    def _attend_to(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Take in what has happened."""
+        for key, _ in ready:
             if key.data is None:
-                with contextlib.suppress(BlockingIOError):
-                    self._alarm.recv(4096)
+                self._inbox.take_alarm()
                 continue
             slot, kind = key.data
             if slot not in self._slots:
@@ -212,7 +234,6 @@ class ProcessExecutor:
             elif not slot.take_raw(kind):
                 self._selector.unregister(slot.process.raw[kind])
                 slot.process.raw.pop(kind).close()
-        self._asleep = False
 
     def _attend(self, slot: Slot) -> None:
         """Send and receive what the worker's link allows now."""
@@ -249,6 +270,7 @@ class ProcessExecutor:
         for kind in slot.process.raw if has_spoken else ():
             slot.take_raw(kind)  # What was written before the end belongs to it.
         self._pace.note(job.request, outcome)
+        self._drowsy_at = time.monotonic() + _DROWSY_AFTER_S
         slot.end()
         if slot.jobs:
             self._look_at(slot)
@@ -263,10 +285,6 @@ class ProcessExecutor:
         sink, key, told = self.progress, job.request.key, _decode_progress(body)
         if sink is not None:
             self._news.append(lambda: sink(key, told))
-
-    def _do_posted(self) -> None:
-        while self._inbox:
-            self._inbox.popleft()()
 
     def _accept(self, job: Job) -> None:
         self._jobs[job.request.key] = job
@@ -507,17 +525,17 @@ class ProcessExecutor:
                 _log.exception("A callback of the process executor failed")
 
     def _shut_down(self) -> None:
-        with self._lock:
-            self._closing = True
-        self._do_posted()
         lost = "the executor was closed before the attempt ended"
-        for slot in [slot for slot in self._slots if slot.job is not None or not slot.is_ready]:
-            self._stop(slot, lost=lost)
-        for job in list(self._jobs.values()):
-            self._settle(job, AttemptOutcome(lost=lost, ended_at=utc_now()))
-        idle = list(self._slots)
-        for slot in idle:
-            self._forget(slot)
+        with self._turn:
+            self._inbox.close()
+            self._inbox.do_all()
+            for slot in [slot for slot in self._slots if slot.jobs or not slot.is_ready]:
+                self._stop(slot, lost=lost)
+            for job in list(self._jobs.values()):
+                self._settle(job, AttemptOutcome(lost=lost, ended_at=utc_now()))
+            idle = list(self._slots)
+            for slot in idle:
+                self._forget(slot)
         for slot in idle:
             slot.process.end()
         self._free()
@@ -525,8 +543,7 @@ class ProcessExecutor:
 
     def _free(self) -> None:
         self._selector.close()
-        self._alarm.close()
-        self._bell.close()
+        self._inbox.free()
         self._packages.close()
 
 
