@@ -57,6 +57,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_NOTICES = 10
 _MAX_ROWS_PER_BATCH = 10_000
+_MAX_ROWS_ALONE = 100
 # A signal that comes just before the main thread waits would be looked at only after the wait.
 _MAX_WAIT_S = 1.0
 
@@ -221,7 +222,7 @@ class Engine:
         is_busy = (
             self.dispatcher.in_flight
             or self.orchestrations.has_work
-            or self.entities.is_working
+            or self.entities.running
             or self._rows
             or self._posted.qsize()
             or self._gseq > self.durable_gseq
@@ -355,9 +356,17 @@ class Engine:
         batch = Batch(self._rows, records, self._effects, self._outputs)
         self._rows, self._effects, self._dirty, self._outputs = [], [], {}, []
         self._submitted.append(batch)
-        has_more_to_do = self.dispatcher.in_flight or self._posted.qsize()
-        if has_more_to_do or not self.journal.append_here(batch):
+        if self._has_more_to_do(batch) or not self.journal.append_here(batch):
             self.journal.submit(batch)
+
+    def _has_more_to_do(self, batch: Batch) -> bool:
+        """Whether something could be done while a batch is committed, which may take its time."""
+        return bool(
+            len(batch.rows) > _MAX_ROWS_ALONE
+            or self.dispatcher.in_flight
+            or self.entities.running
+            or self._posted.qsize()
+        )
 
     def _on_durable(self, batches: list[Batch]) -> None:
         for batch in batches:

@@ -31,6 +31,7 @@ from .core.records import EntityRecord, Record, fold_entity
 from .definitions import Kind
 from .entity_runner import EntityJob, EntityRunner, failed_batch
 from .idle_entities import IdleEntities
+from .live_entities import Entity
 from .messages import answer_of
 from .ports import JournalRow, Stream
 from .requests import LockInfo
@@ -39,50 +40,11 @@ from .timers import SIGNAL, Due
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["Entities", "Entity"]
+__all__ = ["Entities"]
 
 _log = logging.getLogger(__name__)
 
-_MAX_BATCH = 200
 _SEARCHED_FOR_REPEATED = 10_000
-
-Message = tuple[int, OperationRequested | LockRequested]
-
-
-class Entity:
-    """An entity that is in memory.
-
-    Attributes:
-        record: Its record, folded up to the last row.
-        queue: Messages it has not consumed, with the `gseq` of their inbox rows, in order.
-        scheduled: Signals whose time has not come, by `gseq`.
-        batch: The operations that run now; empty where none do.
-        waiters: Clients that wait for an operation's answer, by `gseq`.
-        last_gseq: Its newest row; it may leave memory only once that is durable.
-    """
-
-    __slots__ = ("batch", "last_gseq", "queue", "record", "scheduled", "waiters")
-
-    def __init__(self, record: EntityRecord) -> None:
-        self.record = record
-        self.queue: deque[Message] = deque()
-        self.scheduled: dict[int, OperationRequested] = {}
-        self.batch: list[Message] = []
-        self.waiters: dict[int, list[Future[Any]]] = {}
-        self.last_gseq = 0
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing needs it in memory."""
-        return not self.batch and not self.record.is_live
-
-    def find_request(self, request_id: str) -> int:
-        """Return the `gseq` of a client's request that waits here; 0 if there is none."""
-        waiting = [*self.batch, *self.queue, *self.scheduled.items()]
-        for gseq, event in waiting:
-            if isinstance(event, OperationRequested) and event.request_id == request_id:
-                return gseq
-        return 0
 
 
 class Entities:
@@ -92,6 +54,9 @@ class Entities:
         engine: Writes the rows and keeps the time.
         runner: Runs the operations.
         idle: How many with nothing to do stay in memory.
+
+    Attributes:
+        running: How many batches of operations run now.
     """
 
     def __init__(self, engine: Engine, runner: EntityRunner, idle: int) -> None:
@@ -101,17 +66,13 @@ class Entities:
         self._by_iid: dict[int, Entity] = {}
         self._idle = IdleEntities(idle)
         self._given_up: set[int] = set()
+        self.running = 0
         self._answering: deque[tuple[int, OperationDone]] = deque()
 
     @property
     def live(self) -> int:
         """How many have something to do or are locked."""
         return len(self._by_iid) - len(self._idle)
-
-    @property
-    def is_working(self) -> bool:
-        """Whether operations run now."""
-        return any(entity.batch for entity in self._by_iid.values())
 
     # Messages.
 
@@ -124,7 +85,7 @@ class Entities:
             entity.scheduled[gseq] = requested
             self._engine.timers.add(Due(at, entity.record.iid, SIGNAL, gseq))
         else:
-            entity.queue.append((gseq, requested))
+            entity.put((gseq, requested))
             self._advance(entity)
         return entity, gseq
 
@@ -172,7 +133,7 @@ class Entities:
         entity = self._by_iid.get(iid)
         requested = entity.scheduled.pop(gseq, None) if entity is not None else None
         if entity is not None and requested is not None:
-            entity.queue.append((gseq, requested))
+            entity.put((gseq, requested))
             self._advance(entity)
 
     # Locks.
@@ -184,7 +145,7 @@ class Entities:
             timestamp=self._engine.now, entity_id=first, owner=owner, rest=tuple(rest)
         )
         entity = self._entity(first)
-        entity.queue.append((self._write(entity, requested, Stream.INBOX), requested))
+        entity.put((self._write(entity, requested, Stream.INBOX), requested))
         self._advance(entity)
 
     def release(self, entity_id: str, owner: LockOwner) -> None:
@@ -193,33 +154,30 @@ class Entities:
         now = self._engine.now
         if entity.record.locked_by == owner:
             self._write(entity, LockReleased(timestamp=now, owner=owner))
+            entity.was_released()
         else:
-            for message in entity.queue:
-                gseq, event = message
-                if isinstance(event, LockRequested) and event.owner == owner:
-                    entity.queue.remove(message)
-                    self._write(entity, LockWithdrawn(timestamp=now, owner=owner), ref=gseq)
-                    break
+            gseq = entity.withdraw_lock_request(owner)
+            if gseq:
+                self._write(entity, LockWithdrawn(timestamp=now, owner=owner), ref=gseq)
         self._advance(entity)
 
     # Going on.
 
     def _advance(self, entity: Entity) -> None:
         """Have an entity do what it can do now."""
-        while not entity.batch and entity.queue:
-            owner = entity.record.locked_by
-            if owner is None and isinstance(entity.queue[0][1], LockRequested):
-                self._acquire(entity)
+        while not entity.batch:
+            lock = entity.take_lock_request()
+            if lock is not None:
+                self._acquire(entity, *lock)
                 continue
-            entity.batch = self._take_batch(entity, owner)
+            entity.batch = entity.take_batch()
             if not entity.batch:
                 return
             self._engine.after_commit(partial(self._begin, entity))
 
-    def _acquire(self, entity: Entity) -> None:
-        gseq, event = entity.queue.popleft()
-        assert isinstance(event, LockRequested)
+    def _acquire(self, entity: Entity, gseq: int, event: LockRequested) -> None:
         self._write(entity, LockAcquired(timestamp=self._engine.now, owner=event.owner), ref=gseq)
+        entity.was_locked(event.owner)
         if event.rest:
             self.lock(event.rest, event.owner)
         else:
@@ -227,26 +185,9 @@ class Entities:
             owner = event.owner
             self._engine.orchestrations.send(owner.instance_id, granted, owner.execution_id)
 
-    def _take_batch(self, entity: Entity, owner: LockOwner | None) -> list[Message]:
-        """Take the operations that may run now from the queue.
-
-        A locked entity does only what its owner asks, before everything else. Others are done in
-        order, up to the next lock request.
-        """
-        if owner is not None:
-            batch = [message for message in entity.queue if _is_from(message[1], owner)]
-            for message in batch:
-                entity.queue.remove(message)
-            return batch
-        batch = []
-        while entity.queue and len(batch) < _MAX_BATCH:
-            if isinstance(entity.queue[0][1], LockRequested):
-                break
-            batch.append(entity.queue.popleft())
-        return batch
-
     def _begin(self, entity: Entity) -> None:
         """Run a batch; its messages are durable."""
+        self.running += 1
         entity_id = EntityInstanceId.parse(entity.record.instance_id)
         operations = [
             Operation(name=event.operation, input=event.input)
@@ -267,6 +208,7 @@ class Entities:
 
     def _on_done(self, entity: Entity, version: str, result: EntityBatchResult) -> None:
         """Write down what a batch did, and pass on what it said."""
+        self.running -= 1
         batch = entity.batch
         changed = result.state != entity.record.state
         for position, ((gseq, event), one) in enumerate(zip(batch, result.results, strict=True)):
@@ -338,11 +280,7 @@ class Entities:
         found = []
         for entity in self._by_iid.values():
             record = entity.record
-            queue = [
-                event.owner.instance_id
-                for _, event in entity.queue
-                if isinstance(event, LockRequested)
-            ]
+            queue = [request.owner.instance_id for request in entity.lock_requests()]
             if record.locked_by is not None or queue:
                 owner = record.locked_by.instance_id if record.locked_by is not None else ""
                 found.append(
@@ -351,7 +289,7 @@ class Entities:
                         owner=owner,
                         since=record.locked_at,
                         queue=queue,
-                        pending=len(entity.queue),
+                        pending=len(entity),
                     )
                 )
         return found
@@ -403,7 +341,7 @@ class Entities:
                 entity.scheduled[row.gseq] = event
                 self._engine.timers.add(Due(at, record.iid, SIGNAL, row.gseq))
             else:
-                entity.queue.append((row.gseq, event))
+                entity.put((row.gseq, event))
         self._adopt(entity)
         self._engine.post(self._advance, entity)
 
@@ -477,13 +415,3 @@ class Entities:
         else:
             self._idle.put(entity)
         return entity.last_gseq
-
-
-def _is_from(event: OperationRequested | LockRequested, owner: LockOwner) -> bool:
-    """Whether a message comes from inside a critical section."""
-    if isinstance(event, LockRequested) or event.caller is None:
-        return False
-    return (event.caller.instance_id, event.caller.execution_id) == (
-        owner.instance_id,
-        owner.execution_id,
-    )

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 _IDLE_CHECK_S = 1.0
 # A hundred thousand instances that wait are long-lived and hold few cycles: with Python's own
 # thresholds (700, 10, 10) the collector looks at them again and again.
-_GC_THRESHOLDS = (50_000, 20, 100)
+_GC_THRESHOLDS = (200_000, 50, 100)
 DEFAULT_IDLE_S = 300.0
 
 

@@ -10,7 +10,7 @@ from .core.payload import Blob
 
 if TYPE_CHECKING:
     from .core.payload import Payload
-    from .entities import Entity
+    from .live_entities import Entity
 
 __all__ = ["IdleEntities"]
 

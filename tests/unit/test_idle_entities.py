@@ -15,8 +15,8 @@ from ipydurable.runtime.core.records import EntityRecord
 from ipydurable.runtime.definitions import Chunk, CodePackage, Definition, Kind
 from ipydurable.runtime.embedded import EmbeddedEngine
 from ipydurable.runtime.engine import EngineOptions
-from ipydurable.runtime.entities import Entity
 from ipydurable.runtime.idle_entities import IdleEntities
+from ipydurable.runtime.live_entities import Entity
 from ipydurable.runtime.ports import EntityQuery
 from ipydurable.store import open_store
 from tests.support.world import START, JsonConverter, World
