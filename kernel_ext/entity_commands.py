@@ -7,7 +7,9 @@ from typing import Any
 from .arguments import ArgumentError, parse_json, take_options
 from .command import Desk, OptionParser, Subcommand, take_word
 from .display import Line
+from .entities_output import EntitiesView
 from .entity_handles import EntityHandle
+from .shown_frame import entities_lines, shown_frame
 
 __all__ = ["ENTITY_COMMANDS"]
 
@@ -25,7 +27,19 @@ def _entities(desk: Desk, rest: str) -> Any:
     parser.add_argument("--limit", type=int, default=_LISTED)
     parser.add_argument("--after", default="")
     given = parser.parse(rest)
-    return desk.session.list_entities(limit=max(0, given.pop("limit")), **given)
+    limit = max(0, given.pop("limit"))
+    frame = desk.session.list_entities(limit=limit, **given)
+    # The table has no filter for times and shows all pages.
+    if any(given[one] for one in ("since", "until", "after")):
+        return shown_frame(frame, entities_lines)
+    query = {
+        "name": given["name"],
+        "text": given["prefix"],
+        "locked": given["locked"],
+        "empty": given["include_empty"],
+    }
+    client, again = desk.session.client, f"%durable entities {rest}".strip()
+    return shown_frame(frame, entities_lines, lambda: EntitiesView.of(client, query, again))
 
 
 def _entity(desk: Desk, rest: str) -> EntityHandle:
@@ -73,7 +87,7 @@ ENTITY_COMMANDS = {
     "entities": Subcommand(
         _entities,
         "entities [OPTIONS]",
-        "the newest entities, as a DataFrame",
+        "the entities: a live table, or a DataFrame",
         options={
             "--name NAME": "only of this definition",
             "--prefix TEXT": "only ids that begin so: Account@a",

@@ -16,6 +16,7 @@ from .command import Desk, OptionParser, Subcommand, take_word
 from .display import Facts, Line, show
 from .frames import waiting_rows
 from .handles import NotebookInstance
+from .shown_frame import instances_lines, shown_frame
 
 __all__ = ["INSTANCE_COMMANDS"]
 
@@ -51,7 +52,8 @@ def _list(desk: Desk, rest: str) -> Any:
     parser.add_argument("--after", default="")
     given = parser.parse(rest)
     tags, limit = parse_tags(given.pop("tag")), max(0, given.pop("limit"))
-    return desk.session.list_instances(tags=tags, limit=limit, **given)
+    frame = desk.session.list_instances(tags=tags, limit=limit, **given)
+    return shown_frame(frame, instances_lines)
 
 
 def _show(desk: Desk, rest: str) -> NotebookInstance:

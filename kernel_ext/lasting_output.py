@@ -110,9 +110,14 @@ class LastingOutput(LiveOutput):
             return super()._note(widget)
         return Kept(self._static(widget), self._again)
 
+    def _refresh(self) -> None:
+        """Ask the host for what the static form needs; `_static` must not."""
+
     def _keep(self) -> None:
         """Bring the static form below the outputs up to date; in a thread of its own."""
         try:
+            # Not under the lock: the thread that brings its answer may wait for that.
+            self._refresh()
             with self._lock:
                 self._timer = None
                 self._kept_at_s = time.monotonic()

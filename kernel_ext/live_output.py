@@ -145,9 +145,13 @@ class LiveOutput(ABC):
             if self.settled.done():
                 show(self._static(widget))
             else:
-                self._outputs.append(show_replaceable(widget))
+                self._outputs.append(show_replaceable(self._shown(widget)))
                 # Lab shows an error where a live widget was once its kernel is gone; this stays.
                 self._notes.append(show_replaceable(self._note(widget)))
+
+    def _shown(self, widget: LiveView) -> Any:
+        """Return what an output displays: the view, or a layout that holds it."""
+        return widget
 
     def _note(self, widget: LiveView) -> Any:
         """Return what stands below the view, for when there is no kernel."""

@@ -171,7 +171,7 @@ class DurableMagics(Magics, HostSettings):
         %durable restart ID [--new-id]         start a finished one again with its input
         %durable rewind ID [--newest] [REASON] redo what failed, and keep the rest
         %durable purge ID | OPTIONS            delete finished instances
-        %durable entities [OPTIONS]            the newest entities, as a DataFrame
+        %durable entities [OPTIONS]            the entities: a live table, or a DataFrame
         %durable entity NAME@KEY               the state of an entity, and who holds it
         %durable signal NAME@KEY OPERATION [JSON] [--at TIME]
                                                have it do an operation

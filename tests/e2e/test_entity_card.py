@@ -110,3 +110,37 @@ def test_a_card_lives_through_a_host_and_a_restart_and_is_read_without_a_kernel(
     expect(kept).to_contain_text("insufficient funds: 50 < 500")
     expect(lab.output(8).get_by_text("Error displaying widget")).to_be_hidden()
     lab.screenshot(artifacts / "reopened.png", 8)
+
+
+def test_a_table_of_entities_opens_a_card_beside_it(lab: LabPage, artifacts: Path) -> None:
+    """Search, open, watch it change, save; without a kernel the rows are there."""
+    fill = 'Account.signal_many("deposit", [(f"k{n:03}", n + 1) for n in range(300)])'
+    show = "%durable entities"
+    lab.create("table.ipynb", [DEFINE, ACCOUNT, fill, show, DEPOSIT.replace("AMOUNT", "5")])
+    for index in range(4):
+        lab.run_cell(index)
+    table = lab.output(3).locator(".ipd-entities")
+    expect(table.locator(".ipd-table-foot")).to_contain_text("300", timeout=20_000)
+    table.locator("input[type=search]").fill("k07")
+    expect(table.locator(".ipd-table-foot")).to_have_text("10", timeout=10_000)
+    table.locator(".ipd-table-row", has_text="k070").click()
+    opened = lab.output(3).locator(".ipd-entity")
+    expect(opened.locator(".ipd-done")).to_contain_text("deposit(71)", timeout=10_000)
+    lab.screenshot(artifacts / "beside.png", 3)
+    table.locator("input[type=search]").fill("alice")
+    expect(table.locator(".ipd-table-foot")).to_have_text("None is like that.", timeout=10_000)
+    lab.run_cell(4)
+    lab.cell(3).scroll_into_view_if_needed()
+    expect(table.locator(".ipd-table-row", has_text="alice")).to_be_visible(timeout=10_000)
+    table.get_by_role("button", name="Close").click()
+    expect(opened).to_have_count(0, timeout=10_000)
+    lab.page.wait_for_timeout(3000)
+    lab.save()
+    assert (lab.server.root / "table.ipynb").stat().st_size < 100_000
+
+    lab.server.stop_kernels()
+    lab.reload()
+    kept = lab.output(3).locator(".ipd-kept")
+    expect(kept).to_contain_text("301, of which 30 are shown", timeout=20_000)
+    lab.screenshot(artifacts / "reopened.png", 3)
+    assert lab.errors == []
