@@ -33,6 +33,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[B
     monkeypatch.syspath_prepend(tmp_path)
     imported = set(sys.modules)
     declared = dict(DECLARED)
+    DECLARED.clear()  # What other tests declare is not for a reader's shell.
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"

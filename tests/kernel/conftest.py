@@ -7,14 +7,20 @@ import pytest
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from traitlets.config import Config
 
-from ipydurable.functions import DECLARED
+from ipydurable.functions import DECLARED, DurableFunction
 from tests.kernel.shells import FETCH, REPORT, WAITS, Kernel, Shell
 
 
 @pytest.fixture(autouse=True)
-def what_is_declared() -> Iterator[None]:
-    """Have what a test declares be unknown to the next: sessions send all that they know of."""
+def what_is_declared(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have only what a test's own module declares be known: sessions send all that they know of.
+
+    Other modules were imported before and may have declared others of the same names.
+    """
     before = dict(DECLARED)
+    mine = [one for one in vars(request.module).values() if isinstance(one, DurableFunction)]
+    DECLARED.clear()
+    DECLARED.update({(one.kind, one.name): one for one in mine})
     yield
     DECLARED.clear()
     DECLARED.update(before)
