@@ -68,3 +68,35 @@ def test_a_display_that_somebody_else_has_stored_is_shown_as_text(kernel: Kernel
     assert {one["kind"] for one in shown} == {"stream"}
     assert "script" not in text_of(shown)
     assert "display_data" in [one["kind"] for one in kernel.run("signed['talk'][0].show()")]
+
+
+PLOT = """%%activity
+def plot(kind):
+    if kind == "matplotlib":
+        import matplotlib.pyplot as plt
+        plt.plot([1, 4, 9])
+        plt.title("squares")
+        plt.show()
+    elif kind == "figure":
+        from matplotlib.figure import Figure
+        figure = Figure()
+        figure.subplots().plot([1, 2])
+        display(figure)
+    else:
+        import plotly.graph_objects as go
+        go.Figure(go.Bar(y=[1, 4, 9])).show()
+    return kind"""
+PLOTS = """%%orchestrator
+async def plots(ctx):
+    return await ctx.when_all([plot("matplotlib"), plot("figure"), plot("plotly")])"""
+
+
+def test_figures_of_matplotlib_and_plotly_come_back_from_the_workers(kernel: Kernel) -> None:
+    for cell in (PLOT, PLOTS, "drawn = plots.start(); drawn.wait(90)"):
+        assert "error" not in [one["kind"] for one in kernel.run(cell)], cell
+    for position in (0, 1):
+        (picture,) = kernel.run(f"drawn['plot'][{position}].show()")
+        assert picture["data"]["image/png"].startswith("iVBOR")
+    # plotly shows a script of its own before the first figure of a process.
+    *_, figure = kernel.run("drawn['plot'][2].show()")
+    assert figure["data"]["application/vnd.plotly.v1+json"]["data"][0]["type"] == "bar"

@@ -83,50 +83,6 @@ def test_an_attempt_that_finds_no_place_in_time_fails_and_never_runs(lone: Watch
     lone.outcome(first)
 
 
-def test_a_tqdm_loop_shows_as_progress_and_prints_nothing(
-    lone: Watcher, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "tqdm"
-    package.mkdir()
-    (package / "__init__.py").write_text("from .std import tqdm\n")
-    (package / "std.py").write_text(TQDM)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    told: list[Progress] = []
-    lone.executor.progress = lambda _, progress: told.append(progress)
-    source = """
-        import sys
-        for name in [one for one in sys.modules if one.partition(".")[0] == "tqdm"]:
-            del sys.modules[name]
-        from tqdm import tqdm
-        def work(n):
-            return sum(tqdm(range(n), desc="rows"))
-    """
-    outcome = lone.run(request_for(source, 5))
-    assert outcome.failure is None
-    assert outcome.output is None
-    assert told[-1] == Progress(5.0, 5.0, "rows")
-
-
-# The part of tqdm that its users and our hook rely on.
-TQDM = """
-import sys
-
-class tqdm:
-    def __init__(self, iterable=None, desc=None, file=None):
-        self.iterable, self.total, self.n, self.pos = iterable, len(iterable), 0, 0
-        self.desc = f"{desc}: "
-        self.fp = file or sys.stderr
-    def __iter__(self):
-        for one in self.iterable:
-            yield one
-            self.n += 1
-            self.display()
-        self.fp.write("\\n")
-    def display(self, msg=None, pos=None):
-        self.fp.write(f"\\r{self.n}")
-"""
-
-
 def squares(world: World, count: int, **options: Any) -> None:
     """Start a fan-out of `count` activities with these options."""
 
