@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ipydurable.runtime.core.entities import EntityContext
     from ipydurable.runtime.core.entity_ids import EntityInstanceId
     from ipydurable.runtime.core.errors import *  # noqa: F403
+    from ipydurable.runtime.core.forms import Field, Form
     from ipydurable.runtime.core.retry import RetryOptions, RetryPolicy
     from ipydurable.runtime.core.status import RuntimeStatus
     from ipydurable.runtime.engine import EngineOptions
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         definitions,
         entities,
         export,
+        forms,
         history,
         import_,
         instance,
@@ -58,6 +60,8 @@ _HOMES = {
     "EngineOptions": "ipydurable.runtime.engine",
     "EntityContext": "ipydurable.runtime.core.entities",
     "EntityInstanceId": "ipydurable.runtime.core.entity_ids",
+    "Field": "ipydurable.runtime.core.forms",
+    "Form": "ipydurable.runtime.core.forms",
     "OrchestrationContext": "ipydurable.runtime.core.context",
     "RetryOptions": "ipydurable.runtime.core.retry",
     "RetryPolicy": "ipydurable.runtime.core.retry",
@@ -72,6 +76,7 @@ _HOMES = {
     "entities": "ipydurable.shortcuts",
     "entity": "ipydurable.decorators",
     "export": "ipydurable.shortcuts",
+    "forms": "ipydurable.shortcuts",
     "history": "ipydurable.shortcuts",
     "import_": "ipydurable.shortcuts",
     "instance": "ipydurable.shortcuts",
@@ -92,6 +97,8 @@ __all__ = [
     "EngineOptions",
     "EntityContext",
     "EntityInstanceId",
+    "Field",
+    "Form",
     "OrchestrationContext",
     "RetryOptions",
     "RetryPolicy",
@@ -108,6 +115,7 @@ __all__ = [
     "entity",
     "errors",
     "export",
+    "forms",
     "history",
     "import_",
     "instance",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ipydurable.runtime.client import SQL_TIMEOUT_S, DurableClient, InProcess
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
+from ipydurable.runtime.form_handles import FormHandles
 from ipydurable.runtime.ports import ActivityExecutor, Clock, Store
 
 from .activity_executors import activity_executors
@@ -142,6 +143,10 @@ class Runtime:
     def instances(self, **filters: Any) -> pd.DataFrame:
         """Return the instances as a DataFrame; filters as of `ipydurable.instances`."""
         return self._session.instances(**filters)
+
+    def forms(self, *instances: Any) -> FormHandles:
+        """Return the forms that instances wait for somebody to fill in; `ipydurable.forms`."""
+        return self._session.forms(*instances)
 
     def purge(self, instance_id: str = "", **filters: Any) -> int:
         """Delete finished instances, and return how many; as `ipydurable.purge`."""

@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from .in_flight import Moves
     from .versioning import VersionDiff
 
-__all__ = ["DECLARED", "ActivityFunction", "DurableFunction", "OrchestratorFunction"]
+__all__ = [
+    "DECLARED",
+    "ActivityFunction",
+    "DurableFunction",
+    "OrchestratorFunction",
+    "notebook_path",
+]
 
 _serials = itertools.count(1)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -173,7 +179,7 @@ class DurableFunction:
                 source=found.source,
                 options=self.options,
                 is_async=inspect.iscoroutinefunction(self.__wrapped__),
-                notebook=_notebook() if self.cell else "",
+                notebook=notebook_path() if self.cell else "",
                 cell=self.cell,
             )
             self._captured = definition, found.warnings
@@ -463,7 +469,7 @@ def _strictly(definition: Definition) -> Definition:
     )
 
 
-def _notebook() -> str:
+def notebook_path() -> str:
     """Return the path of the notebook this kernel serves; empty if nobody told us."""
     path = os.environ.get("JPY_SESSION_NAME", "")
     if not path:  # Visual Studio Code

@@ -27,7 +27,13 @@ from .display import Line, current_shell, is_notebook, show
 from .effects_report import tell_effects
 from .entity_functions import EntityFunction
 from .entity_handles import EntityHandle
-from .functions import DECLARED, ActivityFunction, DurableFunction, OrchestratorFunction
+from .functions import (
+    DECLARED,
+    ActivityFunction,
+    DurableFunction,
+    OrchestratorFunction,
+    notebook_path,
+)
 from .graph_view import GraphView
 from .handles import NotebookInstance
 from .in_flight import adopted_line, ids_of, migrate_all
@@ -441,7 +447,9 @@ def host_client(
         from ipydurable.runtime.connection import HostPaths
         from ipydurable.runtime.link import Link
 
-        client = DurableClient(Link(HostPaths(store)), NamespaceConverter(namespace))
+        # A form that somebody answered says from which notebook.
+        by = Path(notebook_path()).name
+        client = DurableClient(Link(HostPaths(store)), NamespaceConverter(namespace), by)
         if client.host_status().untrusted:
             # What its values name must not make this process import anything.
             client.converter = NamespaceConverter(namespace, may_import=False)

@@ -17,12 +17,15 @@ from .session import DurableSession, current_session
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ipydurable.runtime.form_handles import FormHandles
+
 __all__ = [
     "activities",
     "attempts",
     "definitions",
     "entities",
     "export",
+    "forms",
     "history",
     "import_",
     "instance",
@@ -141,6 +144,18 @@ def export(  # noqa: PLR0913  (filters, each given by its name)
         since=since,
         until=until,
     )
+
+
+def forms(*instances: Any) -> FormHandles:
+    """Return the forms that instances wait for somebody to fill in, oldest first.
+
+    Args:
+        instances: Only of these, handles or ids; by default of all.
+
+    Raises:
+        UnknownInstanceError: There is no such instance; lists ids like it.
+    """
+    return current_session().forms(*instances)
 
 
 def purge(

@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ipydurable.runtime.core.status import TERMINAL
+from ipydurable.runtime.form_handles import FormHandles
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import ArgumentError, Statuses, Time, parse_statuses, parse_time
 from .entity_handles import state_to_show
 from .frames import entities_frame, instances_frame, locks_frame, waiting_text
 from .reading import decode_to_show
-from .store_data import StoreData, entity_prefix
+from .store_data import StoreData, entity_prefix, id_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,12 @@ class StoreView(StoreData):
         live = [one.instance_id for one in records if one.is_live]
         waiting = self.client.open_tasks(live[:_DESCRIBED]) if live else {}
         return instances_frame(records, partial(decode_to_show, self.client), waiting)
+
+    def forms(self, *instances: Any) -> FormHandles:
+        """Return the forms that instances wait for somebody to fill in; `ipydurable.forms`."""
+        ids = [self.client.get(id_of(one)).instance_id for one in instances]
+        whose = " for " + ", ".join(map(repr, ids)) if ids else ""
+        return FormHandles(self.client, self.client.forms(ids), whose)
 
     def purge(
         self,

@@ -21,6 +21,7 @@ from .reads import StoreReads
 from .requests import (
     CancelSql,
     CountInFlight,
+    DescribeForms,
     DescribeOpen,
     FindDefinition,
     GetEntity,
@@ -48,7 +49,15 @@ __all__ = ["ArchiveTransport", "PlainConverter", "ReadingTransport"]
 
 _THREADS: Final = 2
 _READS: Final = (
-    *(CancelSql, CountInFlight, DescribeOpen, FindDefinition, GetEntity, GetExecution),
+    *(
+        CancelSql,
+        CountInFlight,
+        DescribeForms,
+        DescribeOpen,
+        FindDefinition,
+        GetEntity,
+        GetExecution,
+    ),
     *(GetInstance, GetOutput, GetPayload, HostStatusRequest, ListDefinitions, ListLocks),
     *(ListUntrusted, QueryEntities, QueryInstances, RunSql, WaitForCompletion, WaitForStart),
 )
@@ -128,6 +137,7 @@ class ArchiveTransport:
             **self._reads.by_request,
             CancelSql: self._sql.cancel,
             CountInFlight: lambda _: {},
+            DescribeForms: lambda _: [],
             DescribeOpen: lambda _: {},
             FindDefinition: lambda request: [
                 one for one in definitions if (one.kind, one.name) == (request.kind, request.name)

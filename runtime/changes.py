@@ -34,17 +34,20 @@ from .core.status import TERMINAL, RuntimeStatus
 from .definitions import Definition, DefinitionAdded, Kind
 from .engine import Engine
 from .finder import Finder, unknown_instance
+from .form_desk import FormDesk
 from .instances import Instance
 from .messages import terminated
 from .open_tasks import open_tasks
 from .ports import EntityQuery, InstanceQuery
 from .requests import (
     Adopt,
+    AnswerForm,
     CallEntity,
     CleanEntities,
     CountInFlight,
     Define,
     Defined,
+    DescribeForms,
     DescribeOpen,
     ListLocks,
     ListUntrusted,
@@ -83,6 +86,7 @@ class Changes:
         self._finder = finder
         self._orchestrations = engine.orchestrations
         self._versions = Versions(engine)
+        self._forms = FormDesk(engine, self._answer)
         self._handlers: dict[type, Callable[[Any, Future[Any]], None]] = {
             Define: self._define,
             StartMany: self._start_many,
@@ -90,7 +94,9 @@ class Changes:
             WaitForCompletion: self._wait_for_completion,
             WaitForStart: self._wait_for_start,
             DescribeOpen: self._describe_open,
+            DescribeForms: self._forms.describe,
             RaiseEvent: self._raise_event,
+            AnswerForm: self._answer_form,
             Suspend: self._suspend,
             Resume: self._resume,
             Terminate: self._terminate,
@@ -334,16 +340,29 @@ class Changes:
     def _raise_event(self, request: RaiseEvent, future: Future[Any]) -> None:
         instance = self._live(request.instance_id)
         if instance is not None and request.request_id not in instance.requests:
-            if request.request_id:
-                instance.requests.append(request.request_id)
+            data, form_id = self._forms.fit(request, instance)
             event = EventRaised(
                 timestamp=self._engine.now,
                 name=request.name,
-                input=request.data,
+                input=data,
                 request_id=request.request_id,
+                form_id=form_id,
+                by=request.by,
             )
-            self._orchestrations.deliver(instance, event)
+            self._deliver(instance, event)
         self._answer(future)
+
+    def _answer_form(self, request: AnswerForm, future: Future[Any]) -> None:
+        instance = self._live(request.instance_id)
+        event = self._forms.take(request, instance)
+        if instance is not None and event is not None:
+            self._deliver(instance, event)
+        self._answer(future)
+
+    def _deliver(self, instance: Instance, event: EventRaised) -> None:
+        if event.request_id:
+            instance.requests.append(event.request_id)
+        self._orchestrations.deliver(instance, event)
 
     def _suspend(self, request: Suspend, future: Future[Any]) -> None:
         self._orchestrations.wake_sleepers()

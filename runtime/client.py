@@ -19,6 +19,7 @@ from .core.payload import Converter, Payload
 from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
+from .form_client import FormClient
 from .ports import EntityQuery, InstanceQuery, InstanceUpdate
 from .requests import (
     Adopt,
@@ -75,7 +76,7 @@ __all__ = ["SQL_TIMEOUT_S", "DurableClient", "InProcess", "Transport"]
 _MAX_NAME_IN_ID = 80
 
 
-class DurableClient:
+class DurableClient(FormClient):
     """Starts, asks about and steers orchestrations.
 
     All methods may be called from any thread. Those that change something return once the
@@ -84,11 +85,13 @@ class DurableClient:
     Args:
         transport: Carries the requests.
         converter: Encodes inputs and decodes results, in the caller's namespace.
+        by: From where it asks, in words, e.g. the notebook: who answered a form is shown so.
     """
 
-    def __init__(self, transport: Transport, converter: Converter) -> None:
+    def __init__(self, transport: Transport, converter: Converter, by: str = "") -> None:
         self.transport = transport
         self.converter = converter
+        self.by = by
 
     def define(self, definitions: Iterable[Definition]) -> list[Defined]:
         """Add definitions; the same content again adds nothing."""
@@ -242,10 +245,11 @@ class DurableClient:
         return answer
 
     def raise_event(self, instance_id: str, name: str, data: Any = None) -> None:
-        """Raise an external event; dropped if the instance has finished.
+        """Raise an external event, which may answer a form; dropped if the instance has finished.
 
         Raises:
             UnknownInstanceError: There is no such instance.
+            FormAnswerError: A form asks for it, and the data does not fit; says what is wrong.
             ValueError: The name is no string of at least one character.
             EncodingError: The data cannot be stored.
         """
@@ -257,6 +261,7 @@ class DurableClient:
                 name=name,
                 data=payload,
                 request_id=secrets.token_hex(8),
+                by=self.by,
             )
         )
 

@@ -13,6 +13,7 @@ from .core.records import Record
 from .definitions import Definition
 from .requests import (
     CountInFlight,
+    DescribeForms,
     DescribeOpen,
     ListLocks,
     ListUntrusted,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate"]
 
-_READS = (CountInFlight, DescribeOpen, ListLocks, ListUntrusted, Trust)
+_READS = (CountInFlight, DescribeForms, DescribeOpen, ListLocks, ListUntrusted, Trust)
 _WAITS = (WaitForCompletion, WaitForStart)
 
 

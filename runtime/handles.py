@@ -15,12 +15,13 @@ from .core.failure import FailureDetails
 from .core.output import AttemptOutput
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
+from .form_handles import FormHandles
 from .frames import to_frame
 from .history_rows import dump_history
 from .ports import InstanceUpdate
 from .requests import Migrated
 from .task_handles import TaskHandles, tasks_of
-from .waits import OpenTask
+from .waits import OpenForm, OpenTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,8 +193,31 @@ class InstanceHandle:
         """What it waits for: open activities, sub-orchestrations, timers, external events."""
         return self._client.open_tasks([self.instance_id]).get(self.instance_id, [])
 
+    @property
+    def forms(self) -> FormHandles:
+        """The forms that it waits for somebody to fill in, oldest first.
+
+        `run.forms.submit(approved=True)` answers the only one, `run.forms["approval"]` is the one
+        of that event.
+
+        Raises:
+            UnknownInstanceError: There is no such instance.
+        """
+        record = self.record
+        found = self._client.forms([record.instance_id])
+        return self._form_handles(found, f" for {record.instance_id!r}")
+
+    def _form_handles(self, forms: list[OpenForm], whose: str) -> FormHandles:
+        return FormHandles(self._client, forms, whose)
+
     def raise_event(self, name: str, data: Any = None) -> None:
-        """Raise an external event at it; dropped if it has finished."""
+        """Raise an external event at it; dropped if it has finished.
+
+        Where a form asks for it, this answers the form: what does not fit is refused.
+
+        Raises:
+            FormAnswerError: The data does not fit the form; says what is wrong.
+        """
         self._client.raise_event(self.instance_id, name, data)
 
     def suspend(self, reason: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 from .core.events import (
@@ -17,6 +18,8 @@ from .core.events import (
     EntityOperationFailed,
     EntityUnlockSent,
     Event,
+    EventFormClosed,
+    EventFormOpened,
     EventRaised,
     ExecutionRewound,
     ExecutionStarted,
@@ -98,7 +101,9 @@ class Instance:
         regains: The critical section whose locks it must get again before it goes on, after a
             rewind into it; else 0.
         requests: The newest requests that raised events, so that a repeated one raises none.
-        awaited_events: Names of the external events its code waited for when it last ran.
+        awaited_events: Names of the external events its code waited for when it last ran, and
+            since when (naive UTC).
+        forms: The open forms by id, oldest first.
         lost_waits: Those whose next event goes to a wait that lost a `when_any`.
         waiters: Whoever waits until it has ended or is parked.
         start_waiters: Whoever waits for its start.
@@ -114,6 +119,7 @@ class Instance:
         "entered",
         "executor",
         "failed",
+        "forms",
         "inbox",
         "is_held",
         "last_gseq",
@@ -144,7 +150,8 @@ class Instance:
         self.entered = 0
         self.regains = 0
         self.requests: deque[str] = deque(maxlen=_REMEMBERED_REQUESTS)
-        self.awaited_events: tuple[str, ...] = ()
+        self.awaited_events: dict[str, datetime] = {}
+        self.forms: dict[str, EventFormOpened] = {}
         self.lost_waits: tuple[str, ...] = ()
         self.waiters: list[Future[Any]] = []
         self.start_waiters: list[Future[Any]] = []
@@ -200,6 +207,7 @@ class Instance:
         self.failed.clear()
         self.locks.clear()
         self.calls.clear()
+        self.forms.clear()
         self.redone = ()
         self.entered = self.regains = 0
 
@@ -295,6 +303,14 @@ def _unlocked(instance: Instance, event: EntityUnlockSent) -> None:
             del instance.locks[event.lock_id]
 
 
+def _form_opened(instance: Instance, event: EventFormOpened) -> None:
+    instance.forms[event.form_id] = event
+
+
+def _form_closed(instance: Instance, event: EventFormClosed) -> None:
+    instance.forms.pop(event.form_id, None)
+
+
 def _started(instance: Instance, event: ExecutionStarted) -> None:  # noqa: ARG001
     instance.forget_open()
 
@@ -321,6 +337,8 @@ _NOTES: dict[type[Event], Callable[[Instance, Any], None]] = {
     EntityOperationCompleted: _entity_answered,
     EntityOperationFailed: _entity_failed,
     EntityUnlockSent: _unlocked,
+    EventFormClosed: _form_closed,
+    EventFormOpened: _form_opened,
     ExecutionRewound: _rewound,
     ExecutionStarted: _started,
     SubOrchestrationInstanceCompleted: _child_completed,

@@ -70,9 +70,10 @@ def open_tasks(
         OpenTask(
             kind="external event",
             name=name,
+            since=since,
             hint=_LOST_WAIT if name in instance.lost_waits else "",
         )
-        for name in instance.awaited_events
+        for name, since in instance.awaited_events.items()
     ]
     return found
 

@@ -155,7 +155,7 @@ class Orchestrations:
         instance.executor = executor
         self._resident[instance.iid] = instance
         self._resident.move_to_end(instance.iid)
-        instance.awaited_events = executor.awaited_events
+        instance.awaited_events = executor.awaited_since
         instance.lost_waits = executor.lost_waits
         decisions = executor.take_decisions()
         if decisions:
@@ -465,7 +465,8 @@ class Orchestrations:
         if executor is not None:
             executor.close()
         instance.executor = None
-        instance.awaited_events = instance.lost_waits = ()
+        instance.awaited_events = {}
+        instance.lost_waits = ()
         self._resident.pop(instance.iid, None)
         failure = FailureDetails.from_exception(error)
         _log.warning("%s is suspended: %s", instance.record.instance_id, error)

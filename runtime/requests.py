@@ -13,6 +13,7 @@ from .core.payload import Payload
 from .core.records import EntityRecord, InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
+from .form_requests import AnswerForm, DescribeForms
 from .ports import EntityQuery, InstanceQuery, InstanceUpdate
 from .read_requests import BaseRequest, CancelSql, GetPayload, RunSql
 from .waits import OpenTask
@@ -20,12 +21,14 @@ from .waits import OpenTask
 __all__ = [
     "Adopt",
     "Adopted",
+    "AnswerForm",
     "CallEntity",
     "CancelSql",
     "CleanEntities",
     "CountInFlight",
     "Define",
     "Defined",
+    "DescribeForms",
     "DescribeOpen",
     "FindDefinition",
     "GetEntity",
@@ -208,6 +211,7 @@ class RaiseEvent(BaseRequest, frozen=True, kw_only=True):
     name: str
     data: Payload | None = None
     request_id: str = ""
+    by: str = ""
 
 
 class Suspend(BaseRequest, frozen=True, kw_only=True):
@@ -539,6 +543,8 @@ Request: TypeAlias = (
     | WaitForCompletion
     | QueryInstances
     | RaiseEvent
+    | AnswerForm
+    | DescribeForms
     | Suspend
     | Resume
     | Terminate

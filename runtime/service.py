@@ -149,7 +149,7 @@ class Service:
         if instance is not None:
             engine.orchestrations.know_awaited_events(instance)
         running = list(instance.running.values()) if instance else []
-        awaited = instance.awaited_events if instance else ()
+        awaited = dict(instance.awaited_events) if instance else {}
 
         def snapshot() -> None:
             # The record first: one that has ended must come with the events of its end.

@@ -117,7 +117,7 @@ class Subscriptions:
                     record=follower.record,
                     events=events,
                     running=list(instance.running.values()) if instance else [],
-                    awaited_events=instance.awaited_events if instance else (),
+                    awaited_events=dict(instance.awaited_events) if instance else {},
                     now=engine.now,
                 )
             )

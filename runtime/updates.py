@@ -51,7 +51,8 @@ class InstanceUpdate(msgspec.Struct, kw_only=True, tag="instance"):
         record: The instance's record as of the last event.
         events: New history events with their sequence numbers, in order. All are durable.
         running: All attempts that run now.
-        awaited_events: Names of the external events the code waits for.
+        awaited_events: Names of the external events the code waits for, and since when (naive
+            UTC).
         now: The host's time, naive UTC.
     """
 
@@ -59,7 +60,7 @@ class InstanceUpdate(msgspec.Struct, kw_only=True, tag="instance"):
     events: list[tuple[int, HistoryEvent]]
     running: list[RunningAttempt]
     now: datetime
-    awaited_events: tuple[str, ...] = ()
+    awaited_events: dict[str, datetime] = {}
 
 
 class EntityUpdate(msgspec.Struct, kw_only=True, tag="entity"):

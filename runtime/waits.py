@@ -1,4 +1,4 @@
-"""What an instance waits for, as people are told."""
+"""What an instance waits for, and asks, as people are told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,31 @@ from datetime import datetime
 
 import msgspec
 
-__all__ = ["OpenTask"]
+from .core.asked_forms import AskedForm
+
+__all__ = ["OpenForm", "OpenTask"]
+
+
+class OpenForm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A form that an instance waits for somebody to fill in.
+
+    Attributes:
+        instance_id: The instance.
+        orchestrator: Its orchestrator.
+        name: The event that the answer raises.
+        form_id: Which form.
+        form: What is asked for.
+        since: Since when (naive UTC).
+        until: When it is closed if nobody answers; None for never.
+    """
+
+    instance_id: str
+    orchestrator: str
+    name: str
+    form_id: str
+    form: AskedForm
+    since: datetime
+    until: datetime | None = None
 
 
 class OpenTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -93,11 +93,7 @@ class TimelineModel:
         for task_id in old.keys() | new.keys():
             if old.get(task_id) != new.get(task_id):
                 self._fold.touch(task_id)
-        # A wait leaves no trace in a history; it began at the latest with what was folded last.
-        self._awaited = {
-            name: self._awaited.get(name, update.record.updated_at)
-            for name in update.awaited_events
-        }
+        self._awaited = dict(update.awaited_events)
         self._recount()
 
     def header(self) -> Header:

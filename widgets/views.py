@@ -189,7 +189,7 @@ class AwaitedEvent(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Its name.
-        since: At the latest since when, in milliseconds from the start.
+        since: Since when, in milliseconds from the start.
     """
 
     name: str

@@ -14,11 +14,14 @@ from .events import (
     EntityOperationCalled,
     EntityOperationSignaled,
     EntityUnlockSent,
+    EventRaised,
     EventSent,
     SubOrchestrationInstanceCreated,
     TaskScheduled,
     TimerCreated,
 )
+from .form_waits import FormWaits
+from .forms import asked_form
 from .ids import child_instance_id
 from .ledger import Ledger
 from .locks import CriticalSection, EntityLock, LockTask
@@ -41,6 +44,7 @@ class Actions:
     Attributes:
         mailbox: Its external events.
         section: Its critical section.
+        forms: The forms of its waits.
     """
 
     def __init__(self, ledger: Ledger, code: OrchestratorCode, resolve: Resolve) -> None:
@@ -49,6 +53,7 @@ class Actions:
         self._resolve = resolve
         self.mailbox = Mailbox()
         self.section = CriticalSection()
+        self.forms = FormWaits()
 
     def schedule_activity(
         self, name: str, value: Any, policy: RetryPolicy | None, tags: dict[str, str]
@@ -133,19 +138,35 @@ class Actions:
         )
         return task
 
-    def wait_for_event(self, name: str, deadline: datetime | None) -> CancellableTask[Any]:
-        """Return the task of the next external event of that name."""
+    def wait_for_event(
+        self, name: str, deadline: datetime | None, form: Any = None
+    ) -> CancellableTask[Any]:
+        """Return the task of the next external event of that name; people are asked for it."""
+        asked = None if form is None else asked_form(form, self._code.namespace)
         task: CancellableTask[Any] = CancellableTask(
             f"wait for event {name!r}", lambda: self.mailbox.withdraw(name, task)
         )
         if self._ledger.is_closed:
             return task
-        event = self.mailbox.take(name, task)
+        event = self.mailbox.take(name, task, self._ledger.now)
         if event is not None:
             self.give(task, event.input)
-        elif deadline is not None:
+            return task
+        if asked is not None:
+            self.forms.add(name, self._ledger.execution_id, asked, self._ledger.now, deadline, task)
+        if deadline is not None:
             self._limit(task, name, deadline)
         return task
+
+    def take_event(self, event: EventRaised) -> None:
+        """Give an event that arrived to whoever waits for it, or keep it."""
+        taker = self.forms.taker_of(event.form_id, event.name) if event.form_id else None
+        if taker is not None:
+            self.mailbox.withdraw(event.name, taker)
+        else:
+            taker = self.mailbox.put(event)
+        if taker is not None:
+            self.give(taker, event.input)
 
     def send_event(self, instance_id: str, name: str, data: Any) -> None:
         """Draw an `EventSent`."""

@@ -223,7 +223,7 @@ class OrchestrationContext:
         return self._executor.actions.create_timer(self._when(fire_at))
 
     def wait_for_external_event(
-        self, name: str, *, timeout: timedelta | datetime | None = None
+        self, name: str, *, form: Any = None, timeout: timedelta | datetime | None = None
     ) -> CancellableTask[Any]:
         """Wait for an event raised from outside.
 
@@ -233,14 +233,22 @@ class OrchestrationContext:
 
         Args:
             name: The event's name.
+            form: What people are asked for while it waits, in every notebook that shows the
+                instance: a dict of field names and their types, choices or defaults, a list of
+                choices, a dataclass, or `ipydurable.Form(...)` of one of these. The answer is
+                checked before the event is raised.
             timeout: How long to wait at most; after that the task fails with a `TimeoutError`.
 
         Returns:
-            The task of the event's data.
+            The task of the event's data; with a form what was answered: a dict, a choice, or an
+            instance of the dataclass.
+
+        Raises:
+            FormError: The form is none; names the field.
         """
         check_event_name(name)
         deadline = None if timeout is None else self._when(timeout)
-        return self._executor.actions.wait_for_event(name, deadline)
+        return self._executor.actions.wait_for_event(name, deadline, form)
 
     def send_event(self, instance_id: str, event_name: str, data: Any = None) -> None:
         """Raise an external event at another instance; dropped if that is missing or finished.

@@ -17,11 +17,14 @@
     │   ├── TurnBlockedError            the code ran for too long without waiting
     │   ├── LockRuleError               a rule of critical sections was broken
     │   └── NonDeterminismError         replay and history differ
+    ├── FormError                       what the code gave as a form is none
     ├── EntityError
     │   ├── EntityCallError             the called operation failed
     │   ├── EntityOperationError        the entity has no such operation
     │   └── EntityStateError            the stored state does not fit the entity's class
     ├── InstanceError
+    │   ├── FormAnswerError             the answer does not fit the form
+    │   ├── FormClosedError             the form is not open any more
     │   ├── UnknownInstanceError        no instance of that id
     │   ├── InstanceExistsError         the id is taken
     │   ├── InvalidInstanceIdError      the id has characters it may not have
@@ -55,6 +58,7 @@ from typing import Any
 
 from .error_base import DurableError, DurableInternalError, or_list
 from .failure import FailureDetails
+from .form_errors import FormAnswerError, FormClosedError, FormError
 from .instance_errors import (
     InstanceError,
     InstanceExistsError,
@@ -96,6 +100,9 @@ __all__ = [
     "EntityStateError",
     "ForbiddenCallError",
     "ForeignAwaitableError",
+    "FormAnswerError",
+    "FormClosedError",
+    "FormError",
     "HostError",
     "HostGoneError",
     "HostStartError",

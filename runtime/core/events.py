@@ -11,10 +11,11 @@ All times are naive UTC.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
+from .asked_forms import AskedForm
 from .entity_events import (
     EntityEvent,
     LockAcquired,
@@ -50,6 +51,8 @@ __all__ = [
     "EntityOperationSignaled",
     "EntityUnlockSent",
     "Event",
+    "EventFormClosed",
+    "EventFormOpened",
     "EventRaised",
     "EventSent",
     "ExecutionCompleted",
@@ -295,12 +298,23 @@ class EventSent(Event, frozen=True, kw_only=True):
 
 
 class EventRaised(Event, frozen=True, kw_only=True):
-    """An external event arrived; `sender` is the instance that sent it, if one did."""
+    """An external event arrived.
+
+    Attributes:
+        name: Its name.
+        input: What it carries.
+        sender: The instance that sent it, if one did.
+        request_id: The client's id of the request, so that a repeated one raises nothing.
+        form_id: The form that it answers, if it answers one; the wait that has it takes it.
+        by: From where it was raised, in words, e.g. the notebook.
+    """
 
     name: str
     input: Payload | None = None
     sender: str = ""
     request_id: str = ""
+    form_id: str = ""
+    by: str = ""
 
 
 class EntityOperationCalled(Event, frozen=True, kw_only=True):
@@ -361,6 +375,41 @@ class CustomStatusSet(Event, frozen=True, kw_only=True):
     """The code set the custom status (a note: replay computes it anew)."""
 
     status: Payload | None = None
+
+
+class EventFormOpened(Event, frozen=True, kw_only=True):
+    """The code waits for an event and asks people for it (a note: replay opens nothing anew).
+
+    A form whose wait lost a `when_any` is closed, and opened again if the code waits on.
+
+    Attributes:
+        name: The event.
+        form_id: Which form; no other of the instance has the same.
+        form: What is asked for.
+        since: Since when the code waits.
+        until: When the wait ends by itself, where it has a timeout.
+    """
+
+    name: str
+    form_id: str
+    form: AskedForm
+    since: datetime
+    until: datetime | None = None
+
+
+class EventFormClosed(Event, frozen=True, kw_only=True):
+    """A form is not open any more; the end of the execution closes those that are left.
+
+    Attributes:
+        name: The event.
+        form_id: Which form.
+        outcome: `"answered"`, by the event before this one; `"expired"`, by a timeout or as
+            something else came first; or `"withdrawn"`, as the code cancelled the wait.
+    """
+
+    name: str
+    form_id: str
+    outcome: Literal["answered", "expired", "withdrawn"]
 
 
 class AttemptStarted(Event, frozen=True, kw_only=True):
@@ -448,6 +497,8 @@ DecisionEvent: TypeAlias = (
 )
 Note: TypeAlias = (
     CustomStatusSet
+    | EventFormOpened
+    | EventFormClosed
     | ExecutionRewound
     | AttemptStarted
     | AttemptLost

@@ -135,6 +135,9 @@ class OrchestrationExecutor:
         self._check_replayed(ended)
         if ended is not None:
             self._ledger.take()
+            return
+        self.actions.forms.remember(events)
+        self._tell_forms()
 
     def process(self, event: HistoryEvent) -> None:
         """Apply one incoming event and drive the code on; other events are ignored.
@@ -149,6 +152,7 @@ class OrchestrationExecutor:
         try:
             handler(self, event)
             self._run()
+            self._tell_forms()
             self._finish_if_over()
         except ReplaySignal:
             if self._ledger.difference is not None:
@@ -176,6 +180,11 @@ class OrchestrationExecutor:
     @property
     def awaited_events(self) -> tuple[str, ...]:
         """Names of the external events the code waits for."""
+        return tuple(self.actions.mailbox.awaited)
+
+    @property
+    def awaited_since(self) -> dict[str, datetime]:
+        """The same, and since when it waits (naive UTC)."""
         return self.actions.mailbox.awaited
 
     @property
@@ -247,6 +256,11 @@ class OrchestrationExecutor:
                     raise self._ledger.difference
         finally:
             _current.reset(token)
+
+    def _tell_forms(self) -> None:
+        # Replay compares with what history knows, once at its end.
+        if not self._ledger.is_replaying:
+            self.actions.forms.tell(self.now, self._ledger.note)
 
     def _finish_if_over(self) -> None:
         main = self._main
@@ -423,9 +437,7 @@ class OrchestrationExecutor:
         self._on_done(event.task_id)
 
     def _on_event(self, event: EventRaised) -> None:
-        task = self.actions.mailbox.put(event)
-        if task is not None:
-            self.actions.give(task, event.input)
+        self.actions.take_event(event)
 
     def _on_terminated(self, event: ExecutionTerminated) -> None:
         self._complete(RuntimeStatus.TERMINATED, event.output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime
 
 from .events import EventRaised
 from .tasks import CancellableTask
@@ -17,23 +18,27 @@ class Mailbox:
         self._events: list[EventRaised] = []
         self._waiters: dict[str, deque[CancellableTask[object]]] = {}
         self._names: dict[str, str] = {}
+        self._since: dict[CancellableTask[object], datetime] = {}
 
     def put(self, event: EventRaised) -> CancellableTask[object] | None:
         """Return the waiter that gets `event`; None where nobody waits and it is kept."""
         waiters = self._waiters.get(event.name.casefold())
         if waiters:
-            return waiters.popleft()
+            taker = waiters.popleft()
+            del self._since[taker]
+            return taker
         self._events.append(event)
         return None
 
-    def take(self, name: str, task: CancellableTask[object]) -> EventRaised | None:
-        """Return the oldest kept event of that name; if there is none, `task` waits for one."""
+    def take(self, name: str, task: CancellableTask[object], now: datetime) -> EventRaised | None:
+        """Return the oldest kept event of that name; if there is none, `task` waits from now on."""
         wanted = name.casefold()
         for position, event in enumerate(self._events):
             if event.name.casefold() == wanted:
                 return self._events.pop(position)
         self._waiters.setdefault(wanted, deque()).append(task)
         self._names[wanted] = name
+        self._since[task] = now
         return None
 
     def withdraw(self, name: str, task: CancellableTask[object]) -> None:
@@ -41,6 +46,7 @@ class Mailbox:
         waiters = self._waiters.get(name.casefold())
         if waiters and task in waiters:
             waiters.remove(task)
+            del self._since[task]
 
     def untaken(self) -> list[EventRaised]:
         """Return the kept events in the order they arrived."""
@@ -56,6 +62,10 @@ class Mailbox:
         )
 
     @property
-    def awaited(self) -> tuple[str, ...]:
-        """Names somebody waits for."""
-        return tuple(self._names[name] for name, waiters in self._waiters.items() if waiters)
+    def awaited(self) -> dict[str, datetime]:
+        """Names somebody waits for, and since when (naive UTC)."""
+        return {
+            self._names[name]: self._since[waiters[0]]
+            for name, waiters in self._waiters.items()
+            if waiters
+        }

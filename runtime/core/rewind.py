@@ -13,6 +13,8 @@ from .events import (
     CustomStatusSet,
     EntityOperationFailed,
     EntityUnlockSent,
+    EventFormClosed,
+    EventFormOpened,
     ExecutionCompleted,
     ExecutionRewound,
     HistoryEvent,
@@ -23,7 +25,13 @@ from .events import (
 __all__ = ["effective_history", "unlocks_after_failure"]
 
 _FAILURES = (TaskFailed, SubOrchestrationInstanceFailed, EntityOperationFailed)
-_ENDS = (EntityUnlockSent, CustomStatusSet, ExecutionCompleted)
+_ENDS = (
+    EntityUnlockSent,
+    CustomStatusSet,
+    EventFormOpened,
+    EventFormClosed,
+    ExecutionCompleted,
+)
 
 
 def effective_history(history: Iterable[HistoryEvent]) -> list[HistoryEvent]:

@@ -155,8 +155,8 @@ class CancellableTask(CompletableTask[T]):
     """A timer or an event wait: the orchestrator may stop waiting for it.
 
     Attributes:
-        has_lost: Whether it lost a `when_any` and was not cancelled. Such an event wait still
-            takes the next event.
+        has_lost: Whether it lost a `when_any`, was not cancelled, and nothing waits for it since.
+            Such an event wait still takes the next event.
     """
 
     __slots__ = ("_is_cancelled", "_on_cancel", "has_lost")
@@ -171,6 +171,11 @@ class CancellableTask(CompletableTask[T]):
     def is_cancelled(self) -> bool:
         """Whether `cancel` settled it."""
         return self._is_cancelled
+
+    def watch(self, watcher: Callable[[Task[Any]], None]) -> None:
+        """Have `watcher` called when it settles; as `Task.watch`."""
+        self.has_lost = False
+        super().watch(watcher)
 
     def cancel(self) -> bool:
         """Stop waiting; its result raises TaskCancelledError from now on.

@@ -49,6 +49,15 @@ SAMPLES: Final[dict[str, DurableError]] = {
         errors.EntityOperationError("@account@alice", "deposti", ("deposit", "withdraw")),
         errors.EntityStateError("Account", "balance", "str", "int"),
         errors.UnknownInstanceError("monday", "durable.duckdb", ("monday-1",)),
+        errors.FormError(
+            "amount",
+            "complex is no type of a field: a field is a str, int, float, bool, date, Enum, "
+            "Literal or Optional of these, a list of choices, a default, or Field(...)",
+        ),
+        errors.FormAnswerError("order-1", "approval", {"limit": "a number is wanted, not 'much'"}),
+        errors.FormClosedError(
+            "order-1", "approval", "it was answered by people.ipynb at 2026-11-27 14:02:03 UTC"
+        ),
         errors.InstanceExistsError("monday", "Running"),
         errors.InvalidInstanceIdError("@monday", "ids that begin with @ are those of entities"),
         errors.InstanceStateError("monday", "Completed", "only a failed instance can be rewound"),

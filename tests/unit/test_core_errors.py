@@ -108,6 +108,18 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             ("'repot-1'", "orders.duckdb", "Did you mean 'report-1'?", "%durable list"),
         ),
         (
+            errors.FormError("amount", "complex is no type of a field"),
+            ("The field 'amount' of the form", "complex is no type of a field"),
+        ),
+        (
+            errors.FormAnswerError("gpu", "approval", {"amount": "this is needed"}),
+            ("'approval' of 'gpu'", "amount: this is needed", "ipydurable.instance('gpu').forms"),
+        ),
+        (
+            errors.FormClosedError("gpu", "approval", "it was answered by people.ipynb"),
+            ("'approval' of 'gpu' is not open", "answered by people.ipynb", ".forms shows"),
+        ),
+        (
             errors.InstanceExistsError("report-1", "Running"),
             ("'report-1'", "Running", "ipydurable.instance('report-1')", "another id"),
         ),

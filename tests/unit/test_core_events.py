@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 import pytest
 
 from ipydurable.runtime.core import events
+from ipydurable.runtime.core.asked_forms import AskedForm
 from ipydurable.runtime.core.events import (
     DECISIONS,
     INCOMING,
@@ -24,6 +25,7 @@ from ipydurable.runtime.core.events import (
     kind_of,
 )
 from ipydurable.runtime.core.failure import FailureDetails
+from ipydurable.runtime.core.forms import Field, asked_form
 from ipydurable.runtime.core.payload import Blob, Payload
 from ipydurable.runtime.core.status import RuntimeStatus
 from tests.support.core import json_round_trip
@@ -55,6 +57,8 @@ VALUES: dict[Any, Any] = {
     AttemptRecord: AttemptRecord(number=2, worker="process 1"),
     ParentInstance | None: ParentInstance(instance_id="p", execution_id="e", task_id=1),
     LockOwner: LockOwner(instance_id="o", execution_id="e", lock_id=1),
+    AskedForm: asked_form({"level": ["low", 2], "share": Field(float, 0.5, maximum=1)}),
+    Literal["answered", "expired", "withdrawn"]: "expired",
     OperationCaller | None: OperationCaller(instance_id="o", execution_id="e", task_id=1),
 }
 

@@ -25,16 +25,16 @@ class TestOneEvent:
         event = raised("Approval", 1)
         assert mailbox.put(event) is None
         assert mailbox.untaken() == [event]
-        assert mailbox.take("APPROVAL", waiter(mailbox, "APPROVAL")) is event
+        assert mailbox.take("APPROVAL", waiter(mailbox, "APPROVAL"), at(0)) is event
         assert mailbox.untaken() == []
 
     def test_it_goes_to_who_waits_for_that_name(self) -> None:
         mailbox = Mailbox()
         task = waiter(mailbox, "go")
-        assert mailbox.take("go", task) is None
+        assert mailbox.take("go", task, at(0)) is None
         assert mailbox.put(raised("stop")) is None
         assert mailbox.put(raised("GO")) is task
-        assert mailbox.awaited == ()
+        assert mailbox.awaited == {}
 
     def test_what_was_given_to_others_can_be_changed_without_harm(self) -> None:
         mailbox = Mailbox()
@@ -47,14 +47,14 @@ class TestWaiters:
     def test_names_are_shown_as_they_were_written_last(self) -> None:
         mailbox = Mailbox()
         for name in ("go", "Go", "stop"):
-            mailbox.take(name, waiter(mailbox, name))
-        assert mailbox.awaited == ("Go", "stop")
+            mailbox.take(name, waiter(mailbox, name), at(0))
+        assert tuple(mailbox.awaited) == ("Go", "stop")
 
     def test_one_who_withdraws_gets_nothing(self) -> None:
         mailbox = Mailbox()
         first, second = waiter(mailbox, "go"), waiter(mailbox, "go")
-        mailbox.take("go", first)
-        mailbox.take("go", second)
+        mailbox.take("go", first, at(0))
+        mailbox.take("go", second, at(0))
         mailbox.withdraw("GO", first)
         assert mailbox.put(raised("go")) is second
 
@@ -62,16 +62,16 @@ class TestWaiters:
         mailbox = Mailbox()
         task = waiter(mailbox, "go")
         mailbox.withdraw("go", task)
-        mailbox.take("go", task)
+        mailbox.take("go", task, at(0))
         mailbox.withdraw("go", task)
         mailbox.withdraw("go", task)
-        assert mailbox.awaited == ()
+        assert mailbox.awaited == {}
 
     def test_only_the_next_in_line_counts_as_lost(self) -> None:
         mailbox = Mailbox()
         first, second = waiter(mailbox, "Go"), waiter(mailbox, "Go")
-        mailbox.take("Go", first)
-        mailbox.take("Go", second)
+        mailbox.take("Go", first, at(0))
+        mailbox.take("Go", second, at(0))
         second.has_lost = True
         assert mailbox.lost == ()
         first.has_lost = True
@@ -109,7 +109,7 @@ class MailboxModel(RuleBasedStateMachine):
     def take(self, name: str) -> None:
         task = waiter(self.mailbox, name)
         mine = [one for one in self.events if one.name.lower() == name.lower()]
-        taken = self.mailbox.take(name, task)
+        taken = self.mailbox.take(name, task, at(0))
         if mine:
             assert taken is mine[0]
             self.events.remove(mine[0])

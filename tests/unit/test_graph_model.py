@@ -122,7 +122,7 @@ def test_events_that_are_awaited_now_are_nodes():
     """A wait for an event leaves no trace in a history; the host tells it."""
     model = GraphModel()
     for update in three().updates(1.0):
-        update.awaited_events = ("approve",)
+        update.awaited_events = {"approve": update.now}
         model.apply(update)
     node = _names(model)["approve"]
     assert (node.kind, node.state) == (RowKind.EVENT, RowState.WAITING)

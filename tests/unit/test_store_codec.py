@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ipydurable.runtime.core.asked_forms import AskedField, AskedForm, Choice
 from ipydurable.runtime.core.errors import DecodingError, DurableInternalError
 from ipydurable.runtime.core.events import (
     ActivityProgressed,
@@ -63,6 +64,20 @@ FAILURES = st.recursive(
     lambda causes: st.builds(FailureDetails, error_type=TEXTS, message=TEXTS, cause=causes),
     max_leaves=2,
 )
+SCALARS = TEXTS | st.booleans() | st.integers(-(2**31), 2**31) | st.floats(-1e9, 1e9)
+LIMITS = st.none() | st.floats(-1e9, 1e9)
+FIELDS = st.builds(
+    AskedField,
+    name=TEXTS,
+    kind=st.sampled_from(["text", "number", "choice"]),
+    default=st.none() | SCALARS,
+    choices=st.lists(st.builds(Choice, SCALARS, TEXTS), max_size=2).map(tuple),
+    minimum=LIMITS,
+    maximum=LIMITS,
+)
+FORMS = st.builds(
+    AskedForm, fields=st.lists(FIELDS, max_size=2).map(tuple), title=TEXTS, text=TEXTS
+)
 OWNERS = st.builds(
     LockOwner, instance_id=TEXTS, execution_id=TEXTS, lock_id=st.integers(0, 2**31 - 1)
 )
@@ -87,6 +102,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     | st.builds(ParentInstance, instance_id=TEXTS, execution_id=TEXTS, task_id=st.integers(0, 99)),
     OperationCaller | None: st.none()
     | st.builds(OperationCaller, instance_id=TEXTS, execution_id=TEXTS, task_id=st.integers(0, 99)),
+    AskedForm: FORMS,
     LockOwner: OWNERS,
     LockOwner | None: st.none() | OWNERS,
 }
@@ -187,6 +203,10 @@ def test_every_kind_of_event_has_columns_of_its_own_name(cls: type[Any]) -> None
         required["status"] = "Completed"
     if "entity_ids" in required:
         required["entity_ids"] = ("@counter@a",)
+    if "form" in required:
+        required["form"] = {"fields": []}
+    if "outcome" in required:
+        required["outcome"] = "expired"
     if "owner" in required:
         required["owner"] = {"instance_id": "x", "execution_id": "x", "lock_id": 1}
     event = msgspec.convert(required, cls, strict=False)

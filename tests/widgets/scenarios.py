@@ -174,9 +174,11 @@ class Story:
                 events=news,
                 running=running,
                 now=at(moment),
-                awaited_events=tuple(
-                    name for begun, raised, name in self.awaited if begun <= moment < raised
-                ),
+                awaited_events={
+                    name: at(begun)
+                    for begun, raised, name in self.awaited
+                    if begun <= moment < raised
+                },
             )
 
 
