@@ -55,7 +55,7 @@ _ON_SITE = {
 }
 
 _PUBLIC = {*ipydurable.__all__, *ipydurable.errors.__all__}
-_CODE = re.compile(r"(?<![`\w:])`([^`\n]+)`(?!`)")
+_CODE = re.compile(r"(?<![`\w:])`([^`]+)`(?!`)")
 _SECTION = re.compile(r"\s*(Args|Attributes|Raises|Returns|Yields|Note):$")
 _COLUMN = re.compile(r" +(\w+) +(.+?): (.+)$")
 _EXAMPLE = re.compile(r"(\s*)Example:$")
@@ -109,12 +109,14 @@ def read_docstring(
             found += [line, ""]
         else:
             found.append(line)
-    lines[:] = [_CODE.sub(_code, line) for line in found]
+    lines[:] = _CODE.sub(_code, "\n".join(found)).split("\n")
 
 
 def _code(match: re.Match[str]) -> str:
     text = match[1]
-    return f":py:obj:`{text}`" if text in _PUBLIC else f"``{text}``"
+    code = f":py:obj:`{text}`" if text in _PUBLIC else f"``{text}``"
+    goes_on = match.string[match.end() : match.end() + 1].isalnum()  # as in: `Field`s
+    return f"{code}\\ " if goes_on else code
 
 
 def _indent(line: str) -> int:
