@@ -53,7 +53,7 @@ proof: $(VENV)/.everything ## The long forms of the tests behind the promises; r
 	@$(PY) -m tests.proof $(ARGS)
 
 docs: $(VENV)/.everything ## Build the documentation into build/docs; a broken link or reference is an error
-	@$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	@$(PY) -m sphinx -E -W --keep-going -q -b html docs build/docs
 	@echo "Open build/docs/index.html"
 
 pictures: $(VENV)/.everything browser ## Take the documentation's pictures of all views into docs/images
