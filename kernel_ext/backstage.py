@@ -8,7 +8,7 @@ from typing import Any
 
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.core.context import NO_INPUT
-from ipydurable.runtime.core.errors import DurableError
+from ipydurable.runtime.core.errors import DurableError, FormAnswerError
 from ipydurable.runtime.core.output import OutputItem
 from ipydurable.runtime.definitions import Definition, Kind
 from ipydurable.runtime.ports import InstanceUpdate
@@ -47,6 +47,7 @@ class Backstage:
         """Return what buttons do, by name."""
         return {
             "raise_event": self.raise_event,
+            "answer": self.answer,
             "suspend": lambda: self._client.suspend(self._instance_id),
             "resume": lambda: self._client.resume(self._instance_id),
             "terminate": lambda: self._client.terminate(self._instance_id),
@@ -71,6 +72,25 @@ class Backstage:
             hint = 'text goes in quotes: "yes"' if data.strip()[:1].isalpha() else str(error)
             raise DurableError(f"The data is not JSON ({hint}).") from None
         self._client.raise_event(self._instance_id, name.strip(), value)
+
+    def answer(self, form_id: str, values: Any) -> dict[str, str]:
+        """Answer an open form.
+
+        Args:
+            form_id: Which form.
+            values: Values by field, or the choice.
+
+        Returns:
+            What is wrong, by the name of the field; empty if nothing is.
+
+        Raises:
+            FormClosedError: It is not open any more.
+        """
+        try:
+            self._client.answer_form(self._instance_id, form_id, values)
+        except FormAnswerError as error:
+            return error.problems
+        return {}
 
     def follow(
         self, instance_id: str, tell: Callable[[InstanceUpdate], None]

@@ -53,7 +53,7 @@ def progress_line(model: TimelineModel, width: int) -> str:
         rest[RowState.COMPLETED] = 0
         parts.append(counts_words(tuple(rest)))
     if header.waiting:
-        words = " and ".join(waiting_words(one, header.now) for one in header.waiting)
+        words = " and ".join(waiting_words(one, header.now, header.start) for one in header.waiting)
         parts.append(f"waits for {words}")
     return shorten("  ".join(part for part in parts if part), width)
 

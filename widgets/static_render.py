@@ -10,6 +10,7 @@ from html import escape
 
 from ipydurable.runtime.core.status import RuntimeStatus
 
+from .form_static import forms_html
 from .layout import (
     Band,
     Bin,
@@ -93,6 +94,7 @@ def static_html(model: TimelineModel) -> str:
     items = arrange(header, rows)
     left_out = len(items) - _MAX_ITEMS
     parts = [f'<div style="{_FONT};font-size:13px;max-width:{_WIDTH}px">', *heading(header)]
+    parts.extend(forms_html(model.forms))
     if rows or header.awaited:
         parts.extend(_drawing(header, rows, items[:_MAX_ITEMS]))
         if left_out > 0:
@@ -127,7 +129,7 @@ def heading(header: Header) -> list[str]:
         what = f'<b style="color:{colour}">{header.message.kind.capitalize()}</b>'
         lines.append((what, escape(shorten(header.message.text, 500))))
     if header.waiting:
-        waits = " and ".join(waiting_words(one, header.now) for one in header.waiting)
+        waits = " and ".join(waiting_words(one, header.now, header.start) for one in header.waiting)
         lines.append(("Waits for", escape(waits)))
     if header.custom_status:
         lines.append(("Status", escape(header.custom_status)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from ipydurable.runtime.core.status import RuntimeStatus
 
+from .form_static import forms_text
 from .layout import (
     Band,
     TimeScale,
@@ -94,6 +97,7 @@ def text(model: TimelineModel, width: int = 100) -> str:
     label_width = min(38, width // 3)
     bar_width = width - label_width - 15
     lines = [*_head(header, width)]
+    lines.extend(forms_text(model.forms))
     waits = () if header.finished else header.awaited
     lines.extend(_wait_line(wait, scale, now, label_width, bar_width) for wait in waits)
     for item in items[:_MAX_ROWS]:
@@ -125,17 +129,22 @@ def band_title(band: Band) -> str:
     return f"{_KIND_WORDS[band.group.kind]} {band.group.name} {len(band.rows):,}".strip()
 
 
-def waiting_words(waiting: Waiting, now: int) -> str:
+def waiting_words(waiting: Waiting, now: int, start: int) -> str:
     """Return what an instance waits for, in words.
 
     Args:
         waiting: What for.
         now: The present, in milliseconds from the start.
+        start: The start, in milliseconds since 1970.
     """
     left = "" if waiting.due is None else f" (due in {duration_words(max(0, waiting.due - now))})"
     match waiting.kind:
         case RowKind.EVENT:
-            return f'the event "{waiting.name}"' if waiting.name else "an external event"
+            since = ""
+            if waiting.since is not None:
+                at = datetime.fromtimestamp((start + waiting.since) / 1000, UTC)
+                since = f" since {at:%Y-%m-%d %H:%M:%S} UTC"
+            return (f'the event "{waiting.name}"' if waiting.name else "an external event") + since
         case RowKind.LOCK:
             return f"the lock of {waiting.hint}"
         case RowKind.TIMER:
@@ -158,7 +167,7 @@ def _head(header: Header, width: int) -> list[str]:
     if header.generation:
         lines.append(f"continued as new {header.generation:,} times")
     if header.waiting:
-        words = " and ".join(waiting_words(one, header.now) for one in header.waiting)
+        words = " and ".join(waiting_words(one, header.now, header.start) for one in header.waiting)
         lines.append(f"waits for {words}")
     if header.message is not None:
         lines.append(shorten(f"{header.message.kind}: {header.message.text}", width))

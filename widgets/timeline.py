@@ -12,6 +12,7 @@ import traitlets
 from ipydurable.runtime.core.errors import DurableError
 from ipydurable.runtime.ports import InstanceUpdate
 
+from .form_model import FormView
 from .live import Command, LiveView
 from .row_log import PAGES, RowLog
 from .static_render import static_html
@@ -89,6 +90,7 @@ class Timeline(LiveView, view="timeline"):
     header = traitlets.Dict().tag(sync=True)
     details: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     failures: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    forms: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
 
     def __init__(
         self, model: TimelineModel | None = None, backstage: Backstage | None = None
@@ -100,6 +102,7 @@ class Timeline(LiveView, view="timeline"):
         self._slots = 0
         self._log = RowLog()
         self._asked: dict[tuple[int, int], None] = {}
+        self._forms_sent: tuple[FormView, ...] = ()
         # Before the base class opens the comm, so that its first message holds them.
         self.add_traits(**{f"page_{n}": traitlets.Unicode().tag(sync=True) for n in range(PAGES)})
         if self.model.record is not None:
@@ -244,6 +247,9 @@ class Timeline(LiveView, view="timeline"):
             if one.model.record is not None
         ]
         self.header = header
+        if self._forms_sent is not self.model.forms:
+            self._forms_sent = self.model.forms
+            self.forms = msgspec.to_builtins(list(self._forms_sent))
 
     def _show_failures(self, rows: list[RowView]) -> None:
         """Send the details of the first failures unasked: a busy kernel answers no question."""

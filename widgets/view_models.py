@@ -15,6 +15,7 @@ from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.ports import InstanceUpdate, RunningAttempt
 
+from .form_model import FormFold, FormView
 from .row_fold import Attempt, Row, RowFold
 from .values import view_value
 from .views import (
@@ -61,6 +62,8 @@ class TimelineModel:
         self._now = datetime(1970, 1, 1)  # noqa: DTZ001  (naive UTC, as in the journal)
         self._running: dict[int, RunningAttempt] = {}
         self._fold = RowFold()
+        self._forms = FormFold()
+        self._form_views: tuple[FormView, ...] = ()
         self._epoch = 0
         self._states: list[RowState] = []
         self._open: dict[int, None] = {}
@@ -70,6 +73,11 @@ class TimelineModel:
     def epoch(self) -> int:
         """Changes when the rows start over, as they do at continue-as-new."""
         return self._fold.epoch
+
+    @property
+    def forms(self) -> tuple[FormView, ...]:
+        """What people are asked, and what they answered, oldest first."""
+        return self._form_views
 
     @property
     def finished(self) -> bool:
@@ -90,6 +98,8 @@ class TimelineModel:
             if seq > self.last_seq:
                 self.last_seq = seq
                 self._fold.fold(event)
+                if self._forms.fold(event):
+                    self._form_views = self._forms.forms
         for task_id in old.keys() | new.keys():
             if old.get(task_id) != new.get(task_id):
                 self._fold.touch(task_id)
@@ -307,10 +317,11 @@ class TimelineModel:
             due = None if row.due_at is None else self._ms(row.due_at)
             yield Waiting(row.kind, self._fold.groups[row.group].name, row.hint, due)
         if not busy and not waits and self._fold.started_at is not None:
-            # Waits for external events leave no trace in a history; when nothing else is open, that
-            # is what the code waits for.
-            for name in self._awaited or ("",):
-                yield Waiting(RowKind.EVENT, name)
+            # When nothing else is open, an event is what the code waits for.
+            for name, since in self._awaited.items():
+                yield Waiting(RowKind.EVENT, name, since=self._ms(since))
+            if not self._awaited:
+                yield Waiting(RowKind.EVENT, "")
 
 
 def _message(record: InstanceRecord) -> Message | None:

@@ -176,12 +176,14 @@ class Waiting(msgspec.Struct, frozen=True):
         name: Its group's name.
         hint: Its hint.
         due: When it is due, in milliseconds from the start; None if that is open.
+        since: Since when, in milliseconds from the start; None where that is not told.
     """
 
     kind: RowKind
     name: str
     hint: str = ""
     due: int | None = None
+    since: int | None = None
 
 
 class AwaitedEvent(msgspec.Struct, frozen=True):

@@ -337,7 +337,7 @@ class Backstage:
 
     def commands(self) -> dict[str, Callable[..., None]]:
         """Note what was asked for."""
-        names = ("raise_event", "suspend", "resume", "terminate", "rewind")
+        names = ("answer", "raise_event", "suspend", "resume", "terminate", "rewind")
         return {name: partial(self._note, name) for name in names}
 
     def _note(self, name: str, /, **arguments: object) -> None:

@@ -31,6 +31,7 @@ export const ICONS = /** @type {Record<string, [path: string, filled: boolean]>}
   waiting: ["M4.2 2.8V9.2M7.8 2.8V9.2", false],
   queued: ["M6 2.4A3.6 3.6 0 1 1 5.99 2.4z", false],
   abandoned: ["M6 2.2A3.8 3.8 0 1 1 5.99 2.2zM3.4 8.6 8.6 3.4", false],
+  question: ["M3.9 4.4A2.1 2.1 0 1 1 6.9 6.2Q6 6.7 6 7.6M6 9.7V9.8", false],
   point: ["M6 1.6 10.4 6 6 10.4 1.6 6z", true],
   plus: ["M6 2.4V9.6M2.4 6H9.6", false],
   minus: ["M2.4 6H9.6", false],

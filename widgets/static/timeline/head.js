@@ -76,7 +76,7 @@ export class Head {
     /** @type {[string, string][]} */
     const lines = [];
     if (header.message) lines.push([header.message.kind === "failed" ? "Failed" : "Suspended", header.message.text]);
-    const waits = header.finished ? "" : counted(header.waiting.map((one) => waitingWords(one, now))).join(" and ");
+    const waits = header.finished ? "" : counted(header.waiting.map((one) => waitingWords(one, now, header.start))).join(" and ");
     if (waits) lines.push(["Waits for", waits]);
     if (header.custom_status) lines.push(["Status", unquoted(header.custom_status)]);
     if (header.output && header.status !== "ContinuedAsNew") lines.push(["Output", header.output]);

@@ -10,7 +10,8 @@
  *   hint: string, note: string, due: number | null, progress: number | null, target: string,
  *   source: number}} Row
  * @typedef {{kind: string, name: string, counts: number[]}} Group
- * @typedef {{kind: string, name: string, hint: string, due: number | null}} Waiting
+ * @typedef {{kind: string, name: string, hint: string, due: number | null,
+ *   since?: number | null}} Waiting
  * @typedef {{name: string, since: number}} Awaited
  * @typedef {{epoch: number, name: string, instance_id: string, status: string, finished: boolean,
  *   generation: number, start: number, now: number, end: number | null, groups: Group[],

@@ -3,6 +3,7 @@
 
 import { Commands } from "../shared/commands.js";
 import { make, place, setText, syncChildren } from "../shared/dom.js";
+import { Forms } from "../shared/forms.js";
 import { QUEUED, RUNNING, WAITING } from "../shared/states.js";
 import { View } from "../shared/view.js";
 import { SECOND, clockWords, durationWords } from "../shared/words.js";
@@ -47,6 +48,7 @@ export class TimelineView extends View {
     this.end = 1;
     this.labelWidth = 200;
     this.head = new Head(this.root);
+    this.forms = new Forms(this.root, this.commands, this.id);
     this.toolbar = new Toolbar(this.root, {
       search: (text) => this.change(() => (this.list.query = text)),
       hide: () => this.change(() => (this.list.hideCompleted = !this.list.hideCompleted)),
@@ -78,6 +80,7 @@ export class TimelineView extends View {
       this.stale = true;
     });
     this.follow("details");
+    this.follow("forms");
     this.attend();
     this.queue();
   }
@@ -156,7 +159,9 @@ export class TimelineView extends View {
     const now = this.end = this.now(header);
     const rows = this.log.sources.get(slot) ?? [];
     this.head.draw(header, now, this.isLive && this.connection !== "");
-    this.toolbar.draw(all, header, this.connection ? [] : this.model.get("commands") ?? [], this.zoom.window !== null, this.zoom.follows, rows.length);
+    const commands = this.connection ? [] : this.model.get("commands") ?? [];
+    this.forms.draw(page ? [] : this.model.get("forms") ?? [], this.clock(), commands.includes("answer"));
+    this.toolbar.draw(all, header, commands, this.zoom.window !== null, this.zoom.follows, rows.length);
     this.layOut(this.root.clientWidth, now, rows);
     this.drawRows(now);
     this.drawDetail(header, now);
@@ -281,7 +286,7 @@ export class TimelineView extends View {
     if (item.band || (item.row?.target && onChevron)) this.setOpen(item, !item.open);
     else if (item.more) this.change(() => this.list.unlimited.add(/** @type {Band} */ (item.more).id));
     else if (item.row) this.select(keyOf(item.row) === this.selected ? "" : keyOf(item.row));
-    else if (item.wait) this.toolbar.raise(item.wait.name);
+    else if (item.wait && !this.forms.focus(item.wait.name)) this.toolbar.raise(item.wait.name);
     this.queue();
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 // What rows and waits are called.
 
-import { durationWords } from "../shared/words.js";
+import { clockWords, durationWords } from "../shared/words.js";
 
 /** @import { Group, Waiting } from "./types.js" */
 
@@ -14,11 +14,14 @@ const KIND_WORDS = /** @type {Record<string, string>} */ ({
 /** @param {Group} group @returns {string} */
 export const title = (group) => [KIND_WORDS[group.kind], group.name].filter(Boolean).join(" ");
 
-/** @param {Waiting} waiting @param {number} now @returns {string} */
-export function waitingWords(waiting, now) {
+/** @param {Waiting} waiting @param {number} now @param {number} start when times begin to count @returns {string} */
+export function waitingWords(waiting, now, start) {
   const due = waiting.due === null ? "" : ` (due in ${durationWords(Math.max(0, waiting.due - now))})`;
   switch (waiting.kind) {
-    case "event": return waiting.name ? `the event "${waiting.name}"` : "an external event";
+    case "event": {
+      const since = (waiting.since ?? null) === null ? "" : ` since ${clockWords(start + Number(waiting.since))}`;
+      return (waiting.name ? `the event "${waiting.name}"` : "an external event") + since;
+    }
     case "lock": return `the lock of ${waiting.hint}`;
     case "timer": return (waiting.name === "start" ? "its start" : "a timer") + due;
     case "activity": return `the retry of ${waiting.name}${due}`;
