@@ -8,10 +8,12 @@ from typing import Any
 
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.core.context import NO_INPUT
-from ipydurable.runtime.core.errors import DurableError, FormAnswerError
+from ipydurable.runtime.core.errors import DurableError
 from ipydurable.runtime.core.output import OutputItem
 from ipydurable.runtime.definitions import Definition, Kind
 from ipydurable.runtime.ports import InstanceUpdate
+
+from .forms_output import answer_problems
 
 __all__ = ["Backstage"]
 
@@ -86,11 +88,7 @@ class Backstage:
         Raises:
             FormClosedError: It is not open any more.
         """
-        try:
-            self._client.answer_form(self._instance_id, form_id, values)
-        except FormAnswerError as error:
-            return error.problems
-        return {}
+        return answer_problems(self._client, self._instance_id, form_id, values)
 
     def follow(
         self, instance_id: str, tell: Callable[[InstanceUpdate], None]

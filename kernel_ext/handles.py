@@ -13,9 +13,11 @@ from ipydurable.runtime.core.output import AttemptOutput
 from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.handles import InstanceHandle
+from ipydurable.runtime.waits import OpenForm
 
 from .arguments import Duration, parse_seconds
 from .display import Line, current_shell, is_notebook, show
+from .forms_output import FormsOutput, NotebookForms
 from .graph_view import GraphView, take_graph
 from .output_display import show_output
 from .store_data import ClientData
@@ -49,7 +51,7 @@ class NotebookInstance(InstanceHandle):
         self,
         client: DurableClient,
         instance_id: str,
-        keep: Callable[[TimelineView | GraphView], None] | None = None,
+        keep: Callable[[TimelineView | GraphView | FormsOutput], None] | None = None,
     ) -> None:
         super().__init__(client, instance_id)
         self._keep = keep
@@ -103,6 +105,10 @@ class NotebookInstance(InstanceHandle):
     @property
     def _data(self) -> ClientData:
         return ClientData(self._client)
+
+    def _form_handles(self, forms: list[OpenForm], whose: str) -> NotebookForms:
+        ids, again = [self.instance_id], f"ipydurable.instance({self.instance_id!r}).forms"
+        return NotebookForms(self._client, forms, whose, ids, again, self._keep)
 
     def explore(self) -> Any:
         """Return its timeline as a widget that stays after the end, to be clicked through.

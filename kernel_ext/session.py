@@ -27,6 +27,7 @@ from .display import Line, current_shell, is_notebook, show
 from .effects_report import tell_effects
 from .entity_functions import EntityFunction
 from .entity_handles import EntityHandle
+from .forms_output import FormsOutput
 from .functions import (
     DECLARED,
     ActivityFunction,
@@ -98,7 +99,9 @@ class DurableSession(StoreView):
         self._is_closed = False
         self._functions: dict[tuple[Kind, str], DurableFunction] = {}
         self._sent: dict[tuple[Kind, str], DurableFunction] = {}
-        self._views: weakref.WeakSet[TimelineView | GraphView | Offer] = weakref.WeakSet()
+        self._views: weakref.WeakSet[TimelineView | GraphView | FormsOutput | Offer] = (
+            weakref.WeakSet()
+        )
         self._shown_in = (0, 0)
         self._reported: set[tuple[str, str, str, str]] = set()
         self._connection = self._begin()
@@ -201,6 +204,9 @@ class DurableSession(StoreView):
         """Return the handle of an instance; raises UnknownInstanceError."""
         self.client.get(instance_id)
         return NotebookInstance(self.client, instance_id, self._views.add)
+
+    def _keep_forms(self, view: FormsOutput) -> None:
+        self._views.add(view)
 
     def entity(
         self, entity: str | EntityInstanceId, function: EntityFunction | None = None

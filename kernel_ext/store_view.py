@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ipydurable.runtime.core.status import TERMINAL
-from ipydurable.runtime.form_handles import FormHandles
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import ArgumentError, Statuses, Time, parse_statuses, parse_time
 from .entity_handles import state_to_show
+from .forms_output import FormsOutput, NotebookForms
 from .frames import entities_frame, instances_frame, locks_frame, waiting_text
 from .reading import decode_to_show
 from .store_data import StoreData, entity_prefix, id_of
@@ -66,11 +66,16 @@ class StoreView(StoreData):
         waiting = self.client.open_tasks(live[:_DESCRIBED]) if live else {}
         return instances_frame(records, partial(decode_to_show, self.client), waiting)
 
-    def forms(self, *instances: Any) -> FormHandles:
+    def forms(self, *instances: Any) -> NotebookForms:
         """Return the forms that instances wait for somebody to fill in; `ipydurable.forms`."""
         ids = [self.client.get(id_of(one)).instance_id for one in instances]
         whose = " for " + ", ".join(map(repr, ids)) if ids else ""
-        return FormHandles(self.client, self.client.forms(ids), whose)
+        again = f"ipydurable.forms({', '.join(map(repr, ids))})"
+        found = self.client.forms(ids)
+        return NotebookForms(self.client, found, whose, ids, again, self._keep_forms)
+
+    def _keep_forms(self, view: FormsOutput) -> None:
+        """Take note of forms that are shown, so that somebody can end it."""
 
     def purge(
         self,

@@ -173,7 +173,8 @@ class TestLists:
 
         assert list(session.list_instances()["waiting_for"]) == ["external event go", ""]
         assert [(one.kind, one.name) for one in run.waiting_for] == [("external event", "go")]
-        assert repr(run.waiting_for) == "[<external event go>]"
+        [task] = run.waiting_for
+        assert repr(task) == f"<external event go since {task.since:%Y-%m-%d %H:%M:%S} UTC>"
 
     def test_children(self, session: DurableSession):
         """The children of an instance are listed by their parent."""

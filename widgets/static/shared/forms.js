@@ -29,6 +29,9 @@ const OUTCOMES = /** @type {Record<string, string>} */ ({
 const BUTTONS = 6;
 const CLOSED_SHOWN = 3;
 
+/** What tells a form from all others, also of other instances. @param {Form} form */
+const keyOf = (form) => `${form.instance ?? ""} ${form.id}`;
+
 /** All forms of an instance, one below the other. */
 export class Forms {
   /**
@@ -41,7 +44,7 @@ export class Forms {
     this.commands = commands;
     this.command = command;
     this.id = id;
-    /** @type {Map<string, FormNode>} */
+    /** @type {Map<string, FormNode>} by `keyOf` */
     this.nodes = new Map();
     this.count = 0;
     this.all = false;
@@ -63,24 +66,24 @@ export class Forms {
     this.now = now;
     this.can = can;
     const closed = forms.filter((one) => one.state !== "open");
-    const hidden = new Set(this.all ? [] : closed.slice(0, -CLOSED_SHOWN).map((one) => one.id));
-    const known = new Set(forms.map((one) => one.id));
-    for (const [id, node] of this.nodes) {
-      if (known.has(id)) continue;
+    const hidden = new Set(this.all ? [] : closed.slice(0, -CLOSED_SHOWN).map(keyOf));
+    const known = new Set(forms.map(keyOf));
+    for (const [key, node] of this.nodes) {
+      if (known.has(key)) continue;
       node.element.remove();
-      this.nodes.delete(id);
+      this.nodes.delete(key);
     }
     this.element.hidden = !forms.length;
     this.earlier.hidden = !hidden.size;
     setText(this.earlier, `${hidden.size} earlier`);
     for (const form of forms) {
-      let node = this.nodes.get(form.id);
+      let node = this.nodes.get(keyOf(form));
       if (!node) {
         node = new FormNode(this, `${this.id}-f${++this.count}`);
-        this.nodes.set(form.id, node);
+        this.nodes.set(keyOf(form), node);
         this.element.append(node.element);
       }
-      node.element.hidden = hidden.has(form.id);
+      node.element.hidden = hidden.has(keyOf(form));
       node.draw(form, now, can);
     }
   }
@@ -88,7 +91,7 @@ export class Forms {
   /** Put the cursor into the form of an event. @param {string} name @returns {boolean} whether there is one */
   focus(name) {
     const form = this.shown.find((one) => one.state === "open" && one.name.toLowerCase() === name.toLowerCase());
-    const first = form && this.can ? this.nodes.get(form.id)?.element.querySelector("input, select, textarea, button") : null;
+    const first = form && this.can ? this.nodes.get(keyOf(form))?.element.querySelector("input, select, textarea, button") : null;
     if (!(first instanceof HTMLElement)) return false;
     first.scrollIntoView({ block: "nearest" });
     first.focus();
@@ -151,7 +154,7 @@ class FormNode {
 
   /** @param {Form} form @param {number} now */
   drawWhen(form, now) {
-    const of = form.instance ? `${form.instance}, ` : "";
+    const of = form.instance ? `${form.instance} · ` : "";
     if (form.state !== "open") {
       const by = form.state === "answered" && form.by ? ` by ${form.by}` : "";
       setText(this.when, `${of}${OUTCOMES[form.state] ?? form.state}${by}${form.closed === null ? "" : `, ${clockWords(form.closed)}`}`);
