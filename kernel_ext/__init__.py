@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .shortcuts import (
         activities,
         attempts,
+        dashboard,
         definitions,
         entities,
         export,
@@ -72,6 +73,7 @@ _HOMES = {
     "activity_context": "ipydurable.runtime.activity_context",
     "attempts": "ipydurable.shortcuts",
     "connect": "ipydurable.session",
+    "dashboard": "ipydurable.shortcuts",
     "definitions": "ipydurable.shortcuts",
     "entities": "ipydurable.shortcuts",
     "entity": "ipydurable.decorators",
@@ -110,6 +112,7 @@ __all__ = [
     "activity_context",
     "attempts",
     "connect",
+    "dashboard",
     "definitions",
     "entities",
     "entity",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from ipydurable.runtime.engine import EngineOptions
 
+    from .dashboard_output import DashboardView
+
 __all__ = ["Runtime"]
 
 
@@ -159,6 +161,10 @@ class Runtime:
     def entities(self, **filters: Any) -> pd.DataFrame:
         """Return the entities as a DataFrame; filters as of `ipydurable.entities`."""
         return self._session.entities(**filters)
+
+    def dashboard(self) -> DashboardView:
+        """Return the store at a glance; as `ipydurable.dashboard`, here."""
+        return self._session.dashboard()
 
     def locks(self, *which: Any, **filters: Any) -> pd.DataFrame:
         """Return requests for locks as a DataFrame; as `ipydurable.locks`, here."""

@@ -156,6 +156,7 @@ class DurableMagics(Magics, HostSettings):
         """Look at the store of this notebook, and steer what runs there.
 
         %durable [status]                      how store and host are; also without a subcommand
+        %durable dashboard                     the store at a glance: what there is, waits and runs
         %durable list [OPTIONS]                the newest instances, as a DataFrame
         %durable show ID                       the timeline of an instance, and what it waits for
         %durable history ID                    its history, as a DataFrame

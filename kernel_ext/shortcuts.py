@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from ipydurable.runtime.form_handles import FormHandles
 
+    from .dashboard_output import DashboardView
+
 __all__ = [
     "activities",
     "attempts",
+    "dashboard",
     "definitions",
     "entities",
     "export",
@@ -46,6 +49,11 @@ def instance(instance_id: str) -> NotebookInstance:
         UnknownInstanceError: There is no such instance; lists ids like it.
     """
     return current_session().instance(instance_id)
+
+
+def dashboard() -> DashboardView:
+    """Return the store at a glance: live in a notebook, text elsewhere; also `print` shows it."""
+    return current_session().dashboard()
 
 
 @documents("instances")

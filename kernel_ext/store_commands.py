@@ -10,13 +10,14 @@ from ipydurable.runtime.core.errors import QueryError
 from .archives import export_instances, open_archive
 from .arguments import ArgumentError, parse_tags
 from .command import Desk, OptionParser, Subcommand, take_word
+from .dashboard_output import DashboardView
 from .display import Facts, Line
 from .frames import definitions_frame
 from .session import DurableSession
 from .sql_command import SQL
 from .trust_review import trust
 
-__all__ = ["STATUS", "STORE_COMMANDS"]
+__all__ = ["DASHBOARD", "STATUS", "STORE_COMMANDS"]
 
 _FRESH = "--fresh"
 
@@ -114,6 +115,14 @@ def _import(desk: Desk, rest: str) -> Line:
     detail = f"· {count:,} instances, only to be read; %durable open PATH goes back to a store"
     return Line("archive", path, detail)
 
+
+def _dashboard(desk: Desk, rest: str) -> DashboardView:  # noqa: ARG001
+    return desk.session.dashboard()
+
+
+DASHBOARD = Subcommand(
+    _dashboard, "dashboard", "the store at a glance: what there is, waits and runs"
+)
 
 STATUS = Subcommand(_status, "status", "how store and host are; also without a subcommand")
 

@@ -10,6 +10,7 @@ from ipydurable.runtime.core.status import TERMINAL
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery
 
 from .arguments import ArgumentError, Statuses, Time, parse_statuses, parse_time
+from .dashboard_output import DashboardView
 from .entity_handles import state_to_show
 from .forms_output import FormsOutput, NotebookForms
 from .frames import entities_frame, instances_frame, locks_frame, waiting_text
@@ -131,6 +132,10 @@ class StoreView(StoreData):
         )
         client = self.client
         return entities_frame(client.query_entities(query), partial(state_to_show, client))
+
+    def dashboard(self) -> DashboardView:
+        """Return the dashboard of the store; see `ipydurable.dashboard`."""
+        return DashboardView.of(self.client)
 
     def list_locks(self) -> pd.DataFrame:
         """Return the locks that are held or asked for, with owner, age (seconds) and queue."""

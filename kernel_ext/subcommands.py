@@ -13,7 +13,7 @@ from .display import Facts
 from .effects_command import CHECK
 from .entity_commands import ENTITY_COMMANDS
 from .instance_commands import INSTANCE_COMMANDS
-from .store_commands import STATUS, STORE_COMMANDS
+from .store_commands import DASHBOARD, STATUS, STORE_COMMANDS
 from .variables import expand_variables
 from .version_commands import VERSION_COMMANDS
 
@@ -41,6 +41,7 @@ def _find(name: str) -> Subcommand:
 
 SUBCOMMANDS = {
     "status": STATUS,
+    "dashboard": DASHBOARD,
     **INSTANCE_COMMANDS,
     **ENTITY_COMMANDS,
     **VERSION_COMMANDS,

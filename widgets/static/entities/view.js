@@ -6,19 +6,19 @@ import { icon, make, setText } from "../shared/dom.js";
 import { checkBox, nameChoice, searchField } from "../shared/filters.js";
 import { Table } from "../shared/table.js";
 import { View } from "../shared/view.js";
-import { clockWords, number } from "../shared/words.js";
+import { momentWords, number } from "../shared/words.js";
 
 /** @import { Model } from "../shared/model.js" */
 /** @import { Column, Row } from "../shared/table.js" */
 
 /** @type {Column[]} a row is: id, name, key, state, waiting, locked by, modified */
 const COLUMNS = [
-  { key: "name", label: "Kind", sort: true, className: "ipd-cell-extra", draw: (cell, row) => setText(cell, row[1]) },
+  { key: "name", label: "Kind", sort: true, className: "ipd-td-extra", draw: (cell, row) => setText(cell, row[1]) },
   { key: "key", label: "Key", sort: true, draw: (cell, row) => setText(cell, row[2]) },
-  { key: "state", label: "State", className: "ipd-cell-wide", draw: (cell, row) => void make("span", "ipd-code", cell, row[3]) },
-  { key: "pending", label: "Waiting", sort: true, className: "ipd-cell-number", draw: (cell, row) => setText(cell, row[4] ? number(row[4]) : "") },
-  { key: "locked", label: "Locked by", sort: true, className: "ipd-cell-extra", draw: drawLock },
-  { key: "modified", label: "Modified", sort: true, className: "ipd-cell-time", draw: (cell, row) => setText(cell, clockWords(row[6])) },
+  { key: "state", label: "State", className: "ipd-td-wide", draw: (cell, row) => void make("span", "ipd-code", cell, row[3]) },
+  { key: "pending", label: "Waiting", sort: true, className: "ipd-td-number", draw: (cell, row) => setText(cell, row[4] ? number(row[4]) : "") },
+  { key: "locked", label: "Locked by", sort: true, className: "ipd-td-extra", draw: drawLock },
+  { key: "modified", label: "Modified", sort: true, className: "ipd-td-time", draw: (cell, row) => setText(cell, momentWords(row[6])) },
 ];
 
 /** @param {HTMLElement} cell @param {Row} row */

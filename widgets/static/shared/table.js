@@ -7,7 +7,7 @@ import { number } from "./words.js";
 /**
  * @typedef {any[]} Row its first value tells it from all others
  * @typedef {{key: string, label: string, className?: string, sort?: boolean,
- *   draw(cell: HTMLElement, row: Row): void}} Column
+ *   moves?(row: Row): boolean, draw(cell: HTMLElement, row: Row): void}} Column
  * @typedef {{total: number, rows: Row[], [more: string]: any}} Page
  */
 
@@ -49,7 +49,7 @@ export class Table {
     this.current = -1;
     this.opened = "";
     this.trouble = "";
-    this.root = make("div", "ipd-table", parent);
+    this.root = make("div", "ipd-grid", parent);
     this.root.setAttribute("role", "grid");
     this.root.setAttribute("aria-label", label);
     this.head = make("div", "ipd-table-head", this.root);
@@ -76,7 +76,7 @@ export class Table {
 
   /** @param {Column} column */
   heading(column) {
-    const cell = make("div", `ipd-cell ${column.className ?? ""}`, this.head);
+    const cell = make("div", `ipd-td ${column.className ?? ""}`, this.head);
     cell.setAttribute("role", "columnheader");
     if (!column.sort) {
       setText(cell, column.label);
@@ -190,7 +190,7 @@ export class Table {
       const node = make("div", "ipd-table-row", this.space);
       node.setAttribute("role", "row");
       for (const column of this.columns) {
-        make("div", `ipd-cell ${column.className ?? ""}`, node).setAttribute("role", "gridcell");
+        make("div", `ipd-td ${column.className ?? ""}`, node).setAttribute("role", "gridcell");
       }
     }
     let active = "";
@@ -206,7 +206,10 @@ export class Table {
       node.id = `${this.body.id}-${place}`;
       if (place === this.current) active = node.id;
       const sent = row ? JSON.stringify(row) : "";
-      if (node.dataset.sent === sent) continue;
+      if (node.dataset.sent === sent) {
+        if (row) this.drawMoving(node, row);
+        continue;
+      }
       node.dataset.sent = sent;
       for (let c = 0; c < this.columns.length; c++) {
         const cell = /** @type {HTMLElement} */ (node.children[c]);
@@ -218,6 +221,13 @@ export class Table {
     }
     if (active) this.body.setAttribute("aria-activedescendant", active);
     else this.body.removeAttribute("aria-activedescendant");
+  }
+
+  /** Draw what changes with the time alone. @param {HTMLElement} node @param {Row} row */
+  drawMoving(node, row) {
+    this.columns.forEach((column, c) => {
+      if (column.moves?.(row)) column.draw(/** @type {HTMLElement} */ (node.children[c]), row);
+    });
   }
 
   /** @param {number} place */

@@ -19,7 +19,7 @@ export class Trees {
   draw(node, path, parent) {
     const [, words, children, leftOut, isOpen] = node;
     if (!children) {
-      make("span", "ipd-value", parent, words);
+      make("span", "ipd-tree-value", parent, words);
       return;
     }
     const block = /** @type {HTMLDetailsElement} */ (make("details", "ipd-tree", parent));

@@ -47,3 +47,12 @@ export function clockWords(at) {
   const time = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   return today ? time : `${when.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })}, ${time}`;
 }
+
+/** A time in a list, as short as it can be: without the date today, without seconds before. @param {number} at milliseconds since 1970 @returns {string} */
+export function momentWords(at) {
+  const when = new Date(at), now = new Date(Date.now());
+  if (when.toDateString() === now.toDateString()) return clockWords(at);
+  const isThisYear = when.getFullYear() === now.getFullYear();
+  const day = when.toLocaleDateString([], { day: "numeric", month: "short", ...(isThisYear ? {} : { year: "numeric" }) });
+  return `${day}, ${when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`;
+}
