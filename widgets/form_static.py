@@ -81,7 +81,7 @@ def _html(form: FormView) -> str:
         )
     rows: list[tuple[str, str]] = []
     if form.state == "answered":
-        rows = [(label, f"<b>{escape(text)}</b>") for label, text in form.answer]
+        rows = [(label, f"<b>{escape(text or '—')}</b>") for label, text in form.answer]
     elif form.state == "open":
         fields = form.form.fields
         rows = [

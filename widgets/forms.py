@@ -65,11 +65,6 @@ class FormsModel:
         """The forms, each with the id of its instance."""
         return [(key, form) for key, one in self._instances.items() for form in one.fold.forms]
 
-    @property
-    def whose(self) -> str:
-        """Whose forms they are, in words."""
-        return ", ".join(self._instances)
-
     def html(self) -> str:
         """Return a piece of HTML that needs no kernel."""
         many = len(self._instances) > 1

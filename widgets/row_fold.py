@@ -326,6 +326,8 @@ def _hint(payload: Payload | None) -> str:
             return ""
         if payload.startswith('{"$args"') and len(payload) < _PARSED_CHARS:
             return shorten(_call_words(payload), HINT_CHARS)
+        if payload.startswith('{"$dataclass"') and len(payload) < _PARSED_CHARS:
+            return shorten(_object_words(msgspec.json.decode(payload)), HINT_CHARS)
     return preview(payload, HINT_CHARS)
 
 
@@ -336,6 +338,13 @@ def _call_words(payload: str) -> str:
     for name, value in arguments.get("$kwargs", {}).items():
         words.append(f"{name}={as_written(msgspec.json.encode(value).decode())}")
     return ", ".join(words)
+
+
+def _object_words(value: dict[str, Any]) -> str:
+    """Return a dataclass instance as it would be written: `Decision(approved=true)`."""
+    name = value["$dataclass"].rpartition(":")[2]
+    words = [f"{key}={msgspec.json.encode(one).decode()}" for key, one in value["fields"].items()]
+    return f"{name}({', '.join(words)})"
 
 
 def _entity_key(entity_id: str) -> str:

@@ -107,6 +107,10 @@ def test_what_is_missing_or_wrong_is_said_at_its_field_before_anything_is_sent(
     assert problems(page)[1] == "a whole number is wanted"
     page.fill("input[type=number]", "5")
     assert len(problems(page)) == 2
+    page.check("text=accept")
+    assert page.is_visible(".ipd-form-said")
+    page.select_option("select", label="physics")
+    assert page.is_hidden(".ipd-form-said")
     assert page.get_attribute("input[type=number]", "aria-invalid") == "false"
     assert kernel.page.evaluate("model.sent.filter(one => one.do).length") == 0
 

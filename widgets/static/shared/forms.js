@@ -119,6 +119,8 @@ class FormNode {
     this.said.hidden = true;
     this.shown = this.asked = "";
     this.isSending = false;
+    /** Whether what is said is that fields need a look. */
+    this.isComplaining = false;
     /** @type {HTMLFieldSetElement | undefined} what is filled in; it outlives a closing */
     this.fieldset = undefined;
     /** @type {Input[]} */
@@ -167,11 +169,12 @@ class FormNode {
   /** @param {Form} form */
   drawClosed(form) {
     this.body.replaceChildren();
-    const list = make("dl", "ipd-form-answer", form.answer.length ? this.body : null);
+    // No list of definitions: JupyterLab gives these a look of its own, in which they overlap.
+    const list = make("div", "ipd-form-answer", form.answer.length ? this.body : null);
     for (const [label, text] of form.answer) {
       const pair = make("div", "", list);
-      if (label) make("dt", "ipd-dim", pair, label);
-      make("dd", label ? "" : "ipd-strong", pair, text || "—");
+      if (label) make("span", "ipd-dim", pair, label);
+      make("span", label ? "ipd-form-value" : "ipd-form-value ipd-strong", pair, text || "—");
     }
   }
 
@@ -209,6 +212,9 @@ class FormNode {
     const row = make("div", "ipd-form-buttons", fieldset);
     const submit = make("button", "ipd-button ipd-solid", row, form.form.submit || "Submit");
     submit.setAttribute("type", "submit");
+    grid.addEventListener("input", () => {
+      if (this.isComplaining && !this.inputs.some((one) => one.problem)) this.say("");
+    });
     whole.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit(form);
@@ -223,7 +229,7 @@ class FormNode {
       return one.problem;
     });
     if (wrong.length) {
-      this.say(wrong.length > 1 ? `${wrong.length} fields need a look` : "One field needs a look", true);
+      this.complain(wrong.length);
       wrong[0].focus();
       return;
     }
@@ -268,13 +274,20 @@ class FormNode {
       if (one) one.complain(problem);
       else rest.push(name ? `${name}: ${problem}` : problem);
     }
-    const count = Object.keys(problems).length - rest.length;
-    this.say(rest.join("; ") || (count > 1 ? `${count} fields need a look` : "One field needs a look"), true);
+    if (rest.length) this.say(rest.join("; "), true);
+    else this.complain(Object.keys(problems).length);
     this.inputs.find((one) => one.problem)?.focus();
+  }
+
+  /** @param {number} count of fields */
+  complain(count) {
+    this.say(count > 1 ? `${count} fields need a look` : "One field needs a look", true);
+    this.isComplaining = true;
   }
 
   /** @param {string} words @param {boolean} [failed] */
   say(words, failed = false) {
+    this.isComplaining = false;
     this.said.hidden = !words;
     this.said.replaceChildren();
     if (!words) return;
