@@ -51,7 +51,10 @@ class BesideOutput(LastingOutput):
     def _end(self) -> None:
         with self._lock:
             opened, self._opened = self._opened, None
+            beside, self._beside = self._beside, None
         _end(opened)
+        if beside is not None and not self._is_shared:
+            beside.close()
         super()._end()
 
 

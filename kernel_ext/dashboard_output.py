@@ -71,7 +71,7 @@ class DashboardView(BesideOutput):
     @classmethod
     def of(cls, client: DurableClient) -> DashboardView:
         """Return the dashboard of a store; the same for all cells that show it."""
-        return cls.shared(id(client), lambda: cls(client))
+        return cls.shared(client, "", lambda: cls(client))
 
     def __repr__(self) -> str:
         return repr(self._snapshot())

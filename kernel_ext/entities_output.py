@@ -73,8 +73,8 @@ class EntitiesView(BesideOutput):
         cls, client: DurableClient, query: Mapping[str, Any], again: str = "%durable entities"
     ) -> EntitiesView:
         """Return the view of these entities; the same for all cells that show it."""
-        key = (id(client), json.dumps(query, sort_keys=True))
-        return cls.shared(key, lambda: cls(client, query, again))
+        key = json.dumps(query, sort_keys=True)
+        return cls.shared(client, key, lambda: cls(client, query, again))
 
     def __repr__(self) -> str:
         return "<table of entities>"

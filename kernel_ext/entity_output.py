@@ -64,8 +64,7 @@ class EntityView(LastingOutput):
     @classmethod
     def of(cls, client: DurableClient, entity_id: EntityInstanceId, title: str) -> EntityView:
         """Return the view of an entity; the same for all cells that show it."""
-        key = (id(client), str(entity_id), title)
-        return cls.shared(key, lambda: cls(client, entity_id, title))
+        return cls.shared(client, (str(entity_id), title), lambda: cls(client, entity_id, title))
 
     def __repr__(self) -> str:
         return f"<card of {self._title}>"

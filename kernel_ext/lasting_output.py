@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _QUIET_S = 2.0
 _AT_LEAST_EVERY_S = 15.0
 _LIVE_AT_ONCE = 20
+_OUTPUTS_KEPT = 10
 # An output that holds no live view steps back behind the static form that follows it.
 _STYLE = (
     "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .ipd-kept):not(:has(.ipd-view))"
@@ -68,15 +69,17 @@ class LastingOutput(LiveOutput):
     def __init__(self, client: DurableClient, again: str) -> None:
         super().__init__(client, again)
         self._timer: threading.Timer | None = None
+        self._told_at_s = 0.0
         self._kept_at_s = 0.0
 
     @classmethod
-    def shared(cls, key: Hashable, make: Callable[[], Self]) -> Self:
-        """Return the one for `key`, made if there is none that still lives."""
-        place = (cls, key)
+    def shared(cls, client: DurableClient, key: Hashable, make: Callable[[], Self]) -> Self:
+        """Return the one of a client for `key`, made if there is none that still lives."""
+        place = (cls, id(client), key)
         with LastingOutput._guard:
             found = LastingOutput._all.pop(place, None)
-            if found is None or found.settled.done():
+            # A client that is gone may have had the number of this one.
+            if found is None or found.settled.done() or found.client is not client:
                 found = make()
             LastingOutput._all[place] = found
             surplus = len(LastingOutput._all) - _LIVE_AT_ONCE
@@ -90,20 +93,16 @@ class LastingOutput(LiveOutput):
         """Take note of news, and bring the static form up to date once it is quiet."""
         super().has_news(is_last=is_last)
         with self._lock:
-            if not self._notes or self.settled.done():
-                return
-            wait_s = _QUIET_S
-            if self._timer is not None:
-                if time.monotonic() - self._kept_at_s > _AT_LEAST_EVERY_S:
-                    return  # it is due anyway
-                self._timer.cancel()
-            self._timer = threading.Timer(wait_s, self._keep)
-            self._timer.daemon = True
-            self._timer.start()
+            self._told_at_s = time.monotonic()
+            if self._notes and self._timer is None and not self.settled.done():
+                self._keep_in(_QUIET_S)
 
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
-        self._kept_at_s = time.monotonic()
+        with self._lock:
+            self._kept_at_s = time.monotonic()
+            # What cells showed before is mostly gone; a page passes over it.
+            del self._outputs[:-_OUTPUTS_KEPT], self._notes[:-_OUTPUTS_KEPT]
 
     def _note(self, widget: LiveView) -> Any:
         if not self._has_first.is_set():
@@ -113,14 +112,25 @@ class LastingOutput(LiveOutput):
     def _refresh(self) -> None:
         """Ask the host for what the static form needs; `_static` must not."""
 
+    def _keep_in(self, wait_s: float) -> None:
+        self._timer = threading.Timer(wait_s, self._keep)
+        self._timer.daemon = True
+        self._timer.start()
+
     def _keep(self) -> None:
         """Bring the static form below the outputs up to date; in a thread of its own."""
+        with self._lock:
+            self._timer = None
+            now_s = time.monotonic()
+            quiet_in_s = self._told_at_s + _QUIET_S - now_s
+            if quiet_in_s > 0 and now_s - self._kept_at_s < _AT_LEAST_EVERY_S:
+                self._keep_in(quiet_in_s)
+                return
+            self._kept_at_s = now_s
         try:
             # Not under the lock: the thread that brings its answer may wait for that.
             self._refresh()
             with self._lock:
-                self._timer = None
-                self._kept_at_s = time.monotonic()
                 if self._widget is None or self.settled.done():
                     return
                 kept = self._note(self._widget)

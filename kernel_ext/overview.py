@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["take_beat", "take_overview"]
 
 _WAITS_TOLD = 30
+_NAMES_TOLD = 200
 _ANSWER_S = 10.0
 # The longest without news: those that need somebody first, then those that wait.
 _OLDEST = """
@@ -67,7 +68,7 @@ def take_overview(client: DurableClient, span: str = "all") -> Overview:
         size=_size(status.store),
         trouble=status.trouble,
         counts=[(one, counts[one]) for one in ordered(counts)],
-        names=sorted(names.items(), key=lambda one: (-one[1], one[0])),
+        names=sorted(names.items(), key=lambda one: (-one[1], one[0]))[:_NAMES_TOLD],
         histogram=_histogram(client, span, now),
         waits=_waits(client),
         versions=_versions(client),
@@ -116,6 +117,9 @@ def _waits(client: DurableClient) -> list[Wait]:
     if not rows:
         return []
     tasks = client.open_tasks(row["instance_id"] for row in rows)
+    if not tasks:
+        # An archive knows what is stored, and nobody who would know more.
+        rows = [row for row in rows if row["status"] == "Suspended"]
     is_locking = any(task.kind == "lock" for found in tasks.values() for task in found)
     locks = client.locks() if is_locking else []
     waits = [_wait(row, tasks.get(row["instance_id"], []), locks) for row in rows]

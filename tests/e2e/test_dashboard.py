@@ -37,6 +37,31 @@ def board(lab: LabPage, index: int) -> Locator:
     return lab.output(index).locator(".ipd-dashboard")
 
 
+def check_that_it_is_beside(
+    lab: LabPage, first: Locator, timeline: Locator, artifacts: Path
+) -> None:
+    """What was opened stands beside the dashboard where there is room."""
+    lab.page.set_viewport_size({"width": 2600, "height": 1000})
+    lab.page.wait_for_timeout(500)
+    left, right = first.bounding_box(), timeline.bounding_box()
+    assert left is not None
+    assert right is not None
+    assert right["x"] >= left["x"] + left["width"]
+    lab.screenshot(artifacts / "beside.png", 4)
+    lab.page.set_viewport_size({"width": 1400, "height": 1000})
+
+
+def dock(lab: LabPage, artifacts: Path) -> None:
+    """Give the output a panel of its own, and close there what was opened."""
+    lab.cell(4).locator(".jp-InputArea-prompt").click()
+    lab.command("notebook:create-output-view")
+    lab.wait_for_command(20)
+    docked = lab.page.locator(".jp-LinkedOutputView .ipd-dashboard")
+    expect(docked.get_by_role("button", name="7 Completed")).to_be_visible(timeout=20_000)
+    lab.page.screenshot(path=artifacts / "docked.png")
+    docked.get_by_role("button", name="Close").click()
+
+
 def test_a_dashboard_lives_docks_opens_and_is_read_without_a_kernel(
     lab: LabPage, artifacts: Path
 ) -> None:
@@ -60,6 +85,7 @@ def test_a_dashboard_lives_docks_opens_and_is_read_without_a_kernel(
     expect(first.locator(".ipd-table-foot")).to_have_text("1", timeout=10_000)
     expect(first.locator(".ipd-table-row")).to_contain_text("three is not allowed")
     lab.screenshot(artifacts / "opened.png", 4)
+    check_that_it_is_beside(lab, first, timeline, artifacts)
     lab.command("apputils:change-theme", theme="JupyterLab Dark")
     expect(lab.page.locator("[data-jp-theme-light=false]").first).to_be_attached(timeout=20_000)
     lab.page.wait_for_timeout(500)
@@ -70,13 +96,7 @@ def test_a_dashboard_lives_docks_opens_and_is_read_without_a_kernel(
     expect(first.locator(".ipd-notice")).to_be_hidden(timeout=30_000)
     expect(waits).to_contain_text("waits for external event approve", timeout=20_000)
 
-    lab.cell(4).locator(".jp-InputArea-prompt").click()
-    lab.command("notebook:create-output-view")
-    lab.wait_for_command(20)
-    docked = lab.page.locator(".jp-LinkedOutputView .ipd-dashboard")
-    expect(docked.get_by_role("button", name="7 Completed")).to_be_visible(timeout=20_000)
-    lab.page.screenshot(path=artifacts / "docked.png")
-    docked.get_by_role("button", name="Close").click()
+    dock(lab, artifacts)
     expect(timeline).to_have_count(0, timeout=20_000)
     lab.page.wait_for_timeout(3000)
 

@@ -30,18 +30,18 @@ def double(n):
 
 
 @ipydurable.orchestrator
-async def quick(ctx, n):
+async def brisk(ctx, n):
     return await ctx.call_activity(double, n)
 
 
 @ipydurable.orchestrator
-async def hold(ctx):
+async def occupy(ctx):
     async with ctx.lock_entities("Account@a"):
         await ctx.wait_for_external_event("go")
 
 
 @ipydurable.orchestrator
-async def fail(ctx):
+async def stumble(ctx):
     raise ValueError("no luck")
 
 
@@ -50,16 +50,16 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     path = tmp_path_factory.mktemp("board") / "fleet.duckdb"
     with Runtime(path, executors={"threads": ThreadExecutor()}) as runtime:
         runtime.entity("Account@a").call("deposit", 1).result(30)
-        for run in runtime.start_many(quick, range(12)):
+        for run in runtime.start_many(brisk, range(12)):
             run.result(30)
-        runtime.start(hold, instance_id="holder")
+        runtime.start(occupy, instance_id="holder")
         runtime.settle()
-        runtime.start(hold, instance_id="second")
-        stuck = runtime.start(hold, instance_id="third")
+        runtime.start(occupy, instance_id="second")
+        stuck = runtime.start(occupy, instance_id="third")
         runtime.settle()
         stuck.suspend("until Monday")
         with pytest.raises(ipydurable.OrchestrationFailedError):
-            runtime.start(fail, instance_id="broken").result(30)
+            runtime.start(stumble, instance_id="broken").result(30)
         runtime.settle()
         yield runtime
 
@@ -67,9 +67,9 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
 def test_counts_names_and_versions_are_those_of_the_store(runtime: Runtime) -> None:
     taken = take_overview(runtime.client)
     assert dict(taken.counts) == {"Completed": 12, "Running": 2, "Suspended": 1, "Failed": 1}
-    assert taken.names == [("quick", 12), ("hold", 3), ("fail", 1)]
+    assert taken.names == [("brisk", 12), ("occupy", 3), ("stumble", 1)]
     assert [(one.name, one.number, one.count, one.newest) for one in taken.versions] == [
-        ("hold", 1, 3, 1)
+        ("occupy", 1, 3, 1)
     ]
     assert taken.store.endswith("fleet.duckdb")
     assert taken.size > 0
@@ -136,7 +136,7 @@ def test_it_is_text_in_a_terminal_and_small_html_in_a_saved_notebook(runtime: Ru
     assert text.startswith("fleet.duckdb")
     assert "✓ 12 Completed" in text
     assert "held by holder" in text
-    assert "versions in flight: hold v1: 3" in text
+    assert "versions in flight: occupy v1: 3" in text
     bundle = board._repr_mimebundle_()
     assert "✗ Failed" in bundle["text/plain"]
     assert 1_000 < len(bundle["text/html"]) < 60_000
