@@ -29,7 +29,7 @@ _PAST = 80
 """How many history rows a follower is told of the past, and at most at once of what is new."""
 _WAITING = 1_000
 _VALUE_BYTES = 8 * 1024
-_STATE_BYTES = 512 * 1024
+_STATE_BYTES = 256 * 1024
 
 _Row = tuple[int, int, EntityEvent]
 

@@ -154,6 +154,7 @@ class EntityModel:
         self._knows_state = False
         self._iid = 0
         self._now: datetime | None = None
+        self._loaded: tuple[Payload | None, Any] = (None, None)
         self.forgotten = 0
         self.record: EntityRecord | None = None
 
@@ -199,7 +200,7 @@ class EntityModel:
         locks = [one for one in self._open.values() if isinstance(one, LockRequested)]
         head.lock_queue = [one.owner.instance_id for one in locks[:_QUEUE_SHOWN]]
         head.waiting = [self._waiting(one) for one in islice(self._open.values(), _QUEUE_SHOWN)]
-        value = self._value(record.state)
+        value = self._present()
         if isinstance(value, Mapping) and isinstance(value.get(KEPT_ASIDE), Mapping):
             head.kept_aside = [
                 (str(name), words_of(one, _VALUE_CHARS)) for name, one in value[KEPT_ASIDE].items()
@@ -219,7 +220,7 @@ class EntityModel:
     def _parts(self) -> list[tuple[str, Any]]:
         if self.record is None or self.record.state is None:
             return []
-        value = self._value(self.record.state)
+        value = self._present()
         if isinstance(value, Mapping):
             value = {name: one for name, one in value.items() if name != KEPT_ASIDE}
             if value:
@@ -368,6 +369,13 @@ class EntityModel:
         if isinstance(value, Mapping):
             value = {name: one for name, one in value.items() if name != KEPT_ASIDE}
         return words_of(value, _CHANGE_CHARS)
+
+    def _present(self) -> Any:
+        """Return its state, loaded once however often it is looked at."""
+        payload = None if self.record is None else self.record.state
+        if self._loaded[0] is not payload:
+            self._loaded = payload, self._value(payload)
+        return self._loaded[1]
 
     def _value(self, payload: Payload | None) -> Any:
         if payload is None:

@@ -230,3 +230,13 @@ def test_the_magics_export_import_and_go_back(shell: Shell) -> None:
     shell.must("%durable")
     shell.must("%durable open durable.duckdb")
     assert "read" in shell.must("%durable list")["instance_id"].tolist()
+
+
+def test_cards_and_the_dashboard_of_an_archive(archive: DurableSession) -> None:
+    """Both show what is stored; nobody is there who would know what instances wait for."""
+    card = archive.entity("Tally@t")._repr_mimebundle_()
+    assert "count     2" in card["text/plain"]
+    assert "add(2) → 2" in card["text/plain"]
+    board = repr(archive.dashboard())
+    assert "Completed" in board
+    assert "its turn" not in board

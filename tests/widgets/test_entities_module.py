@@ -140,6 +140,18 @@ def test_one_that_nobody_sees_asks_for_nothing(page: Page) -> None:
     assert len(table.source.asked) == 1
 
 
+def test_rows_that_are_gone_leave_no_gap_where_one_had_scrolled_to(page: Page) -> None:
+    table = Table(page)
+    page.locator(".ipd-table-body").evaluate("node => node.scrollTop = 27 * 9000")
+    table.serve()
+    del table.source.rows[5:]
+    table.beat(7)
+    table.serve()
+    expect(page.locator(".ipd-table-foot")).to_have_text("5")
+    assert page.locator(".ipd-table-row").count() == 5
+    assert _keys(page)[0] == "alice-00000"
+
+
 def test_trouble_is_said(page: Page) -> None:
     table = Table(page, 30)
 

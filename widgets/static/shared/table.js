@@ -128,7 +128,7 @@ export class Table {
     this.space.style.height = `${Math.max(1, this.total) * ROW_PX}px`;
     this.root.setAttribute("aria-rowcount", `${this.total}`);
     const first = Math.max(0, this.firstInSight - 2);
-    const last = Math.min(this.total, first + AT_MOST + 5);
+    const last = Math.max(first, Math.min(this.total, first + AT_MOST + 5));
     for (let page = Math.floor(first / PAGE); page <= Math.floor(Math.max(first, last - 1) / PAGE); page++) this.need(page);
     // The heads stand above their columns also beside a scroll bar.
     const bar = `${this.body.offsetWidth - this.body.clientWidth}px`;
