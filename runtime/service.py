@@ -120,7 +120,12 @@ class Service:
         if not followed:
             self._engine.post(self._follow_store, tell, future)
         elif followed.startswith("@"):
-            self._engine.post(self._follow_entity, followed, tell, future)
+            try:
+                entity_id = str(EntityInstanceId.parse(followed))
+            except ValueError as error:
+                future.set_exception(DurableError(str(error)))
+            else:
+                self._engine.post(self._follow_entity, entity_id, tell, future)
         else:
             self._engine.post(self._subscribe, followed, tell, future)
         return future
@@ -180,13 +185,12 @@ class Service:
         future: Future[Callable[[], None]],
     ) -> None:
         engine = self._engine
-        known = str(EntityInstanceId.parse(entity_id))
         follower: Follower[EntityUpdate] = Follower(tell)
-        subscription = EntityFollower(known, follower.update)
+        subscription = EntityFollower(entity_id, follower.update)
         engine.subscriptions.entities.add(subscription)
 
         def snapshot() -> None:
-            follower.begin(entity_snapshot(engine.store, known, engine.clock.now()))
+            follower.begin(entity_snapshot(engine.store, entity_id, engine.clock.now()))
 
         def read_snapshot() -> None:
             self._readers.submit(snapshot)

@@ -134,3 +134,22 @@ def test_another_client_gets_a_view_of_its_own(tmp_path: Path, displayed: list[S
     assert views[0] is not views[1]
     assert views[0].client is not views[1].client
     assert displayed == []
+
+
+def test_a_card_that_was_watched_through_a_flood_ends_as_the_entity_is(
+    runtime: Runtime, displayed: list[Shown]
+) -> None:
+    """Of thousands of operations in seconds only some are told; none of them stays in the queue."""
+    view = view_of(runtime)
+    view._ipython_display_()
+    Tally.signal_many("add", [("a", 1)] * 3_000)
+    runtime.settle()
+    widget = view.keep_widget()
+    until(lambda: widget.head["pending"] == 0 and widget.state_0[0][1][1] == "3000")
+    assert widget.head["waiting"] == []
+    assert not widget.model._open
+    done = widget.model.happenings()
+    assert len(done) == 40
+    # What was before it was not told, so nothing is said of what it changed.
+    assert done[-1].changes == [("state", None, "{'n': 3000}")]
+    assert displayed

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from ipydurable.runtime.core.errors import DurableError
 from ipydurable.runtime.core.events import LockRequested, OperationDone, OperationRequested
 from ipydurable.runtime.core.payload import Blob
 from ipydurable.runtime.ports import EntityUpdate, StoreUpdate
@@ -95,6 +96,17 @@ def test_one_that_does_not_exist_yet_is_told_once_it_does(world: World) -> None:
     settle(world)
     assert updates[-1].record.instance_id == "@account@new"
     assert len(done(updates)) == 1
+
+
+@pytest.mark.parametrize("followed", ["@", "@no-key", "@@x"])
+def test_what_is_no_entity_id_is_refused_and_the_engine_goes_on(
+    world: World, followed: str
+) -> None:
+    future = world.service.subscribe(followed, lambda _: None)
+    settle(world)
+    with pytest.raises(DurableError):
+        future.result(timeout=5)
+    assert world.call("@account@a", "deposit", 1) == 1
 
 
 def test_others_are_not_told_and_nobody_is_who_left(world: World) -> None:
