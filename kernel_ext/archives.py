@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.payload import digests_in, digests_in_json, files_folder
 
 from .session import DurableSession
 from .store_data import StoreData, id_of
@@ -15,6 +17,8 @@ from .version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ipydurable.runtime.files import ValueFiles
 
 __all__ = ["export_instances", "import_instances", "open_archive"]
 
@@ -113,32 +117,60 @@ def export_instances(
     place = Path(path).expanduser().absolute()
     partial = place.with_name(f".{place.name}.{os.getpid()}")
     writer: pq.ParquetWriter | None = None
+    digests: set[str] = set()
     try:
         for ids in _bulks(found) if found else [[]]:
             table: pa.Table = data.client.sql(_EXPORT, {"ids": ids})
             if writer is None:
                 writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
             writer.write_table(table)
+            digests |= _digests_of(table)
         assert writer is not None
         writer.close()
+        _copy_files(getattr(data.client.converter, "files", None), place, digests)
         partial.replace(place)
     finally:
         partial.unlink(missing_ok=True)
     return len(found)
 
 
+def _digests_of(table: pa.Table) -> set[str]:
+    """Return which files the values of an export lie in."""
+    found: set[str] = set()
+    for data in table["data"].to_pylist():
+        found |= digests_in(data or b"")
+    for text in table["extra"].to_pylist():
+        found |= digests_in_json(text or "")
+    return found
+
+
+def _copy_files(files: ValueFiles | None, place: Path, digests: set[str]) -> None:
+    """Copy files of values beside an export, where whoever reads it looks for them."""
+    if files is None:
+        return
+    target = Path(files_folder(str(place)))
+    for one in Path(files.folder).glob("*") if digests else ():
+        if one.name.partition(".")[0] in digests:
+            target.mkdir(mode=0o700, exist_ok=True)
+            shutil.copyfile(one, target / one.name)
+
+
 def _client(place: Path) -> DurableClient:
     from ipydurable.runtime.archive import ArchiveTransport, PlainConverter, ReadingTransport
     from ipydurable.runtime.connection import HostPaths
+    from ipydurable.runtime.files import files_beside
     from ipydurable.runtime.launch import find_host
     from ipydurable.runtime.link import Link
     from ipydurable.store import open_archive as open_archive_store
 
     paths = HostPaths(place)
+    files = files_beside(str(paths.store))
     if find_host(paths) is not None:
-        return DurableClient(ReadingTransport(Link(paths), str(place)), PlainConverter())
+        return DurableClient(ReadingTransport(Link(paths), str(place)), PlainConverter(files))
     store = open_archive_store(place)
-    return DurableClient(ArchiveTransport(store, store.definitions, __version__), PlainConverter())
+    return DurableClient(
+        ArchiveTransport(store, store.definitions, __version__), PlainConverter(files)
+    )
 
 
 def _ids(instances: Any) -> list[str]:

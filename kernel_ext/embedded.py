@@ -66,6 +66,7 @@ class Runtime:
     ) -> None:
         from ipydurable.runtime.codecs import NamespaceConverter
         from ipydurable.runtime.embedded import EmbeddedEngine
+        from ipydurable.runtime.files import files_beside
         from ipydurable.store import open_store
 
         if isinstance(path, str | Path):
@@ -81,7 +82,8 @@ class Runtime:
             __version__,
         )
         namespace = vars(sys.modules["__main__"])
-        client = DurableClient(InProcess(self._engine.service), NamespaceConverter(namespace))
+        converter = NamespaceConverter(namespace, files=files_beside(self.path))
+        client = DurableClient(InProcess(self._engine.service), converter)
         self._client = client
         self._session = DurableSession(lambda: client, self.path)
 

@@ -451,14 +451,17 @@ def host_client(
 
     def connect_now() -> DurableClient:
         from ipydurable.runtime.connection import HostPaths
+        from ipydurable.runtime.files import files_beside
         from ipydurable.runtime.link import Link
 
         # A form that somebody answered says from which notebook.
         by = Path(notebook_path()).name
-        client = DurableClient(Link(HostPaths(store)), NamespaceConverter(namespace), by)
+        paths = HostPaths(store)
+        files = files_beside(str(paths.store))
+        client = DurableClient(Link(paths), NamespaceConverter(namespace, files=files), by)
         if client.host_status().untrusted:
             # What its values name must not make this process import anything.
-            client.converter = NamespaceConverter(namespace, may_import=False)
+            client.converter = NamespaceConverter(namespace, may_import=False, files=files)
         return client
 
     return connect_now

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .core.errors import DurableError
+from .files import ValueFiles
 from .ports import Progress
 
 __all__ = ["CURRENT", "ActivityContext", "activity_context", "takes_context"]
@@ -34,12 +35,14 @@ class ActivityContext:
         attempt: See the attribute.
         progress: Receives what `progress` is told.
         cancelled: Answers `cancelled`.
+        files: Where large frames and arrays are kept.
 
     Attributes:
         name: The activity.
         instance_id: The orchestration instance it runs for.
         execution_id: That instance's execution; changes at continue-as-new.
         task_id: The action id of the call.
+        files: As given.
         attempt: Counted from 1 for each action id; above 1 only where attempts were lost.
     """
 
@@ -49,6 +52,7 @@ class ActivityContext:
         "_told_at",
         "attempt",
         "execution_id",
+        "files",
         "instance_id",
         "name",
         "task_id",
@@ -64,6 +68,7 @@ class ActivityContext:
         *,
         progress: Callable[[Progress], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        files: ValueFiles | None = None,
     ) -> None:
         self.name = name
         self.instance_id = instance_id
@@ -73,6 +78,7 @@ class ActivityContext:
         self._progress = progress
         self._cancelled = cancelled
         self._told_at = float("-inf")
+        self.files = files
 
     @property
     def idempotency_key(self) -> str:

@@ -15,6 +15,7 @@ from .core.payload import Blob, Payload
 from .core.records import InstanceRecord
 from .definitions import Definition
 from .entity_news import entity_snapshot
+from .files import ValueFiles
 from .finder import unknown_instance
 from .ports import InstanceUpdate, ReadableStore, StoreUpdate, Stream
 from .reads import StoreReads
@@ -64,10 +65,14 @@ _READS: Final = (
 
 
 class PlainConverter(NamespaceConverter):
-    """Decodes data (JSON, Arrow) and nothing that could run, whoever signed it."""
+    """Decodes data (JSON, Arrow, arrays in files) and nothing that could run, whoever signed it.
 
-    def __init__(self) -> None:
-        super().__init__({}, may_import=False)
+    Args:
+        files: The archive's files.
+    """
+
+    def __init__(self, files: ValueFiles | None = None) -> None:
+        super().__init__({}, may_import=False, files=files)
 
     def decode(self, payload: Payload) -> Any:
         """Return the value of a payload.
@@ -75,7 +80,7 @@ class PlainConverter(NamespaceConverter):
         Raises:
             DecodingError: It is pickled, and nothing of an archive is unpickled.
         """
-        if isinstance(payload, Blob) and payload.codec != "arrow":
+        if isinstance(payload, Blob) and payload.codec not in ("arrow", "file"):
             raise DecodingError(
                 f"the stored {payload.summary or 'value'}",
                 "it is pickled, and an archive is only read. Open the store with a host for it",

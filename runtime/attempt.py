@@ -8,6 +8,7 @@ exception.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 import traceback
@@ -29,6 +30,7 @@ from .core.failure import FailureDetails, qualified_type_name
 from .core.payload import Converter, Payload
 from .core.serialization import CallArguments
 from .definitions import CodePackage
+from .files import ValueFiles
 from .ports import AttemptKey, AttemptOutcome, AttemptRequest, Progress
 from .progress_bars import report_progress_bars
 from .recording import Recorder, recording
@@ -73,6 +75,7 @@ class _Work(msgspec.Struct, frozen=True, array_like=True):
     input: Payload | None
     package: bytes
     package_path: str
+    files: str
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -104,6 +107,7 @@ def encode_attempt(request: AttemptRequest, package: bytes = b"", package_path: 
             request.input,
             package,
             package_path,
+            request.files,
         )
     )
 
@@ -328,7 +332,9 @@ def _run_work(
         return AttemptOutcome(failure=describe(error), started_at=now, ended_at=now, worker=worker)
     if begin is not None:
         begin(activity, known is None)
-    context = make_context(work.name, work.instance_id, work.key, progress=progress)
+    context = make_context(
+        work.name, work.instance_id, work.key, progress=progress, files=work.files
+    )
     return run_activity(activity, work.input, context, worker)
 
 
@@ -339,6 +345,7 @@ def make_context(
     *,
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    files: str = "",
 ) -> ActivityContext:
     """Return the context of the attempt `key`; see `ActivityContext`."""
     return ActivityContext(
@@ -349,7 +356,14 @@ def make_context(
         key.number,
         progress=progress,
         cancelled=cancelled,
+        files=_files_in(files) if files else None,
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _files_in(folder: str) -> ValueFiles:
+    """Return the files of a folder; what is known of them serves all attempts."""
+    return ValueFiles(folder)
 
 
 def run_activity(

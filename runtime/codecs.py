@@ -20,10 +20,12 @@ from typing import Any, Final
 
 import msgspec
 
+from .activity_context import CURRENT
 from .core.errors import DecodingError, DurableInternalError, EncodingError
-from .core.payload import Blob, Payload
+from .core.payload import Blob, FileRef, Payload, ref_of
 from .core.serialization import StandIn, decode_json, encode_json
 from .core.special_values import blob_of
+from .files import ValueFiles
 from .remedies import PLAIN_DATA, remedy_for
 from .signing import Signer, load_signer
 from .stubs import Stub
@@ -52,6 +54,10 @@ class NamespaceConverter:
             which can be passed on.
         may_import: Whether classes may be looked for in modules that are not loaded yet; not
             for reading a store from elsewhere.
+        files: Where large frames and arrays are kept. In an activity that is told none it is
+            where its attempt says; without either they travel like all other values.
+        shares_files: Whether frames and arrays from files are only looked at and passed on, so
+            that they need not be copied.
 
     Attributes:
         may_import: As given.
@@ -64,8 +70,12 @@ class NamespaceConverter:
         *,
         strict: bool = False,
         may_import: bool = True,
+        files: ValueFiles | None = None,
+        shares_files: bool = False,
     ) -> None:
         self.may_import = may_import
+        self._own_files = files
+        self._shares_files = shares_files
         self._namespace = namespace
         self._signer = signer
         self._strict = strict
@@ -118,6 +128,9 @@ class NamespaceConverter:
             return decode_json(payload, self._resolve_class, self._resolve_durable)
         if payload.codec == "arrow":
             return decode_table(payload.data)
+        ref = ref_of(payload)
+        if ref is not None:
+            return self._load_file(payload, ref)
         try:
             return self._load(payload)
         except UnknownClassError as error:
@@ -126,7 +139,11 @@ class NamespaceConverter:
             return StandIn("$blob", error.what, payload)
 
     def _encode_blob(self, value: Any, where: str, reached: _Reached) -> Blob:
-        known = blob_of(value) or encode_table(value)
+        try:
+            known = blob_of(value) or self._file_of(value) or encode_table(value)
+        except OSError as error:
+            reason = f"cannot be kept in a file: {error}"
+            raise EncodingError(where, "", type(value).__qualname__, reason) from error
         if known is not None:
             return known
         try:
@@ -149,6 +166,25 @@ class NamespaceConverter:
             raise
         except Exception:  # noqa: BLE001 - whatever a class raises on pickling, dill may do better
             return "dill", _dill(value, self, reached)
+
+    @property
+    def files(self) -> ValueFiles | None:
+        """Where large frames and arrays are kept; None where they travel like other values."""
+        if self._own_files is not None:
+            return self._own_files
+        context = CURRENT.get(None)
+        return None if context is None else context.files
+
+    def _file_of(self, value: Any) -> Blob | None:
+        files = self.files
+        return None if files is None else files.keep(value)
+
+    def _load_file(self, blob: Blob, ref: FileRef) -> Any:
+        files = self.files
+        if files is None:
+            what = f"the stored {blob.summary or 'value'}"
+            raise DecodingError(what, "it lies in a file beside its store, which is not known here")
+        return files.load(blob, ref, is_shared=self._shares_files)
 
     def _load(self, blob: Blob) -> Any:
         data = self._get_signer().verify(blob)
@@ -278,6 +314,9 @@ class NamespaceConverter:
             return importlib.import_module, (value.__name__,)
         if isinstance(value, StandIn):
             return self._reduce_stand_in(value)
+        kept = self._file_of(value)
+        if kept is not None:
+            return load_payload, (kept.codec, kept.data, kept.summary)
         if _is_durable(value):
             return load_durable, (value.__durable_kind__, value.__durable_name__)
         if remedy_for(type(value)) is not None:

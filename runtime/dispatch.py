@@ -79,6 +79,7 @@ class Dispatcher:
         done: Called from any thread when an attempt ended.
         progress: Called from any thread when a running attempt says how far it is.
         max_parallel: How many activities executors have at once, all together; 0 for no limit.
+        files: The folder for large frames and arrays; empty for none.
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class Dispatcher:
         done: Callable[[AttemptKey, AttemptOutcome], None],
         progress: ProgressSink,
         max_parallel: int = 0,
+        *,
+        files: str = "",
     ) -> None:
         self._registry = registry
         self._started = started
@@ -98,6 +101,7 @@ class Dispatcher:
         for executor in executors.values():
             executor.progress = progress
         self._max_parallel = max_parallel
+        self._files = files
         self._flying: dict[AttemptKey, tuple[_Lane, str]] = {}
         self._progress: dict[AttemptKey, Progress] = {}
         self._gates: dict[str, Gate[_Waiting]] = {}
@@ -338,6 +342,7 @@ class Dispatcher:
             timeout_s=definition.options.timeout_s,
             heartbeat_s=definition.options.heartbeat_s,
             start_within_s=_remaining_s(definition, activity, now),
+            files=self._files,
         )
         lane.executor.submit(request, self._started, self._done)
 

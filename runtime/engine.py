@@ -29,6 +29,7 @@ from .definitions import DefinitionAdded
 from .dispatch import Dispatcher
 from .entities import Entities
 from .entity_runner import EntityRunner, ThreadEntityRunner
+from .files import files_beside
 from .gate import Gate
 from .instances import Instance, OpenActivity
 from .journal import Batch, Journal
@@ -144,13 +145,15 @@ class Engine:
         self._submitted: deque[Batch] = deque()
         self._last_iid = recovery.last_iid
         self._stopping = False
+        files = files_beside(store.path)
         self.orchestrations = Orchestrations(
             self,
-            loader or CodeLoader(self.notice),
+            loader or CodeLoader(self.notice, files),
             options,
         )
         self.rewinder = Rewinder(self)
-        self.entities = Entities(self, entity_runner or ThreadEntityRunner(), options.idle_entities)
+        runner = entity_runner or ThreadEntityRunner(files)
+        self.entities = Entities(self, runner, options.idle_entities)
         self.journal = journal(
             store,
             lambda batches: self.post(self._on_durable, batches),
@@ -163,6 +166,7 @@ class Engine:
             lambda *told: self.post(self._on_attempt_done, *told),
             lambda *told: self.post(self._on_progress, *told),
             options.max_parallel,
+            files="" if files is None else files.folder,
         )
         clock.on_moved(lambda: self.post(_nothing))
         self.gate = Gate(self, recovery.definitions, recovery.live)

@@ -23,6 +23,7 @@ from .core.failure import FailureDetails
 from .core.payload import Payload
 from .definitions import Definition
 from .entity_threads import GrowingThreads
+from .files import ValueFiles
 from .namespace import build_namespace
 from .stubs import Stub
 
@@ -68,9 +69,14 @@ class EntityRunner(Protocol):
 
 
 class ThreadEntityRunner:
-    """Runs jobs in threads; one that takes long delays no other."""
+    """Runs jobs in threads; one that takes long delays no other.
 
-    def __init__(self) -> None:
+    Args:
+        files: Where large frames and arrays are kept; None for no such place.
+    """
+
+    def __init__(self, files: ValueFiles | None = None) -> None:
+        self._files = files
         self._threads = GrowingThreads(_FEW_THREADS, _MOST_THREADS)
         self._loaded: dict[tuple[str, str], EntityCode] = {}
         self._lock = threading.Lock()
@@ -101,12 +107,16 @@ class ThreadEntityRunner:
         with self._lock:
             code = self._loaded.get(key)
             if code is None:
-                code = self._loaded[key] = load_entity(definition)
+                code = self._loaded[key] = load_entity(definition, self._files)
             return code
 
 
-def load_entity(definition: Definition) -> EntityCode:
+def load_entity(definition: Definition, files: ValueFiles | None = None) -> EntityCode:
     """Return the code of an entity version.
+
+    Args:
+        definition: The version.
+        files: Where large frames and arrays are kept.
 
     Raises:
         DefinitionError: Its source cannot be executed here; says why.
@@ -121,7 +131,7 @@ def load_entity(definition: Definition) -> EntityCode:
             f"the code of {definition.name} cannot be executed in the host: "
             f"{type(error).__name__}: {error}"
         ) from error
-    return EntityCode(found, NamespaceConverter(namespace), namespace)
+    return EntityCode(found, NamespaceConverter(namespace, files=files), namespace)
 
 
 def run_without_loop(batch: Coroutine[Any, Any, EntityBatchResult]) -> EntityBatchResult:

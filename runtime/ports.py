@@ -353,6 +353,7 @@ class AttemptRequest(msgspec.Struct, frozen=True, kw_only=True):
         timeout_s: Seconds after which the attempt is stopped, counted from its start.
         heartbeat_s: Seconds without a sign of life after which it is stopped.
         start_within_s: Seconds after which it fails if it has not begun.
+        files: The folder for large frames and arrays; empty for none.
     """
 
     key: AttemptKey
@@ -365,6 +366,7 @@ class AttemptRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     heartbeat_s: float | None = None
     start_within_s: float | None = None
+    files: str = ""
 
 
 class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

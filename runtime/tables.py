@@ -10,16 +10,26 @@ from .core.payload import Blob
 from .core.serialization import decode_json, encode_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["decode_table", "encode_table"]
+__all__ = [
+    "Form",
+    "decode_table",
+    "encode_table",
+    "frame_of",
+    "open_table",
+    "table_form",
+    "write_table",
+]
 
 _KEY: Final = b"ipydurable"
 _SHOWN_COLUMNS: Final = 3
 
 
-class _Form(msgspec.Struct):
+class Form(msgspec.Struct):
     """What the stream holds, in its schema metadata: kind, and the encoded name of a Series."""
 
     kind: str
@@ -36,27 +46,66 @@ def encode_table(value: Any) -> Blob | None:
     Returns:
         The blob; None for anything else, and for what Arrow would not give back exactly.
     """
+    found = table_form(value)
+    if found is None:
+        return None
+    table, form, summary = found
+    return Blob(codec="arrow", data=_write(table, form), summary=summary)
+
+
+def table_form(value: Any) -> tuple[pa.Table | pa.RecordBatch, Form, str] | None:
+    """Return a value as Arrow holds it, what it was, and a few words on it.
+
+    None for what is no table, and for what Arrow would not give back exactly.
+    """
     library = type(value).__module__.partition(".")[0]
     if library == "pandas":
-        return _encode_pandas(value)
+        return _pandas_form(value)
     if library == "pyarrow":
-        return _encode_arrow(value)
+        return _arrow_form(value)
     return None
+
+
+def write_table(table: pa.Table | pa.RecordBatch, form: Form, path: Path) -> None:
+    """Write a table and what it was to a file, without copying it first."""
+    import pyarrow as pa
+
+    table = _with_form(table, form)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write(table)
 
 
 def decode_table(data: bytes) -> Any:
     """Return the value of an Arrow blob's data."""
+    table, form = open_table(data)
+    return frame_of(table, form, is_shared=False)
+
+
+def open_table(data: Any) -> tuple[pa.Table | pa.RecordBatch, Form]:
+    """Return the table in a buffer, which is not copied, and what it was."""
     import pyarrow as pa
 
     with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
         metadata = dict(reader.schema.metadata or {})
-        form = msgspec.json.decode(metadata.pop(_KEY), type=_Form)
-        if form.kind == "RecordBatch":
-            return reader.read_next_batch().replace_schema_metadata(metadata or None)
-        table = reader.read_all().replace_schema_metadata(metadata or None)
-    if form.kind == "Table":
+        form = msgspec.json.decode(metadata.pop(_KEY), type=Form)
+        read = reader.read_next_batch if form.kind == "RecordBatch" else reader.read_all
+        return read().replace_schema_metadata(metadata or None), form
+
+
+def frame_of(table: pa.Table | pa.RecordBatch, form: Form, *, is_shared: bool) -> Any:
+    """Return the value that a table was made of.
+
+    Args:
+        table: The table.
+        form: What it was.
+        is_shared: Whether it is only looked at: it is read-only then, and copies nothing it
+            need not.
+    """
+    if form.kind in ("Table", "RecordBatch"):
         return table
-    frame = table.to_pandas()
+    frame = table.to_pandas(split_blocks=True) if is_shared else table.to_pandas()
+    if not is_shared:
+        frame = _own(frame)
     if form.kind == "DataFrame":
         return frame
     series = frame.iloc[:, 0]
@@ -64,13 +113,24 @@ def decode_table(data: bytes) -> Any:
     return series
 
 
-def _encode_pandas(value: Any) -> Blob | None:
+def _own(frame: pd.DataFrame) -> pd.DataFrame:
+    """Copy a frame where it shows the memory of the table, which nobody may change."""
+    parts = (frame.iloc[:, n].array for n in range(frame.shape[1]))
+    is_writeable = all(
+        part.flags.writeable
+        for part in (getattr(one, "_ndarray", None) for one in parts)
+        if part is not None
+    )
+    return frame if is_writeable else frame.copy()
+
+
+def _pandas_form(value: Any) -> tuple[pa.Table, Form, str] | None:
     import pandas as pd
 
     if type(value) is pd.DataFrame:
         shape = f"{len(value)} x {len(value.columns)}"
         summary = f"DataFrame {shape} ({_shown(value.columns)})"
-        return _encode_frame(value, _Form("DataFrame"), summary)
+        return _frame_form(value, Form("DataFrame"), summary)
     if type(value) is pd.Series:
         try:
             name = encode_json(value.name, "name", _refuse)
@@ -79,7 +139,7 @@ def _encode_pandas(value: Any) -> Blob | None:
         assert isinstance(name, str)
         frame = value.to_frame(name="value")
         frame.attrs = value.attrs
-        return _encode_frame(frame, _Form("Series", name), f"Series {len(value)} ({value.dtype})")
+        return _frame_form(frame, Form("Series", name), f"Series {len(value)} ({value.dtype})")
     return None
 
 
@@ -87,18 +147,18 @@ def _refuse(_: Any) -> Blob:
     raise _NoJsonError
 
 
-def _encode_frame(frame: pd.DataFrame, form: _Form, summary: str) -> Blob | None:
+def _frame_form(frame: pd.DataFrame, form: Form, summary: str) -> tuple[pa.Table, Form, str] | None:
     import pyarrow as pa
 
     # Arrow refuses some frames and gives others back changed, each in its own way. All of them
     # are pickled instead, so any difference or error whatsoever means: not as Arrow.
     try:
         table = pa.Table.from_pandas(frame)
-        if not _is_same(frame, table.to_pandas()):
+        if not _is_same(frame, table.to_pandas(split_blocks=True)):
             return None
     except Exception:  # noqa: BLE001
         return None
-    return Blob(codec="arrow", data=_write(table, form), summary=summary)
+    return table, form, summary
 
 
 def _is_same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
@@ -127,22 +187,25 @@ def _is_same_index(one: pd.Index[Any], other: pd.Index[Any]) -> bool:
     )
 
 
-def _encode_arrow(value: Any) -> Blob | None:
+def _arrow_form(value: Any) -> tuple[pa.Table | pa.RecordBatch, Form, str] | None:
     import pyarrow as pa
 
     if type(value) not in (pa.Table, pa.RecordBatch):
         return None
     kind = type(value).__name__
     shape = f"{value.num_rows} x {value.num_columns}"
-    summary = f"{kind} {shape} ({_shown(value.schema.names)})"
-    return Blob(codec="arrow", data=_write(value, _Form(kind)), summary=summary)
+    return value, Form(kind), f"{kind} {shape} ({_shown(value.schema.names)})"
 
 
-def _write(value: pa.Table | pa.RecordBatch, form: _Form) -> bytes:
+def _with_form(value: pa.Table | pa.RecordBatch, form: Form) -> pa.Table | pa.RecordBatch:
+    metadata = {**(value.schema.metadata or {}), _KEY: msgspec.json.encode(form)}
+    return value.replace_schema_metadata(metadata)
+
+
+def _write(value: pa.Table | pa.RecordBatch, form: Form) -> bytes:
     import pyarrow as pa
 
-    metadata = {**(value.schema.metadata or {}), _KEY: msgspec.json.encode(form)}
-    value = value.replace_schema_metadata(metadata)
+    value = _with_form(value, form)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, value.schema) as writer:
         writer.write(value)

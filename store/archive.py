@@ -126,7 +126,7 @@ class ArchiveStore:
         with self._reading() as cursor:
             if started is not None:
                 started(interrupt(cursor))
-            return run_select(cursor, text, parameters)
+            return run_select(cursor, text, parameters, store=self.path)
 
     def close(self) -> None:
         """Release the file."""

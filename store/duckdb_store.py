@@ -25,6 +25,7 @@ from ipydurable.runtime.ports import (
 from . import queries
 from .codec import JournalColumns, pack
 from .database import Database, store_error
+from .files import drop_unused_files
 from .journal_writer import JournalWriter
 from .known_ids import KnownIds
 from .migrations import migrate
@@ -272,7 +273,7 @@ class DuckDBStore:
         with self._database.reading() as cursor:
             if started is not None:
                 started(interrupt(cursor))
-            return run_select(cursor, text, parameters)
+            return run_select(cursor, text, parameters, store=self.path)
 
     def close(self) -> None:
         """Write what is pending and release the files; further calls do nothing."""
@@ -347,6 +348,9 @@ class DuckDBStore:
             self._projected = mark
             self._pending.written(records)
             self._database.protect_wal()
+            if purged:
+                with self._database.reading() as cursor:
+                    drop_unused_files(cursor, self.path)
 
 
 def _mark_after(mark: Watermark, rows: Sequence[JournalRow]) -> Watermark:

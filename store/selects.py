@@ -6,10 +6,11 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipydurable.runtime.core.errors import QueryError
-from ipydurable.runtime.core.payload import Blob, Payload
+from ipydurable.runtime.core.payload import Blob, Payload, files_folder, ref_of
 from ipydurable.runtime.core.records import InstanceRecord
 
 from .queries import record_rows
@@ -53,6 +54,8 @@ def run_select(
     text: str,
     parameters: Any = None,
     max_bytes: int = MAX_ANSWER_BYTES,
+    *,
+    store: str = "",
 ) -> pa.Table:
     """Run one query that only reads; numbers and durations come as `with_plain_types` says.
 
@@ -65,6 +68,7 @@ def run_select(
         text: The query.
         parameters: Values for its placeholders: a list for `?`, a dict for `$name`.
         max_bytes: How large the answer may be.
+        store: The path of the store, beside which large frames lie in files.
 
     Raises:
         QueryError: It is not one query, would write, answers with too much, or failed; in DuckDB's
@@ -73,7 +77,7 @@ def run_select(
     import duckdb
 
     try:
-        meant, parameters, tables = _payload_tables(cursor, text, parameters)
+        meant, parameters, tables = _payload_tables(cursor, text, parameters, store)
         statements = cursor.extract_statements(meant)
         if len(statements) != 1:
             raise QueryError(text, f"One query at a time: this text holds {len(statements)}.")
@@ -144,7 +148,9 @@ class _Found(NamedTuple):
     tables: dict[str, Any]
 
 
-def _payload_tables(cursor: duckdb.DuckDBPyConnection, text: str, parameters: Any) -> _Found:
+def _payload_tables(
+    cursor: duckdb.DuckDBPyConnection, text: str, parameters: Any, store: str
+) -> _Found:
     """Return a query with names of tables for `payload(...)`, and these tables.
 
     A name is as long as what it stands for, so that DuckDB's errors point to the right place.
@@ -166,7 +172,7 @@ def _payload_tables(cursor: duckdb.DuckDBPyConnection, text: str, parameters: An
         instance_id = str(value_of(match["id"]))
         seq = None if match["seq"] is None else int(value_of(match["seq"]))
         name = f"payload_{len(tables)}"
-        tables[name] = _table_of(text, match[0], _payload(cursor, text, instance_id, seq))
+        tables[name] = _table_of(text, match[0], _payload(cursor, text, instance_id, seq), store)
         return name.ljust(len(match[0]))
 
     meant = _TOKENS.sub(replaced, text)
@@ -202,18 +208,31 @@ def _payload(
     return Blob(codec=codec or "", data=data)
 
 
-def _table_of(text: str, call: str, payload: Payload | None) -> pa.Table:
+def _table_of(text: str, call: str, payload: Payload | None, store: str) -> pa.Table:
     import pyarrow as pa
 
     if payload is None:
         raise QueryError(text, f"{call}: there is no value; see the column payload of history")
     if isinstance(payload, str):
         return _json_table(payload)
+    ref = ref_of(payload)
+    if ref is not None and ref.form == "arrow":
+        return _table_in_file(text, call, Path(files_folder(store), ref.file_name))
     if payload.codec != "arrow":
         what = payload.summary or f"a value kept as {payload.codec}"
         raise QueryError(text, f"{call} is {what}: SQL reads DataFrames, Arrow tables and JSON")
     with pa.ipc.open_stream(pa.py_buffer(payload.data)) as reader:
         return reader.read_all().replace_schema_metadata(None)
+
+
+def _table_in_file(text: str, call: str, path: Path) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        with pa.ipc.open_stream(pa.memory_map(str(path))) as reader:
+            return reader.read_all().replace_schema_metadata(None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise QueryError(text, f"{call}: its file {path} cannot be read: {error}") from None
 
 
 def _json_table(text: str) -> pa.Table:

@@ -302,6 +302,7 @@ class AsyncioExecutor:
             request.key,
             progress=partial(self._tell, attempt),
             cancelled=lambda: attempt.is_cancelled,
+            files=request.files,
         )
         CURRENT.set(context)  # Of this task only.
         attempt.began_at = utc_now()

@@ -348,8 +348,10 @@ class ProcessExecutor:
         if now < due:
             self._look_by(due)
             return
-        slot.is_reported = True
         self._take_back(slot)  # What was to come soon must not wait for what takes long.
+        if slot.job is not job:
+            return
+        slot.is_reported = True
         key, began_at, name = job.request.key, slot.began_at or utc_now(), slot.name
         self._news.append(lambda: job.started(key, began_at, name))
 
@@ -410,6 +412,8 @@ class ProcessExecutor:
         jobs = [job for job in slot.jobs if job.number in numbers]
         slot.take_back(jobs)
         self._queue.extendleft(reversed(jobs))
+        if jobs and not slot.jobs:  # It was too slow to begin even the first.
+            self._idle.append(slot)
 
     def _payload(self, job: Job, *, is_known: bool) -> bytes | None:
         """Return what travels; None where it cannot, and the attempt has failed."""

@@ -145,9 +145,14 @@ class Slot:
 
     def take_back(self, jobs: Sequence[Job]) -> None:
         """Note that these were taken back from the worker before it began them."""
+        first = self.job
         for job in jobs:
             self.jobs.remove(job)
             self._leave(job)
+        if self.job is not first:
+            self.deadline = self.alive_by = _NEVER
+            if self.jobs:
+                self._begin_first(self.jobs[0])
 
     def end_loading(self) -> None:
         """Note that the body begins only now."""

@@ -243,6 +243,7 @@ class ThreadExecutor:
             request.key,
             progress=partial(self._tell, attempt),
             cancelled=lambda: attempt.is_cancelled,
+            files=request.files,
         )
         attempt.begin(worker)
         if attempt.is_cancelled:  # Looked at after `begin`, as the watcher looks the other way.

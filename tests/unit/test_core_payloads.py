@@ -7,9 +7,19 @@ import pickle
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
-from ipydurable.runtime.core.payload import Blob
+from ipydurable.runtime.core.payload import (
+    Blob,
+    FileRef,
+    Payload,
+    digests_in,
+    digests_in_json,
+    file_blob,
+    files_folder,
+    ref_of,
+)
 from ipydurable.runtime.core.serialization import decode_json, encode_json
 from ipydurable.runtime.core.special_values import StandIn, blob_of
 
@@ -124,3 +134,33 @@ class TestStandIns:
         for other in (self.dataclass_value, self.enum_value, BLOB, None):
             assert blob_of(other) is None
         assert encode([self.blob_value]) is BLOB, "part of a whole, it must be stored anew"
+
+
+def _file_payload(digest: str = "0" * 64) -> Blob:
+    return file_blob(FileRef(digest=digest, size=7, form="arrow"), "DataFrame 1 x 1")
+
+
+def test_a_file_is_named_by_content_and_form() -> None:
+    payload = _file_payload()
+    ref = ref_of(payload)
+    assert ref is not None
+    assert ref.file_name == "0" * 64 + ".arrow"
+    assert files_folder("/data/orders.duckdb") == "/data/orders.duckdb.files"
+
+
+@pytest.mark.parametrize("payload", ['"file"', Blob(codec="arrow", data=b"file")])
+def test_other_payloads_name_no_file(payload: Payload) -> None:
+    assert ref_of(payload) is None
+
+
+def test_files_are_found_in_bytes_and_in_the_json_of_an_event() -> None:
+    one, other = "1" * 64, "2" * 64
+    inside = _file_payload(one).data + b" and " + _file_payload(other).data
+    assert digests_in(inside) == {one, other}
+    as_json = msgspec.json.encode({"state": Blob(codec="pickle", data=inside)}).decode()
+    assert digests_in_json(as_json) == {one, other}
+
+
+def test_what_only_looks_like_bytes_is_passed_over() -> None:
+    assert digests_in_json('{"data":"abc"}') == set()
+    assert digests_in(b"nothing") == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from ipydurable.runtime.executors import ProcessExecutor
 from ipydurable.runtime.executors.pace import Pace
 from ipydurable.runtime.ports import AttemptOutcome, AttemptRequest
+from tests.processes.sources import wait_until
 from tests.support.attempts import Watcher, pid_of, request_for
 
 _SOURCE = """
@@ -159,3 +161,40 @@ def test_the_pace_of_only_so_many_versions_is_kept(tmp_path: Path) -> None:
         pace.note(msgspec.structs.replace(request, version=str(n)), _took(0.001))
     assert pace.usual_s(msgspec.structs.replace(request, version="0")) == float("inf")
     assert pace.usual_s(msgspec.structs.replace(request, version="999")) < 1
+
+
+def _idle_worker(watcher: Watcher, folder: Path) -> int:
+    """Have the only worker know the code and be idle; returns its process id."""
+    _make_quick(watcher, folder)
+    watcher.result(_order(folder, 20_000))
+    return _ran(folder)[-1][1]
+
+
+def test_a_worker_that_was_too_slow_to_begin_gets_work_again(lone: Watcher, tmp_path: Path) -> None:
+    """What was cancelled was still on its way to it."""
+    pid = _idle_worker(lone, tmp_path)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        late = lone.submit(_order(tmp_path, 1))
+        lone.executor.cancel(late)
+        assert lone.outcome(late).cancelled
+        next_one = lone.submit(_order(tmp_path, 2))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert lone.outcome(next_one).result == "2"
+    assert [n for n, _ in _ran(tmp_path)] == [20_000, 2]
+
+
+def test_what_a_worker_does_not_begin_for_a_while_is_not_reported_as_started(
+    lone: Watcher, tmp_path: Path
+) -> None:
+    pid = _idle_worker(lone, tmp_path)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        keys = [lone.submit(_order(tmp_path, n)) for n in range(3)]
+        since = time.monotonic()
+        wait_until(lambda: time.monotonic() - since > 0.3)
+        assert not lone.started
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert [lone.outcome(key).result for key in keys] == ["0", "1", "2"]
