@@ -52,6 +52,7 @@ _ON_SITE = {
     "](../README.md#five-minutes)": "](tour.md)",
     "](../SECURITY.md)": "](security.md)",
     "](../notebooks/": "](tutorials/",
+    "](../docs/": "](../",
 }
 
 _PUBLIC = {*ipydurable.__all__, *ipydurable.errors.__all__}
