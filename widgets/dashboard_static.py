@@ -37,6 +37,12 @@ _COLOURS = {
     "Failed": "#d9534f",
 }
 _WAIT_COLUMNS = ("Instance", "Waits for", ">For", "")
+# An outline goes with the colour of what is not done.
+_OUTLINES = {
+    "Failed": ' stroke="currentColor" stroke-width="1"',
+    "Running": ' stroke="currentColor" stroke-width=".8" stroke-dasharray="3 2"',
+    "Suspended": ' stroke="currentColor" stroke-width=".8" stroke-dasharray="1 2"',
+}
 _ROW_COLUMNS = ("Status", "Instance", "Orchestrator", "Created (UTC)", ">Took", "Note")
 
 
@@ -172,14 +178,16 @@ def _svg(histogram: Histogram) -> str:
     bars = []
     for place, one in enumerate(histogram.bins):
         top = float(_HEIGHT)
+        inside = f"<title>{escape(_bar_words(histogram, place))}</title>" if sums[place] else ""
         for status, count in zip(histogram.statuses, one, strict=True):
             if count:
                 high = max(2.0, count / most * (_HEIGHT - 6))
                 top -= high
-                bars.append(
+                inside += (
                     f'<rect x="{place * step:.1f}" y="{top:.1f}" width="{max(0.5, step - 1):.1f}" '
-                    f'height="{high:.1f}" fill="{_COLOURS[status]}"/>'
+                    f'height="{high:.1f}" fill="{_COLOURS[status]}"{_OUTLINES.get(status, "")}/>'
                 )
+        bars.append(f"<g>{inside}</g>" if inside else "")
     label = (
         f"{sum(sums):,} instances since {_time(histogram.start)} UTC, by when they were created; "
         f"{duration_words(histogram.width, exact=True)} a bar, at most {most:,}"
@@ -189,6 +197,13 @@ def _svg(histogram: Histogram) -> str:
         f'style="display:block;width:100%;max-width:{_WIDTH}px">{"".join(bars)}</svg>'
         f'<div style="{_FONT};{_MUTED};font-size:11px">{escape(label)}</div>'
     )
+
+
+def _bar_words(histogram: Histogram, place: int) -> str:
+    """Return what a bar stands for: `2026-11-20 03:00:00: 12 Completed, 1 Failed`."""
+    counts = zip(histogram.statuses, histogram.bins[place], strict=True)
+    words = ", ".join(f"{count:,} {status}" for status, count in counts if count)
+    return f"{_time(histogram.start + place * histogram.width)} UTC: {words}"
 
 
 def _time(ms: float) -> str:

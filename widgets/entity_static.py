@@ -109,7 +109,7 @@ def _done_row(one: Happening) -> str:
         f'<td style="{_CELL}">{_SIGNS[one.state]}</td>',
         f'<td style="{_CELL};{_MONO};{_WRAPPED}">{escape(_title(one))}</td>',
         f'<td style="{_CELL};{_WRAPPED}">{escape(effect)}</td>',
-        f'<td style="{_CELL};{_MUTED};{_WRAPPED}">{escape(_who(one))}</td>',
+        f'<td style="{_CELL};{_MUTED};{_WRAPPED};min-width:8em">{escape(_who(one))}</td>',
         f'<td style="{_CELL};{_MUTED};white-space:nowrap">{_clock(one.at)}{escape(took)}</td>',
     ]
     return f'<tr style="background:none">{"".join(cells)}</tr>'

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
+from ipydurable.widgets.dashboard_static import dashboard_html
 from tests.pictures.picture import Picture
+from tests.pictures.timeline import PAPER
 from tests.widgets.dashboard_stories import (
     NOW_MS,
     FakeStore,
@@ -72,6 +74,13 @@ def cut(page: Page, kernel: ViewKernel) -> None:
     )
 
 
+def stored(page: Page) -> None:
+    """Show the form that needs no kernel."""
+    store = busy()
+    html = dashboard_html(store.overview, beat_at(0, 1), store.rows.page({}, 0, 12))
+    page.evaluate("html => { document.getElementById('host').innerHTML = html; }", PAPER + html)
+
+
 PICTURES = [
     Picture("dashboard", "dashboard", board(busy), width=1100),
     Picture("dashboard-dark", "dashboard", board(busy, 5, filtered), width=1100, dark=True),
@@ -80,5 +89,7 @@ PICTURES = [
     Picture("dashboard-empty", "dashboard", board(empty, 0), width=900),
     Picture("dashboard-narrow", "dashboard", board(busy), width=420),
     Picture("dashboard-wide", "dashboard", board(busy), width=1700),
+    Picture("dashboard-stored", "dashboard", stored, width=1100),
+    Picture("dashboard-stored-dark", "dashboard", stored, width=1100, dark=True),
     Picture("dashboard-host-gone", "dashboard", board(busy, 5, cut), width=1100),
 ]

@@ -69,7 +69,7 @@ def opened(page: Page, kernel: ViewKernel) -> None:
 def cut(page: Page, kernel: ViewKernel) -> None:
     """Lose the kernel."""
     del kernel
-    page.evaluate("model.apply({again: '%durable entity Account@alice'})")
+    page.evaluate("model.apply({again: \"ipydurable.entity('account@alice')\"})")
     page.evaluate("model.tell('comm_live_update')")
 
 

@@ -91,3 +91,9 @@ def test_text_of_users_stays_text() -> None:
     store.overview.waits[0].hint = "<img src=x>"
     html = dashboard_html(store.overview, beat_at(0, 1), {"total": 0, "rows": []})
     assert "<img" not in html
+
+
+def test_a_stored_bar_tells_its_statuses_in_words() -> None:
+    html = dashboard_html(busy().overview, beat_at(0, 1), {"total": 0, "rows": []})
+    assert " Completed, " in html.partition("<title>")[2]
+    assert html.count("<title>") == len(busy().overview.histogram.bins)

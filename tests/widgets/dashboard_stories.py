@@ -85,7 +85,7 @@ def beat_at(seconds: float, gseq: int, work: int = 5) -> StoreUpdate:
     return StoreUpdate(
         now=now,
         gseq=gseq,
-        live=9,
+        live=45 if work else 3,
         lanes=[
             LaneLoad(name="processes", capacity=4, in_flight=work and 9, ready=work * 28),
             LaneLoad(name="asyncio", capacity=100, in_flight=work and 3, ready=0),

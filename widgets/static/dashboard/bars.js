@@ -65,6 +65,7 @@ export class Bars {
     if (key === this.drawn || !width) return;
     this.drawn = key;
     this.shown = histogram;
+    this.root.classList.toggle("ipd-nothing", !histogram.bins.some((bin) => bin.some(Boolean)));
     const { bins, statuses, start } = histogram;
     this.canvas.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.canvas.style.height = `${HEIGHT}px`;

@@ -260,7 +260,7 @@ export class DashboardView extends View {
     const key = JSON.stringify(rates);
     if (key === this.drawnRates) return;
     this.drawnRates = key;
-    this.spark.toggleAttribute("hidden", rates.length < 2);
+    this.spark.toggleAttribute("hidden", rates.length < 2 || !rates.some(([, rate]) => rate));
     const most = Math.max(1, ...rates.map(([, rate]) => rate)), [width, height] = SPARK;
     const points = rates.map(([, rate], n) => `${((n / Math.max(1, rates.length - 1)) * width).toFixed(1)} ${(height - 1 - (rate / most) * (height - 2)).toFixed(1)}`);
     this.spark.firstElementChild?.setAttribute("d", points.length > 1 ? `M${points.join("L")}` : "");
