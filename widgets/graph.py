@@ -49,6 +49,7 @@ class Graph(LiveView, view="graph"):
         self._children: dict[str, GraphModel] = {}
         self._unsubscribe: list[Callable[[], None]] = []
         self._opened: set[str] = set()
+        self._places: dict[str, list[int]] = {}
         self._limit = MAX_NODES
         self._asked: tuple[str, int] | None = None
         # Before the base class opens the comm, so that its first message holds them.
@@ -79,6 +80,7 @@ class Graph(LiveView, view="graph"):
             self.model.apply(update)
             if self.model.epoch != epoch:
                 self._opened.clear()
+                self._places.clear()
                 self._asked = None
             self.send_soon(at_once=self.finished)
 
@@ -126,6 +128,7 @@ class Graph(LiveView, view="graph"):
     def _toggle(self, key: str) -> None:
         if key in self._opened:
             self._opened.discard(key)
+            self._places.pop(key, None)
             return
         self._opened.add(key)
         models = {"": self.model, **self._children}
@@ -152,7 +155,7 @@ class Graph(LiveView, view="graph"):
         self._unsubscribe.append(self._follow(instance_id, tell))
 
     def _draw(self) -> None:
-        scene = lay_out(self.model, self._opened, self._children, self._limit)
+        scene = lay_out(self.model, self._opened, self._children, self._limit, self._places)
         for number, part in enumerate(parts_of(scene.boxes)):
             # A trait that is set to what it is already is not sent.
             self.set_trait(f"boxes_{number}", part)

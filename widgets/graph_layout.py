@@ -97,6 +97,7 @@ def lay_out(
     opened: Collection[str] = (),
     children: Mapping[str, GraphModel] | None = None,
     limit: int = MAX_NODES,
+    places: dict[str, list[int]] | None = None,
 ) -> Scene:
     """Return where everything is drawn.
 
@@ -106,11 +107,13 @@ def lay_out(
         children: Models of the sub-orchestrations, by instance id; those not known yet are not
             shown.
         limit: How many nodes to draw at most, start and end included.
+        places: Where the operations of opened nodes stood before, by key, so that they stay
+            there; brought up to date.
 
     Raises:
         ValueError: Nothing was applied to the model yet.
     """
-    layout = _Layout(opened, children or {}, limit)
+    layout = _Layout(opened, children or {}, limit, {} if places is None else places)
     width, height, boxes, links = layout.graph(model, "", 0)
     return Scene(width, height, tuple(boxes), tuple(links))
 
@@ -127,11 +130,16 @@ class _Part:
 
 class _Layout:
     def __init__(
-        self, opened: Collection[str], children: Mapping[str, GraphModel], limit: int
+        self,
+        opened: Collection[str],
+        children: Mapping[str, GraphModel],
+        limit: int,
+        places: dict[str, list[int]],
     ) -> None:
         self._opened = opened
         self._children = children
         self._left = limit
+        self._places = places
 
     def graph(
         self, model: GraphModel, path: str, depth: int
@@ -159,7 +167,9 @@ class _Layout:
         shown = max(1, min(node.total, self._left))
         self._left -= shown
         boxes = []
-        for place, row in enumerate(model.members((node.key, *node.also), shown)):
+        rows = {row.index: row for row in model.members((node.key, *node.also), shown)}
+        order = self._places[box.key] = _in_place(self._places.get(box.key, []), rows)
+        for place, row in enumerate(map(rows.__getitem__, order)):
             line, column = divmod(place, _CELLS_PER_ROW)
             boxes.append(
                 Box(
@@ -188,6 +198,14 @@ class _Layout:
             boxes.append(Box(f"{box.key}#more", "gap", 0, height + 4, width, 18, title=more))
             height += 22
         return _group(node.key, box, width, height, boxes, [])
+
+
+def _in_place(before: list[int], shown: Collection[int]) -> list[int]:
+    """Return what is shown in an order in which as much as can stands where it stood before."""
+    known = set(before)
+    new = iter([index for index in shown if index not in known])
+    kept = [index if index in shown else next(new, None) for index in before]
+    return [index for index in (*kept, *new) if index is not None]
 
 
 def _group(

@@ -6,8 +6,11 @@ has few nodes for any history. Where they are drawn is the business of `graph_la
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection
+from heapq import merge
+from itertools import chain, islice
 from typing import NamedTuple
 
 from ipydurable.runtime.ports import InstanceUpdate
@@ -127,12 +130,31 @@ class _Tally:
 
     def __init__(self, key: NodeKey) -> None:
         self.key = key
-        self.rows: list[int] = []
-        self.counts = [0] * len(RowState)
+        self.name = f"{key.layer}:{key.kind}:{key.name}:{key.section}"
+        # By state and in order, so that the first ones are at hand however many there are.
+        self.rows: tuple[list[int], ...] = tuple([] for _ in RowState)
         self.attempts = 0
         self.lost = 0
         self.parents: Counter[NodeKey] = Counter()
         self.from_start = 0
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many of its rows are in each state."""
+        return tuple(map(len, self.rows))
+
+    @property
+    def only(self) -> int:
+        """The row of a node that stands for one operation; -1 where it stands for several."""
+        return next(chain.from_iterable(self.rows)) if sum(self.counts) == 1 else -1
+
+    def move(self, index: int, old: RowState | None, new: RowState) -> None:
+        """Count a row that is new (`old` is None) or is in another state now."""
+        if old is new:
+            return
+        if old is not None:
+            del self.rows[old][bisect_left(self.rows[old], index)]
+        insort(self.rows[new], index)
 
 
 class GraphModel:
@@ -153,6 +175,7 @@ class GraphModel:
 
     def _start_over(self) -> None:
         self._tallies: dict[NodeKey, _Tally] = {}
+        self._named: dict[str, _Tally] = {}
         self._rows: dict[int, RowView] = {}
         self._operations: dict[int, Operation] = {}
         self._lost: set[Operation] = set()
@@ -210,10 +233,9 @@ class GraphModel:
             keys: The nodes' keys; an unknown one has no rows.
             limit: How many at most.
         """
-        found = [tally for tally in self._tallies.values() if _key(tally.key) in keys]
-        rows = [self._rows[index] for tally in found for index in tally.rows]
-        rows.sort(key=lambda row: (_URGENT.index(row.state), row.index))
-        return rows[:limit]
+        found = [self._named[key] for key in keys if key in self._named]
+        ordered = (merge(*(tally.rows[state] for tally in found)) for state in _URGENT)
+        return [self._rows[index] for index in islice(chain.from_iterable(ordered), limit)]
 
     def target(self, index: int) -> str:
         """Return the entity or child instance that a row concerns; empty for none."""
@@ -236,7 +258,7 @@ class GraphModel:
             operation = self._operations.get(index)
             parents = operation.parents if operation is not None else frozenset()
         found = (self._tallies[key] for key in parents if key in self._tallies)
-        return [self._rows[row] for tally in found for row in tally.rows]
+        return [self._rows[row] for tally in found for row in sorted(chain(*tally.rows))]
 
     def _count(self, row: RowView) -> None:
         old = self._rows.get(row.index)
@@ -249,16 +271,15 @@ class GraphModel:
             tally = self._tallies.get(operation.node)
             if tally is None:
                 tally = self._tallies[operation.node] = _Tally(operation.node)
-            tally.rows.append(row.index)
+                self._named[tally.name] = tally
             tally.parents.update(operation.parents)
             tally.from_start += not operation.parents
         elif row.index in self._operations:
             tally = self._tallies[self._operations[row.index].node]
-            tally.counts[old.state] -= 1
             tally.attempts -= len(old.spans) - 1
         else:
             return
-        tally.counts[row.state] += 1
+        tally.move(row.index, None if old is None else old.state, row.state)
         tally.attempts += len(row.spans) - 1
 
     def _operation_of(self, row: RowView) -> Operation | None:
@@ -279,17 +300,17 @@ class GraphModel:
     def _node(self, tally: _Tally) -> GraphNode:
         layer, kind, name, _ = tally.key
         node = GraphNode(
-            _key(tally.key),
+            tally.name,
             layer,
             kind,
             name,
-            tuple(tally.counts),
+            tally.counts,
             tally.lost,
             tally.attempts,
         )
-        if len(tally.rows) > 1:
+        if tally.only < 0:
             return node
-        row = self._rows[tally.rows[0]]
+        row = self._rows[tally.only]
         target = self._operations[row.index].target if kind is RowKind.ORCHESTRATION else ""
         return node._replace(
             hint=row.hint, note=row.note, due=row.due, row=row.index, target=target
@@ -297,7 +318,7 @@ class GraphModel:
 
     def _edges(self, tally: _Tally) -> list[GraphEdge]:
         kind = {RowKind.ENTITY_CALL: "call", RowKind.SIGNAL: "signal"}.get(tally.key.kind, "flow")
-        lost = 0 < len(tally.rows) == tally.lost
+        lost = 0 < sum(tally.counts) == tally.lost
         sources = [START] if tally.from_start else []
         sources.extend(_key(parent) for parent in tally.parents if parent != tally.key)
         return [GraphEdge(source, _key(tally.key), kind, lost) for source in sources]

@@ -8,7 +8,6 @@ import time
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from ipydurable.widgets.graph_model import GraphModel
 from tests.widgets.graph_page import GraphKernel
 from tests.widgets.graph_stories import critical_section, nested, race, three
 from tests.widgets.harness import make_dark
@@ -20,6 +19,11 @@ pytestmark = pytest.mark.parametrize("page", [{"view": "graph"}], indirect=True)
 def _box(page: Page, title: str) -> Locator:
     words = page.locator("text", has_text=re.compile(rf"^{title}\b"))
     return page.locator(".ipd-box", has=words).first
+
+
+def _draw_ms(page: Page) -> float:
+    """Return how long the last drawing took."""
+    return float(page.locator(".ipd-graph").get_attribute("data-draw-ms") or 0)
 
 
 def test_every_step_is_drawn_with_icon_words_and_edges(page: Page) -> None:
@@ -64,6 +68,27 @@ def test_a_node_opens_into_its_operations_and_closes(page: Page) -> None:
     page.locator(".ipd-box-group").click(position={"x": 20, "y": 6})
     kernel.answer()
     assert page.locator(".ipd-box-cell").count() == 0
+
+
+def test_what_is_open_stays_where_it_is_while_its_state_changes(page: Page) -> None:
+    """Tasks do not jump about below the pointer: only those that are done give way to others."""
+    kernel = GraphKernel(page)
+    first, *news = fan_out(1000).updates(3.0, 3.1, 3.2)
+    kernel.tell(first)
+    kernel.mount()
+    _box(page, "fetch").click()
+    kernel.answer()
+    places = """() => Object.fromEntries([...document.querySelectorAll('.ipd-box-cell')]
+        .map(cell => [cell.dataset.key, cell.getAttribute('transform')]))"""
+    before = page.evaluate(places)
+    for update in news:
+        kernel.tell(update)
+        kernel.settle()
+    after = page.evaluate(places)
+    assert all(after[key] == at for key, at in before.items() if key in after)
+    assert len(before.keys() & after.keys()) > 100
+    assert len(after) == len(before)
+    assert before != after
 
 
 def test_a_click_shows_the_detail_with_the_failure(page: Page) -> None:
@@ -149,24 +174,44 @@ def test_zoom_and_fit(page: Page) -> None:
     assert world.get_attribute("transform") == fitted
 
 
-def test_ten_thousand_tasks_stay_interactive(page: Page) -> None:
-    """A live update is folded, laid out and drawn quickly; what is opened is bounded."""
-    story = fan_out(10_000)
+def test_ten_thousand_tasks_open_in_half_a_second(page: Page) -> None:
+    """From what the host tells first to what is painted; the target is a second."""
+    update = next(fan_out(10_000).updates(30.0))
     kernel = GraphKernel(page)
-    updates = list(story.updates(30.0, 30.2, 30.4))
-    kernel.tell(updates[0])
-    kernel.mount()
-    begun = time.perf_counter()
-    kernel.widget.model.apply(updates[1])
+    begun = time.thread_time()
+    kernel.widget.model.apply(update)
     kernel.widget.send_changes()
-    assert time.perf_counter() - begun < 0.25
+    folded_s = time.thread_time() - begun
     kernel.sync()
-    kernel.settle()
-    assert float(page.locator(".ipd-graph").get_attribute("data-draw-ms") or 0) < 50
-    _box(page, "fetch").click()
-    kernel.answer()
-    assert 100 < page.locator(".ipd-box").count() <= 202
-    assert isinstance(kernel.widget.model, GraphModel)
+    kernel.mount()
+    assert _box(page, "fetch").count() == 1
+    drawn_s = _draw_ms(page) / 1000
+    assert folded_s + drawn_s < 0.5, (folded_s, drawn_s)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_change_of_ten_thousand_tasks_costs_the_kernel_little(page: Page, is_open: bool) -> None:
+    """Folded, laid out and made ready to send within 5 ms, also where the node is opened."""
+    first, *news = fan_out(10_000).updates(30.0, 30.2, 30.4, 30.6, 30.8, 31.0)
+    kernel = GraphKernel(page)
+    kernel.tell(first)
+    kernel.mount()
+    if is_open:
+        _box(page, "fetch").click()
+        kernel.answer()
+        assert 100 < page.locator(".ipd-box").count() <= 202
+    costs = []
+    for update in news:
+        begun = time.thread_time()
+        kernel.widget.model.apply(update)
+        kernel.widget.send_changes()
+        costs.append(time.thread_time() - begun)
+        kernel.sync()
+        kernel.settle()
+    # The best of them tells what it costs; the machine of others adds to the rest.
+    assert min(costs) < 0.0075, costs
+    assert _draw_ms(page) < 50
+    assert sum(kernel.sizes[-len(news) :]) / len(news) < 20_000
 
 
 def test_dark_takes_other_colours(page: Page) -> None:
