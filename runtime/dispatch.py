@@ -29,6 +29,7 @@ from .ports import (
     Work,
 )
 from .registry import Registry
+from .stored_inputs import StoredInputs
 
 __all__ = ["Dispatcher", "Load"]
 
@@ -79,6 +80,7 @@ class Dispatcher:
         done: Called from any thread when an attempt ended.
         progress: Called from any thread when a running attempt says how far it is.
         max_parallel: How many activities executors have at once, all together; 0 for no limit.
+        inputs: Where the inputs are that those who wait long need not keep.
         files: The folder for large frames and arrays; empty for none.
     """
 
@@ -91,6 +93,7 @@ class Dispatcher:
         progress: ProgressSink,
         max_parallel: int = 0,
         *,
+        inputs: StoredInputs,
         files: str = "",
     ) -> None:
         self._registry = registry
@@ -101,6 +104,7 @@ class Dispatcher:
         for executor in executors.values():
             executor.progress = progress
         self._max_parallel = max_parallel
+        self._inputs = inputs
         self._files = files
         self._flying: dict[AttemptKey, tuple[_Lane, str]] = {}
         self._progress: dict[AttemptKey, Progress] = {}
@@ -146,6 +150,8 @@ class Dispatcher:
             return
         definition, lane = found
         lane.ready.append((instance, activity))
+        if lane.has_backlog:
+            self._inputs.put_down(activity)
         within_s = definition.options.start_within_s
         if within_s is not None:
             # What was lost waits anew.
@@ -338,7 +344,7 @@ class Dispatcher:
             version=definition.version,
             package=definition.package,
             is_async=definition.is_async,
-            input=activity.scheduled.input,
+            input=self._inputs.take(instance, activity, lane.ready),
             timeout_s=definition.options.timeout_s,
             heartbeat_s=definition.options.heartbeat_s,
             start_within_s=_remaining_s(definition, activity, now),

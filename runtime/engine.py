@@ -48,6 +48,7 @@ from .ports import (
 )
 from .registry import Registry
 from .rewinding import Rewinder
+from .stored_inputs import StoredInputs
 from .subscriptions import Subscriptions
 from .timers import DEADLINE, DELAYED_START, SIGNAL, Due, TimerQueue
 from .watchdog import Watchdog
@@ -166,6 +167,7 @@ class Engine:
             lambda *told: self.post(self._on_attempt_done, *told),
             lambda *told: self.post(self._on_progress, *told),
             options.max_parallel,
+            inputs=StoredInputs(store),
             files="" if files is None else files.folder,
         )
         clock.on_moved(lambda: self.post(_nothing))

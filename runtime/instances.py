@@ -53,12 +53,25 @@ class OpenActivity:
         is_submitted: Whether an executor has the present attempt.
         has_begun: Whether the present attempt is known to have begun.
         version: Content hash of the code that the present attempt runs.
+        gseq: The number of its row.
+        input_is_stored: Whether the input is to be read from that row.
     """
 
-    __slots__ = ("attempt", "has_begun", "is_submitted", "lost_workers", "scheduled", "version")
+    __slots__ = (
+        "attempt",
+        "gseq",
+        "has_begun",
+        "input_is_stored",
+        "is_submitted",
+        "lost_workers",
+        "scheduled",
+        "version",
+    )
 
-    def __init__(self, scheduled: TaskScheduled) -> None:
+    def __init__(self, scheduled: TaskScheduled, gseq: int) -> None:
         self.scheduled = scheduled
+        self.gseq = gseq
+        self.input_is_stored = False
         self.attempt = 1
         self.lost_workers: tuple[str, ...] = ()
         self.is_submitted = False
@@ -213,7 +226,7 @@ class Instance:
 
 
 def _activity_scheduled(instance: Instance, event: TaskScheduled) -> None:
-    instance.activities[event.task_id] = OpenActivity(event)
+    instance.activities[event.task_id] = OpenActivity(event, instance.last_gseq)
 
 
 def _activity_completed(instance: Instance, event: TaskCompleted) -> None:

@@ -14,6 +14,7 @@ from .core.executor import OrchestrationExecutor
 __all__ = ["TurnBlocked", "Watchdog"]
 
 _LOOKS_PER_LIMIT = 4
+_BUSY_FACTOR = 20
 
 
 class TurnBlocked(ReplaySignal):
@@ -27,7 +28,8 @@ class Watchdog:
     calls; in another thread only between two lines of Python.
 
     Args:
-        limit_s: Seconds a piece of code may run from one wait to the next.
+        limit_s: Seconds a piece of code may run from one wait to the next; twenty times as long
+            while it goes on asking for activities and the like, as a very wide fan-out does.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -67,14 +69,17 @@ class Watchdog:
 
     def _watch(self) -> None:
         last: tuple[int, int] | None = None
-        seen = 0
+        asked = idle = seen = 0
         # Looks are counted, not time: where the whole process gets no processor, neither ages.
         while not self._closing.wait(self.limit_s / _LOOKS_PER_LIMIT):
             watched = self._watched
             sample = None if watched is None else (id(watched), watched.steps)
+            before, asked = asked, 0 if watched is None else watched.asked
             seen = seen + 1 if sample == last else 0
+            idle = idle + 1 if seen and asked == before else 0
             last = sample
-            if sample is not None and seen >= _LOOKS_PER_LIMIT:
+            is_over = idle >= _LOOKS_PER_LIMIT or seen >= _LOOKS_PER_LIMIT * _BUSY_FACTOR
+            if sample is not None and is_over:
                 self._interrupt(sample)
                 last = None
 

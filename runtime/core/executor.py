@@ -160,6 +160,11 @@ class OrchestrationExecutor:
             raise
 
     @property
+    def asked(self) -> int:
+        """How many actions the code has asked for."""
+        return self._ledger.next_id - 1
+
+    @property
     def decisions(self) -> tuple[Event, ...]:
         """What `take_decisions` is going to return."""
         return self._ledger.decisions

@@ -33,6 +33,7 @@ def write_down(order):
     time.sleep(0.005)
     return n
 """,
+    "measure": "def measure(text):\n    return len(text)\n",
     "devour": """
 import resource
 def devour(order):
@@ -181,3 +182,18 @@ def test_attempts_of_a_killed_host_begin_anew_and_none_of_its_workers_is_left(
     (lost,) = _rows(client, instance_id, "AttemptLost")
     assert "host" in str(lost["details"])
     assert len(_rows(client, instance_id, "TaskCompleted")) == 1
+
+
+def test_memory_grows_little_with_ten_thousand_activities(client: DurableClient) -> None:
+    """Per activity less than its code's own objects and a short row: no input, no attempt."""
+    client.wait(client.start("each", ["measure", ["x" * 20]]), timeout_s=60)
+    host = psutil.Process(client.host_status().pid)
+    before = host.memory_info().rss
+    width = 10_000
+    instance_id = client.start("each", ["measure", [f"{n:05}" * 20 for n in range(width)]])
+    peak = before
+    while client.get(instance_id).status is RuntimeStatus.RUNNING:
+        peak = max(peak, host.memory_info().rss)
+    record = client.wait(instance_id, timeout_s=90)
+    assert client.decode(record.output) == [100] * width
+    assert (peak - before) / width < 15_000

@@ -41,6 +41,8 @@ from ipydurable.runtime.requests import (
     Suspend,
     Terminate,
 )
+from ipydurable.runtime.stored_inputs import StoredInputs
+from ipydurable.runtime.testing import MemoryStore
 from tests.support.world import START, ManualExecutor, World
 
 
@@ -474,7 +476,8 @@ def test_what_waits_for_its_turn_goes_where_the_adopted_version_runs(capacity: i
     instance = Instance(record)
     instance.note(TaskScheduled(timestamp=START, task_id=1, name="step", version="v1"))
     executors = {"processes": here, "threads": there}
-    dispatcher = Dispatcher(executors, registry, *[lambda *_: None] * 3)
+    inputs = StoredInputs(MemoryStore())
+    dispatcher = Dispatcher(executors, registry, *[lambda *_: None] * 3, inputs=inputs)
 
     dispatcher.enqueue(instance, instance.activities[1], START)
     record.adopted = {"step": "v2"}

@@ -859,3 +859,11 @@ def test_decisions_can_be_looked_at_before_they_are_taken() -> None:
     seen = executor.decisions
     assert decisions(seen) == ["a"]
     assert (executor.take_decisions(), executor.decisions) == ([*seen], ())
+
+
+def test_what_the_code_has_asked_for_is_counted() -> None:
+    async def two(ctx: OrchestrationContext) -> None:
+        await ctx.when_all([ctx.call_activity("one"), ctx.call_activity("one")])
+
+    executor, _ = run(two, started())
+    assert executor.asked == 2

@@ -87,3 +87,44 @@ def world_with_long_history() -> World:
     world.settle()
     world.crash()
     return world
+
+
+def test_code_that_asks_for_very_many_activities_is_not_blocking() -> None:
+    world = World()
+    world.engine.watchdog.limit_s = 0.05
+
+    async def wide(ctx: Any, width: int) -> int:
+        tasks = []
+        for n in range(width):
+            tasks.append(ctx.call_activity("one", n))
+            if not n % 5_000:  # All of it takes several times the limit, each piece less.
+                threading.Event().wait(0.02)
+        return len(await ctx.when_all(tasks))
+
+    world.define(lambda n: n, name="one")
+    world.orchestrator(wide)
+    world.engine.watchdog.start()
+    try:
+        world.start("wide", 60_000)
+    finally:
+        world.engine.watchdog.close()
+    assert world.record().status is RuntimeStatus.RUNNING
+
+
+def test_code_that_asks_without_end_is_blocking() -> None:
+    world = World()
+    world.engine.watchdog.limit_s = 0.02
+
+    async def endless_calls(ctx: Any) -> None:
+        while True:
+            ctx.call_activity("one", 1)
+            threading.Event().wait(0.001)
+
+    world.define(lambda n: n, name="one")
+    world.orchestrator(endless_calls)
+    world.engine.watchdog.start()
+    try:
+        world.start("endless_calls")
+    finally:
+        world.engine.watchdog.close()
+    assert world.record().status is RuntimeStatus.SUSPENDED
