@@ -57,6 +57,7 @@ class NotebookInstance(InstanceHandle):
         self._keep = keep
         self._views: list[TimelineView] = []
         self._graphs: list[GraphView] = []
+        self._form_views: list[FormsOutput] = []
         self._shown_in: int | None = None
 
     def timeline(self) -> TimelineView:
@@ -108,7 +109,12 @@ class NotebookInstance(InstanceHandle):
 
     def _form_handles(self, forms: list[OpenForm], whose: str) -> NotebookForms:
         ids, again = [self.instance_id], f"ipydurable.instance({self.instance_id!r}).forms"
-        return NotebookForms(self._client, forms, whose, ids, again, self._keep)
+        return NotebookForms(self._client, forms, whose, ids, again, self._keep_forms)
+
+    def _keep_forms(self, view: FormsOutput) -> None:
+        self._form_views.append(view)
+        if self._keep is not None:
+            self._keep(view)
 
     def explore(self) -> Any:
         """Return its timeline as a widget that stays after the end, to be clicked through.
@@ -220,8 +226,12 @@ class NotebookInstance(InstanceHandle):
         return explain
 
     def _tell_who_must_act(self) -> None:
-        """Say in a line who must do what before the end can come: nobody should wait in vain."""
+        """Say who must do what before the end can come: nobody should wait in vain."""
+        # A form of its own is in its timeline, where that is shown.
+        asking = [] if any(view.is_live for view in self._views) else [self.instance_id]
         for task in self.waiting_for:
+            if task.kind == "sub-orchestration":
+                asking.append(task.name)
             if task.kind == "resume":
                 why = f" ({task.hint})" if task.hint else ""
                 detail = f"is suspended{why} · %durable resume {self.instance_id} has it go on"
@@ -229,12 +239,18 @@ class NotebookInstance(InstanceHandle):
             elif task.kind == "sub-orchestration" and task.state:
                 detail = f"is {task.state} · %durable resume {task.name} has it go on"
                 show(Line("sub-orchestration", task.name, detail, tone="warning"))
+        forms = self._client.forms(asking) if asking else []
+        if forms:
+            ids = list(dict.fromkeys(form.instance_id for form in forms))
+            again = f"ipydurable.forms({', '.join(map(repr, ids))})"
+            show(NotebookForms(self._client, forms, "", ids, again, self._keep_forms))
 
-    def _live_views(self) -> list[TimelineView | GraphView]:
+    def _live_views(self) -> list[TimelineView | GraphView | FormsOutput]:
         """The views to wait for: what is shown last must be what is saved."""
         self._views = [view for view in self._views if view.is_live]
         self._graphs = [view for view in self._graphs if view.is_live]
-        return [*self._views, *self._graphs]
+        self._form_views = [view for view in self._form_views if view.is_live]
+        return [*self._views, *self._graphs, *self._form_views]
 
     @property
     def _goes_on(self) -> str:

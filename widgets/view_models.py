@@ -313,15 +313,15 @@ class TimelineModel:
             for row in map(self._fold.rows.__getitem__, () if busy else sorted(self._open))
             if not (row.kind is RowKind.LOCK and self._states[row.index] is RowState.RUNNING)
         ]
-        for row in waits[:_WAITING_SHOWN]:
+        # Events first: a timer beside one is mostly its time limit.
+        events = [] if busy else list(self._awaited.items())[:_WAITING_SHOWN]
+        for name, since in events:
+            yield Waiting(RowKind.EVENT, name, since=self._ms(since))
+        for row in waits[: _WAITING_SHOWN - len(events)]:
             due = None if row.due_at is None else self._ms(row.due_at)
             yield Waiting(row.kind, self._fold.groups[row.group].name, row.hint, due)
-        if not busy and not waits and self._fold.started_at is not None:
-            # When nothing else is open, an event is what the code waits for.
-            for name, since in self._awaited.items():
-                yield Waiting(RowKind.EVENT, name, since=self._ms(since))
-            if not self._awaited:
-                yield Waiting(RowKind.EVENT, "")
+        if not (busy or events or waits) and self._fold.started_at is not None:
+            yield Waiting(RowKind.EVENT, "")
 
 
 def _message(record: InstanceRecord) -> Message | None:

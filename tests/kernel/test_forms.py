@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -194,6 +195,31 @@ def test_a_saved_timeline_says_what_was_asked_and_what_became_of_it(runtime: Run
     assert "expired, nobody answered in time" in html
 
 
+@orchestrator
+async def delegating(ctx):
+    """Have another one ask."""
+    return await ctx.call_sub_orchestrator(asking, instance_id="child")
+
+
+def test_who_waits_in_vain_is_shown_what_is_asked(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the instance itself and of those it waits for, while nothing else shows it."""
+    run = runtime.start(delegating, instance_id="parent")
+    runtime.settle()
+    answer = threading.Timer(1.5, lambda: _answer_all(runtime))
+    answer.start()
+    assert run.result(30) == ["yes", {"how many": 1, "note": ""}]
+    said = capsys.readouterr().out
+    assert "first (asking 'child')" in said
+    assert ".forms['second'].submit({'how many': 1})" in said
+
+
+def _answer_all(runtime: Runtime) -> None:
+    runtime.forms()["first"].submit("yes")
+    runtime.forms()["second"].submit({"how many": 1})
+
+
 CLASSES = """from dataclasses import dataclass
 @dataclass
 class Wish:
@@ -253,6 +279,21 @@ def test_who_answered_is_the_notebook(kernel: Kernel, tmp_path: Path) -> None:
     )
     assert "application/vnd.jupyter.widget-view+json" in live
     assert "ipydurable.instance('p2').forms" in live
+
+
+def test_a_cell_that_waits_shows_the_form_where_nothing_else_does(kernel: Kernel) -> None:
+    """Live, in a notebook that only attached; what is saved in the end needs no kernel."""
+    start = "people.start(instance_id='p3').wait_for_start()"
+    answer = (
+        "import threading\n"
+        "threading.Timer(2, lambda: ipydurable.instance('p3').forms.submit('no')).start()"
+    )
+    for cell in (start, answer):
+        kernel.run(cell)
+    outputs = kernel.run("ipydurable.instance('p3').result(30)")
+    shown = str(outputs)
+    assert "answered by people.ipynb" in shown
+    assert "application/vnd.jupyter.widget-view+json" not in shown
 
 
 WAITS_FOR_PEOPLE = """%%orchestrator

@@ -20,6 +20,8 @@ from ipydurable.runtime.core.events import (
     EntityOperationCompleted,
     EntityOperationFailed,
     Event,
+    EventFormClosed,
+    EventFormOpened,
     ExecutionCompleted,
     ExecutionStarted,
     SubOrchestrationInstanceCompleted,
@@ -54,7 +56,7 @@ _OUTCOMES = (
     EntityOperationFailed,
     EntityLockGranted,
 )
-_OF_THE_CODE = (*INCOMING, *DECISIONS, CustomStatusSet)
+_OF_THE_CODE = (*INCOMING, *DECISIONS, CustomStatusSet, EventFormClosed, EventFormOpened)
 _FORMS: dict[str, Callable[..., Any]] = {
     one.__name__: one for one in (interpret, interpret_generator)
 }
@@ -263,5 +265,8 @@ def test_the_language_says_all_of_the_model() -> None:
         kind.__name__ for kind in DECISIONS
     }
     assert Counter(type(event) for event in first)[SubOrchestrationInstanceFailed] == 2
+    opened = [event for event in first if isinstance(event, EventFormOpened)]
+    closed = [event.outcome for event in first if isinstance(event, EventFormClosed)]
+    assert (len(opened), closed) == (2, ["expired", "expired"])
     assert second[-1].status is RuntimeStatus.COMPLETED  # type: ignore[attr-defined]
     assert world.output() == ["one", [["refused"]]]

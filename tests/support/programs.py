@@ -54,6 +54,7 @@ def _leaves() -> st.SearchStrategy[Op]:
         op("cancelled event", name),
         op("event or timeout", name, number),
         op("race", name, number),
+        op("reminded", name, number),
         op("send", name),
         op("status", number),
         st.just(["uuid"]),
@@ -145,7 +146,9 @@ async def _outcome(ctx: Any, op: Op) -> Any:
             return await _activity(ctx, op)
         case [("timer" | "cancelled timer"), *_]:
             return await _timer(ctx, op)
-        case [("event" | "cancelled event" | "event or timeout" | "race" | "send"), *_]:
+        case ["send", name]:
+            return ctx.send_event("one", name, ctx.instance_id)
+        case [("event" | "cancelled event" | "event or timeout" | "race" | "reminded"), *_]:
             return await _event(ctx, op)
         case [("call entity" | "signal entity" | "locked"), *_]:
             return await _entity(ctx, op)
@@ -194,25 +197,31 @@ async def _timer(ctx: Any, op: Op) -> Any:
 
 
 async def _event(ctx: Any, op: Op) -> Any:
+    # People are asked for one of them, so that forms come and go with the waits.
+    form = list(EVENT_NAMES) if op[1] == "red" else None
     match op:
         case ["event", name]:
-            return await ctx.wait_for_external_event(name)
+            return await ctx.wait_for_external_event(name, form=form)
         case ["cancelled event", name]:
-            wait = ctx.wait_for_external_event(name)
+            wait = ctx.wait_for_external_event(name, form=form)
             wait.cancel()
             return await wait
         case ["event or timeout", name, seconds]:
-            return await ctx.wait_for_external_event(name, timeout=timedelta(seconds=seconds))
+            limit = timedelta(seconds=seconds)
+            return await ctx.wait_for_external_event(name, form=form, timeout=limit)
         case ["race", name, seconds]:
             wait, timer = (
-                ctx.wait_for_external_event(name),
+                ctx.wait_for_external_event(name, form=form),
                 ctx.create_timer(timedelta(seconds=seconds)),
             )
             winner = await ctx.when_any([wait, timer])
             (timer if winner is wait else wait).cancel()
             return winner is wait
-        case ["send", name]:
-            return ctx.send_event("one", name, ctx.instance_id)
+        case ["reminded", name, seconds]:
+            wait = ctx.wait_for_external_event(name, form=form)
+            await ctx.when_any([wait, ctx.create_timer(timedelta(seconds=seconds))])
+            await ctx.call_activity("work", ["remind", False])
+            return await wait
     raise AssertionError(op)
 
 

@@ -153,8 +153,15 @@ def test_a_timeline_tells_its_forms_and_since_when_it_waits() -> None:
     assert [one.state for one in model.forms] == ["open"]
     (waiting,) = model.header().waiting
     assert (waiting.name, waiting.since) == ("approval", 1000)
-    row = model.rows()[-1]
-    assert row.hint == '"Basel"'
+
+
+def test_a_wait_with_a_time_limit_waits_for_the_event_first() -> None:
+    """Not for its timer, which is told after it."""
+    story = asking()
+    story.timer(1, 600, fired=False)
+    model = TimelineModel()
+    model.apply(next(story.updates(90)))
+    assert [one.kind for one in model.header().waiting] == ["event", "timer"]
 
 
 def test_an_answer_of_a_dataclass_is_a_short_word_in_its_row() -> None:
