@@ -41,11 +41,11 @@ class BesideOutput(LastingOutput):
                 self._beside.clear()
         _end(before)
 
-    def _shown(self, widget: LiveView) -> Any:
+    def _laid_out(self, widget: LiveView) -> Any:
         from ipydurable.widgets.beside import Beside
 
         if self._beside is None:
-            self._beside = Beside(widget, lambda: _forms(self._static(widget)))
+            self._beside = Beside(widget)
         return self._beside
 
     def _end(self) -> None:
@@ -63,7 +63,3 @@ def _end(view: LiveOutput | None) -> None:
         widget = view.keep_widget()
         view.freeze()
         widget.close()
-
-
-def _forms(static: Any) -> dict[str, str]:
-    return {"text/plain": repr(static), "text/html": static._repr_html_()}

@@ -56,6 +56,21 @@ class Kept:
         return f'{_STYLE}<div class="ipd-kept ipd-again">{self._html}{again}</div>'
 
 
+class _Live:
+    """A widget alone: what stands in for it without a kernel is an output of its own."""
+
+    def __init__(self, widget: Any) -> None:
+        self.widget = widget
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle = self.widget._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        return {
+            **{name: data[name] for name in data if name != "text/html"},
+            "text/plain": "",
+        }, metadata
+
+
 class LastingOutput(LiveOutput):
     """The outputs of a view that never ends; see `LiveOutput`.
 
@@ -103,6 +118,13 @@ class LastingOutput(LiveOutput):
             self._kept_at_s = time.monotonic()
             # What cells showed before is mostly gone; a page passes over it.
             del self._outputs[:-_OUTPUTS_KEPT], self._notes[:-_OUTPUTS_KEPT]
+
+    def _laid_out(self, widget: LiveView) -> Any:
+        """Return the widget that an output holds: the view, or a layout with it."""
+        return widget
+
+    def _shown(self, widget: LiveView) -> Any:
+        return _Live(self._laid_out(widget))
 
     def _note(self, widget: LiveView) -> Any:
         if not self._has_first.is_set():

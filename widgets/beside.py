@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
@@ -17,11 +16,9 @@ class Beside(ipywidgets.Box):  # type: ignore[misc]
 
     Args:
         main: The list; always there.
-        static: Gives the forms for viewers that have no kernel, by MIME type.
     """
 
-    def __init__(self, main: LiveView, static: Callable[[], dict[str, str]]) -> None:
-        self._static = static
+    def __init__(self, main: LiveView) -> None:
         self._main = main
         super().__init__((main,))
         self.add_class("ipd-beside")
@@ -36,9 +33,3 @@ class Beside(ipywidgets.Box):  # type: ignore[misc]
 
     def _place(self, *views: Any) -> None:
         self.children = views
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Return the live view, and its static forms for viewers that have no kernel."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**(data or {}), **self._static()}, metadata

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import nbformat
+from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, expect
 
 from tests.e2e.lab import LabPage
@@ -101,7 +102,9 @@ def test_a_card_lives_through_a_host_and_a_restart_and_is_read_without_a_kernel(
     lab.save()
     saved = nbformat.read(lab.server.root / "card.ipynb", 4)
     assert (lab.server.root / "card.ipynb").stat().st_size < 100_000
-    assert any("insufficient funds" in str(one) for one in saved.cells[8].outputs)
+    assert sum("insufficient funds" in str(one) for one in saved.cells[8].outputs) == 1
+    exported, _ = HTMLExporter().from_notebook_node(saved)
+    assert "insufficient funds: 50 &lt; 500" in exported
 
     lab.server.stop_kernels()
     lab.reload()

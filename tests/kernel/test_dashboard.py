@@ -102,7 +102,7 @@ def test_the_beat_tells_the_load(runtime: Runtime) -> None:
 def test_a_click_opens_a_timeline_or_a_card_and_unknown_ids_are_refused(runtime: Runtime) -> None:
     view = DashboardView(runtime.client)
     widget = view.keep_widget()
-    layout = view._shown(widget)
+    layout = view._laid_out(widget)
     widget._open("holder")
     assert layout.children[1].model.record.instance_id == "holder"
     widget._open("@account@a")

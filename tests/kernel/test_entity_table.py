@@ -121,7 +121,7 @@ def test_a_click_opens_a_card_and_the_next_another(runtime: Runtime) -> None:
     view = EntitiesView(runtime.client, {"name": "Account"})
     widget = view.keep_widget()
     assert widget.first["total"] == 60
-    layout = view._shown(widget)
+    layout = view._laid_out(widget)
     widget._open("@account@007")
     assert widget.opened == "@account@007"
     card = layout.children[1]
@@ -132,7 +132,6 @@ def test_a_click_opens_a_card_and_the_next_another(runtime: Runtime) -> None:
     assert card.comm is None
     widget._open("")
     assert len(layout.children) == 1
-    assert "60" in layout._repr_mimebundle_()[0]["text/html"]
     view.freeze()
     widget.close()
     runtime.settle()

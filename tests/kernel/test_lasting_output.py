@@ -76,7 +76,7 @@ def test_a_thing_that_is_shown_twice_is_followed_once(
     view_of(runtime)._ipython_display_()
     view_of(runtime)._ipython_display_()
     runtime.settle()
-    assert displayed[0].what is displayed[2].what
+    assert displayed[0].what.widget is displayed[2].what.widget
     followers = runtime._engine.engine.subscriptions.entities._by_id
     assert len(followers["@tally@a"]) == 1
 
