@@ -17,6 +17,7 @@ from ipydurable.backstage import Backstage
 from ipydurable.forms_output import FormsOutput
 from ipydurable.runtime.core.errors import FormAnswerError, FormClosedError, UnknownInstanceError
 from ipydurable.runtime.executors import ThreadExecutor
+from ipydurable.testing import replay
 from ipydurable.timeline_output import take_snapshot
 from ipydurable.widgets import static_html
 from tests.kernel.shells import Kernel, Shell
@@ -218,6 +219,20 @@ def test_who_waits_in_vain_is_shown_what_is_asked(
 def _answer_all(runtime: Runtime) -> None:
     runtime.forms()["first"].submit("yes")
     runtime.forms()["second"].submit({"how many": 1})
+
+
+def test_a_history_with_forms_replays_from_its_table(runtime: Runtime) -> None:
+    """As tests of people's own do it, with the forms that it knows."""
+    run = runtime.start(asking, instance_id="a")
+    runtime.settle()
+    assert replay(run, asking).awaited_events == ("first", "second")
+    _answer_all(runtime)
+    run.result(10)
+    frame = run.history()
+    assert list(frame["event_type"]).count("EventFormOpened") == 2
+    report = replay(frame, asking)
+    assert report.result == '["yes",{"how many":1,"note":""}]'
+    assert report.warnings == ()
 
 
 CLASSES = """from dataclasses import dataclass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
+from ipydurable.runtime.core.forms import Field, Form
 from ipydurable.runtime.core.retry import RetryPolicy
 
 __all__ = ["PROGRAMS", "activities"]
@@ -94,6 +95,19 @@ async def eternal(ctx: Any, total: int) -> Any:
     return total
 
 
+async def asked(ctx: Any) -> Any:
+    verdict = await ctx.wait_for_external_event("verdict", form=["accept", "reject"])
+    form = Form({"limit": Field(int, minimum=1), "day": date | None}, title="How much?")
+    late = ctx.wait_for_external_event("limit", form=form)
+    await ctx.when_any([late, ctx.create_timer(timedelta(minutes=5))])
+    await ctx.call_activity("double", 1)
+    limit = await late
+    try:
+        await ctx.wait_for_external_event("never", form=bool, timeout=timedelta(minutes=5))
+    except TimeoutError:
+        return [verdict, limit]
+
+
 async def bank(ctx: Any) -> Any:
     async with ctx.lock_entities("Account@b", "Account@a"):
         balance = await ctx.call_entity("Account@a", "deposit", 5)
@@ -114,5 +128,6 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
         failing,
         eternal,
         bank,
+        asked,
     )
 }

@@ -22,6 +22,8 @@ HISTORIES = Path(__file__).with_name("histories")
 
 INPUTS = {"chain": 1, "generator": 3, "fan": 3, "eternal": 0}
 ENGINE = 1
+LATER = {"asked"}
+"""Programs recorded after the others, which must find as many definitions as they did then."""
 
 
 class Account:
@@ -40,7 +42,8 @@ def run(name: str) -> World:
     for activity in activities.values():
         world.define(activity)
     for program in PROGRAMS.values():
-        world.orchestrator(program)
+        if program.__name__ not in LATER - {name}:
+            world.orchestrator(program)
     world.entity(Account)
     world.start(name, INPUTS.get(name))
     world.work()
@@ -49,6 +52,11 @@ def run(name: str) -> World:
         world.work()
     if name == "race":
         world.raise_event("approval", "yes")
+    if name == "asked":
+        world.raise_event("verdict", "accept")
+        world.advance(timedelta(minutes=10))
+        world.work()
+        world.raise_event("limit", {"limit": "3"})
     for _ in range(3):
         world.raise_event("add", 1)
         world.advance(timedelta(minutes=10))
