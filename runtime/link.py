@@ -15,7 +15,7 @@ import msgspec
 import zmq
 
 from .connection import ConnectionInfo, HostPaths
-from .core.errors import AuthenticationError, DurableError, HostGoneError
+from .core.errors import AuthenticationError, DurableError, EncodingError, HostGoneError
 from .launch import ensure_host, find_host
 from .requests import (
     CallEntity,
@@ -28,7 +28,17 @@ from .requests import (
     WaitForStart,
 )
 from .socket_thread import SocketThread
-from .wire import Answer, Bye, Call, Hello, Signer, ToClient, Told, decode_error
+from .wire import (
+    MAX_MESSAGE_BYTES,
+    Answer,
+    Bye,
+    Call,
+    Hello,
+    Signer,
+    ToClient,
+    Told,
+    decode_error,
+)
 
 __all__ = ["Link"]
 
@@ -173,8 +183,13 @@ class Link:
     def _send_call(self, pending: _Pending) -> None:
         number = next(self._numbers)
         self._pending[number] = pending
-        call = Call(client=self._client, number=number, request=pending.request)
-        self._thread.send(self._signed(call))
+        frames = self._signed(Call(client=self._client, number=number, request=pending.request))
+        size = sum(map(len, frames))
+        if size > MAX_MESSAGE_BYTES:
+            del self._pending[number]
+            pending.future.set_exception(_too_large(pending.request, size))
+        else:
+            self._thread.send(frames)
 
     def _signed(self, message: Call | Hello | Bye) -> list[bytes]:
         return self._signer.sign(msgspec.msgpack.encode(message))
@@ -272,3 +287,12 @@ class Link:
             pending, self._pending = self._pending, {}
         for one in pending.values():
             one.future.set_exception(error or HostGoneError(str(self.paths.store), reason))
+
+
+def _too_large(request: Request, size: int) -> EncodingError:
+    reason = (
+        f"takes {size / 1e6:,.0f} MB, and a message to the host may take "
+        f"{MAX_MESSAGE_BYTES / 1e6:,.0f} MB. DataFrames and NumPy arrays of 4 MB and more travel "
+        "as files; write other data to a file and pass its path"
+    )
+    return EncodingError("request", "", type(request).__name__, reason)

@@ -20,6 +20,7 @@ from .requests import Request
 from .updates import Update
 
 __all__ = [
+    "MAX_MESSAGE_BYTES",
     "Answer",
     "Bye",
     "Call",
@@ -32,7 +33,8 @@ __all__ = [
 ]
 
 _MAC_BYTES = 32
-MAX_MESSAGE_BYTES = 2**31
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+"""Of a message to the host; larger frames end their connection before they are in memory."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call", array_like=True):
