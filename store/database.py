@@ -119,6 +119,23 @@ class Database:
             self._connection = self._connect()
             self.broken = False
 
+    def check_place(self) -> None:
+        """Raise StoreUnwritableError where the file is not where it was opened any more.
+
+        DuckDB would go on writing to what nobody will find again.
+        """
+        # For every append: a Path would cost more than the call to the system.
+        try:
+            found = os.stat(self.path)  # noqa: PTH116
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._inode:
+            raise StoreUnwritableError(
+                self.path,
+                "it was moved, replaced or deleted while it is in use. Put it back, with its "
+                ".wal file, and work goes on; else stop the host (%durable stop)",
+            )
+
     def wal_size(self) -> int:
         """Return the bytes in the write-ahead log."""
         try:
@@ -147,6 +164,8 @@ class Database:
         except duckdb.Error as error:
             raise store_error(self.path, error) from error
         _protect(self.path, self._mode)
+        opened = Path(self.path).stat()
+        self._inode = opened.st_dev, opened.st_ino
         return connection
 
     def _connect_repaired(self) -> duckdb.DuckDBPyConnection:

@@ -109,6 +109,7 @@ class DuckDBStore:
         """
         mark = self._pending.mark
         if rows:
+            self._database.check_place()
             mark = _mark_after(mark, rows)
             large: dict[str, LargeValue] = {}
             columns = [pack(row, large) for row in rows]
@@ -136,6 +137,7 @@ class DuckDBStore:
         Args:
             force: Also where the log is small.
         """
+        self._database.check_place()
         size = self._database.wal_size()
         if size < (1 if force else _CHECKPOINT_BYTES):
             return

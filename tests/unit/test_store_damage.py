@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -312,3 +313,35 @@ def test_no_checkpoint_is_tried_where_space_is_short(
     size = wal_size(store)
     store.checkpoint(force=True)
     assert wal_size(store) == size
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted", "replaced"])
+def test_a_store_that_is_taken_away_takes_nothing_more_until_it_is_back(
+    store: DuckDBStore, tmp_path: Path, how: str
+) -> None:
+    """Rows would be acknowledged that nobody finds again."""
+    path, kept = Path(store.path), tmp_path / "kept.duckdb"
+    os.link(path, kept)  # The file itself, by another name.
+    if how == "moved":
+        path.rename(tmp_path / "elsewhere.duckdb")
+    else:
+        path.unlink()
+    if how == "replaced":
+        path.write_bytes(b"")
+    with pytest.raises(StoreUnwritableError, match="moved, replaced or deleted"):
+        store.append(commit(1), [])
+    with pytest.raises(StoreUnwritableError, match="moved, replaced or deleted"):
+        store.checkpoint(force=True)
+    path.unlink(missing_ok=True)
+    kept.rename(path)
+    store.append(commit(1), [])
+    store.close()
+    with closing(open_store(path)) as again:
+        assert again.history(1) == [*commit(0), *commit(1)]
+
+
+def test_without_its_log_a_store_is_whole_as_of_its_last_checkpoint(crashed: Crashed) -> None:
+    """That something is missing cannot be seen; what there is must still be right."""
+    crashed.write(crashed.log)
+    crashed.wal.unlink()
+    assert crashed.open() == (0, [])
