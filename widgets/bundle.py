@@ -40,9 +40,23 @@ def module(view: str) -> str:
 
 @cache
 def style_sheet(view: str) -> str:
-    """Return the styles of a view: the shared ones, then those of its own folder."""
-    sheets = [*sorted((_STATIC / _SHARED).glob("*.css")), *sorted((_STATIC / view).glob("*.css"))]
+    """Return the styles of a view: the shared ones, then those of each folder it has modules of."""
+    folders = sorted(_folders(_STATIC / view / "main.js") - {_STATIC / _SHARED})
+    sheets = [sheet for one in (_STATIC / _SHARED, *folders) for sheet in sorted(one.glob("*.css"))]
     return "\n".join(sheet.read_text("utf-8") for sheet in sheets)
+
+
+def _folders(entry: Path) -> set[Path]:
+    """Return the folders of a module and of all it imports."""
+    seen: set[Path] = set()
+    left = [entry.resolve()]
+    while left:
+        path = left.pop()
+        if path not in seen:
+            seen.add(path)
+            text = _COMMENT.sub("", path.read_text("utf-8"))
+            left += [(path.parent / found[2]).resolve() for found in _IMPORT.finditer(text)]
+    return {path.parent for path in seen}
 
 
 def link(entry: Path, root: Path) -> str:

@@ -10,8 +10,9 @@ import traitlets
 
 from ipydurable.runtime.ports import InstanceUpdate
 
-from .graph_layout import MAX_NODES, Box, Scene, lay_out
+from .graph_layout import MAX_NODES, lay_out
 from .graph_model import GraphModel
+from .graph_scene import Box, Scene
 from .graph_static import graph_html, graph_text
 from .live import LiveView
 
@@ -163,32 +164,31 @@ class Graph(LiveView, view="graph"):
         self.head = self._heading(scene)
 
     def _heading(self, scene: Scene) -> dict[str, Any]:
-        header = self.model.timeline.header()
-        total = sum(1 for _ in self.model.graph().nodes)
         return {
-            "name": header.name,
-            "instance_id": header.instance_id,
-            "status": str(header.status),
-            "finished": header.finished,
-            "start": header.start,
-            "now": header.now,
-            "end": header.end,
-            "counts": list(header.counts),
-            "message": "" if header.message is None else header.message.text,
-            "epoch": header.epoch,
+            **msgspec.to_builtins(self.model.timeline.header()),
             "width": scene.width,
             "height": scene.height,
-            "is_cut": total > MAX_NODES,
+            "is_cut": len(self.model.graph().nodes) > MAX_NODES,
         }
 
     def _show_detail(self) -> None:
         if self._asked is None:
             self.detail = {}
             return
-        path, row = self._asked
+        path, index = self._asked
         model = self.model if not path else self._children.get(path)
-        found = None if model is None else model.timeline.detail(row)
-        self.detail = {} if found is None else {**msgspec.to_builtins(found), "path": path}
+        found = None if model is None else model.timeline.detail(index)
+        if model is None or found is None:
+            self.detail = {}
+            return
+        header = model.timeline.header()
+        self.detail = {
+            "path": path,
+            "detail": msgspec.to_builtins(found),
+            "row": msgspec.to_builtins(model.row(index)),
+            "group": msgspec.to_builtins(header.groups[model.row(index).group]),
+            "start": header.start,
+        }
 
 
 def parts_of(boxes: Sequence[Box]) -> list[list[Any]]:

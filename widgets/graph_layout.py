@@ -12,84 +12,23 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from .graph_model import END, START, Graph, GraphEdge, GraphFrame, GraphModel, GraphNode
+from .graph_scene import Box, Link, Scene
 from .graph_shortening import shortened
 from .layout import duration_ms, duration_words
 from .text import counts_words
 from .views import RowKind, RowState, RowView, shorten
 
-__all__ = ["MAX_NODES", "Box", "Link", "Scene", "lay_out"]
+__all__ = ["MAX_NODES", "lay_out"]
 
 MAX_NODES = 200
 """Nodes drawn at most, unless more are asked for."""
 _PER_ROW = 4
-_WIDTH, _HEIGHT, _CELL_WIDTH, _CELL_HEIGHT = 196, 50, 132, 26
+_WIDTH, _HEIGHT, _CELL_WIDTH, _CELL_HEIGHT = 212, 50, 132, 26
 _GAP_X, _GAP_Y, _LAYER_GAP, _CELL_GAP, _PAD, _TITLE = 28, 16, 44, 6, 14, 24
 _CELLS_PER_ROW = 6
-_PILL_WIDTH, _PILL_HEIGHT = 196, 34
-_TITLE_CHARS, _LINE_CHARS, _ENTITY_CHARS_LESS = 20, 25, 4
+_PILL_WIDTH, _PILL_HEIGHT = 212, 34
+_TITLE_CHARS, _LINE_CHARS, _ENTITY_CHARS_LESS, _GROUP_CHARS = 21, 26, 4, 60
 _MAX_DEPTH = 4
-
-
-class Box(msgspec.Struct, array_like=True, frozen=True):
-    """Something drawn at a place; travels to the browser as a JSON array in this order.
-
-    Attributes:
-        key: Names it for as long as the graph lasts.
-        shape: `"pill"` (start, end), `"node"`, `"entity"`, `"wait"` (timers, events, locks),
-            `"cell"` (one of an opened node), `"group"` (an opened node, or a child), `"frame"`
-            (a critical section), `"gap"` (what is left out).
-        x: Left edge, in pixels.
-        y: Upper edge.
-        width: Its width.
-        height: Its height.
-        state: Its `RowState`; -1 for none.
-        title: Its first line.
-        line: Its second line.
-        counts: Operations by state, where it stands for several.
-        tip: What is said about it when the pointer rests there.
-        index: Its row in the timeline; -1 for none.
-        opens: What asking for its contents opens, or closes; empty for nothing.
-        is_open: Whether they are shown.
-        is_dimmed: Whether it lost a race.
-        path: Instance id of the child it belongs to; empty for the graph's own.
-        kind: The `RowKind` it stands for, or empty.
-    """
-
-    key: str
-    shape: str
-    x: float
-    y: float
-    width: float
-    height: float
-    state: int = -1
-    title: str = ""
-    line: str = ""
-    counts: tuple[int, ...] = ()
-    tip: str = ""
-    index: int = -1
-    opens: str = ""
-    is_open: bool = False
-    is_dimmed: bool = False
-    path: str = ""
-    kind: str = ""
-
-
-class Link(msgspec.Struct, array_like=True, frozen=True):
-    """An edge, as the path of an SVG; `kind` as in `GraphEdge`."""
-
-    key: str
-    path: str
-    kind: str
-    is_dimmed: bool
-
-
-class Scene(msgspec.Struct, frozen=True):
-    """A graph laid out: frames and groups come before what stands in them."""
-
-    width: float
-    height: float
-    boxes: tuple[Box, ...]
-    links: tuple[Link, ...]
 
 
 def lay_out(
@@ -149,18 +88,21 @@ class _Layout:
         layers: dict[int, list[_Part]] = {}
         for node in graph.nodes:
             layers.setdefault(node.layer, []).append(self._part(node, model, path, depth))
-        return _stack(graph, list(layers.values()), path)
+        return _stack(graph, list(layers.values()), path, depth)
 
     def _part(self, node: GraphNode, model: GraphModel, path: str, depth: int) -> _Part:
         box = _box(node, path, model)
         if not box.opens or box.opens not in self._opened:
             return _Part(node.key, box, [], [])
+        # There is more room in the title of what is open.
+        line = shorten(_second_line(node, model), _GROUP_CHARS)
+        group = msgspec.structs.replace(box, line=line, depth=depth)
         child = self._children.get(node.target) if node.target else None
         if child is not None and child.timeline.record is not None and depth < _MAX_DEPTH:
             width, height, boxes, links = self.graph(child, node.target, depth + 1)
-            return _group(node.key, box, width, height, boxes, links)
+            return _group(node.key, group, width, height, boxes, links)
         if node.total > 1:
-            return self._cells(box, node, model, path)
+            return self._cells(group, node, model, path)
         return _Part(node.key, box, [], [])
 
     def _cells(self, box: Box, node: GraphNode, model: GraphModel, path: str) -> _Part:
@@ -223,7 +165,7 @@ def _group(
 
 
 def _stack(
-    graph: Graph, layers: list[list[_Part]], path: str
+    graph: Graph, layers: list[list[_Part]], path: str, depth: int
 ) -> tuple[float, float, list[Box], list[Link]]:
     """Put layers below each other, wrapped and centred; frames around critical sections."""
     lines: list[list[_Part]] = []
@@ -257,9 +199,9 @@ def _stack(
             links.extend(_shifted(part.links, x, at_y))
             x += part.box.width + _GAP_X
         y += height
-    frames = [found for frame in graph.frames if (found := _frame(frame, placed, path))]
+    frames = [found for frame in graph.frames if (found := _frame(frame, placed, path, depth))]
     links.extend(
-        _link(edge, placed, path)
+        _link(edge, placed, path, depth)
         for edge in graph.edges
         if edge.source in placed and edge.target in placed
     )
@@ -283,7 +225,7 @@ def _line_width(line: list[_Part]) -> float:
     return sum(part.box.width for part in line) + _GAP_X * (len(line) - 1)
 
 
-def _frame(frame: GraphFrame, placed: Mapping[str, Box], path: str) -> Box | None:
+def _frame(frame: GraphFrame, placed: Mapping[str, Box], path: str, depth: int) -> Box | None:
     key, title, members = frame
     inside = [placed[one] for one in members if one in placed]
     if not inside:
@@ -303,16 +245,20 @@ def _frame(frame: GraphFrame, placed: Mapping[str, Box], path: str) -> Box | Non
         title=shorten(words, 44),
         tip=words,
         path=path,
+        depth=depth,
     )
 
 
-def _link(edge: GraphEdge, placed: Mapping[str, Box], path: str) -> Link:
+def _link(edge: GraphEdge, placed: Mapping[str, Box], path: str, depth: int) -> Link:
     a, b = placed[edge.source], placed[edge.target]
     x0, y0 = a.x + a.width / 2, a.y + a.height
+    if edge.kind == "call":
+        # It comes back: room for the tip at its start.
+        y0 += 3
     x1, y1 = b.x + b.width / 2, b.y - (0 if b.y <= y0 else 3)
     bend = max(14.0, (y1 - y0) / 2)
     drawn = _curve(x0, y0, bend, x1, y1)
-    return Link(f"{path}/{edge.source}>{edge.target}", drawn, edge.kind, edge.is_dimmed)
+    return Link(f"{path}/{edge.source}>{edge.target}", drawn, edge.kind, edge.is_dimmed, depth)
 
 
 def _curve(x0: float, y0: float, bend: float, x1: float, y1: float) -> str:
@@ -379,7 +325,7 @@ def _box(node: GraphNode, path: str, model: GraphModel) -> Box:
         0,
         _WIDTH,
         _HEIGHT,
-        node.state,
+        node.look,
         shorten(title, _TITLE_CHARS - less),
         shorten(_second_line(node, model), _LINE_CHARS - less),
         node.counts if many else (),

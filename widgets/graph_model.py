@@ -71,6 +71,14 @@ class GraphNode(NamedTuple):
         return next((state for state in _URGENT if self.counts[state]), RowState.QUEUED)
 
     @property
+    def look(self) -> RowState:
+        """The state it is drawn in: a few failures among many are marked, no more."""
+        counts = self.counts
+        if self.state is not RowState.FAILED or counts[RowState.FAILED] * 2 >= self.total:
+            return self.state
+        return next(state for state in _URGENT[1:] if counts[state])
+
+    @property
     def has_lost(self) -> bool:
         """Whether all its operations lost a race: it is drawn dimmed."""
         return 0 < self.total == self.lost
@@ -236,6 +244,14 @@ class GraphModel:
         found = [self._named[key] for key in keys if key in self._named]
         ordered = (merge(*(tally.rows[state] for tally in found)) for state in _URGENT)
         return [self._rows[index] for index in islice(chain.from_iterable(ordered), limit)]
+
+    def row(self, index: int) -> RowView:
+        """Return a row by its number.
+
+        Raises:
+            KeyError: There is no such row.
+        """
+        return self._rows[index]
 
     def target(self, index: int) -> str:
         """Return the entity or child instance that a row concerns; empty for none."""

@@ -10,8 +10,9 @@ import math
 from collections.abc import Mapping
 from html import escape
 
-from .graph_layout import Box, Link, Scene, lay_out
+from .graph_layout import lay_out
 from .graph_model import GraphModel
+from .graph_scene import Box, Link, Scene
 from .layout import duration_words, total_ms
 from .static_render import STATE_COLOURS, heading
 from .text import STATE_SIGNS, STATUS_SIGNS, counts_words
@@ -20,6 +21,7 @@ from .views import RowState
 __all__ = ["graph_html", "graph_text"]
 
 _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif)"
+_PAPER = "var(--jp-layout-color1,Canvas)"
 _MARGIN = 12
 _RADIUS = {"pill": 17.0, "node": 6.0, "wait": 17.0, "cell": 4.0}
 _DONUT = 13.0
@@ -98,17 +100,20 @@ def _drawing(scene: Scene, name: str) -> list[str]:
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-_MARGIN} {-_MARGIN} {width:.0f} '
-            f'{height:.0f}" style="{_FONT};width:100%;max-width:{width:.0f}px" role="img" '
+            f'{height:.0f}" style="{_FONT};display:block;width:100%;max-width:{width:.0f}px;'
+            f'margin:6px auto" role="img" '
             f'aria-label="Graph of {escape(name, quote=True)}" font-size="12" fill="currentColor">'
             # The ids are shared by all graphs of a page, and so is what they stand for.
             '<defs><marker id="ipd-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-            'markerHeight="7" orient="auto"><path d="M1 1 7 4 1 7" fill="none" '
+            'markerHeight="7" orient="auto-start-reverse"><path d="M1 1 7 4 1 7" fill="none" '
             'stroke="currentColor" stroke-opacity=".75"/></marker></defs>'
         )
     ]
-    outer = [box for box in scene.boxes if box.shape in ("frame", "group")]
-    parts.extend(map(_outer, outer))
-    parts.extend(map(_link, scene.links))
+    frames = [box for box in scene.boxes if box.shape == "frame"]
+    groups = [box for box in scene.boxes if box.shape == "group"]
+    for depth in range(1 + max(one.depth for one in (*scene.links, *scene.boxes))):
+        parts.extend(_link(one) for one in scene.links if one.depth == depth)
+        parts.extend(_outer(one) for one in (*frames, *groups) if one.depth == depth)
     parts.extend(_box(box) for box in scene.boxes if box.shape not in ("frame", "group"))
     parts.append("</svg>")
     return parts
@@ -130,11 +135,15 @@ def _outer(box: Box) -> str:
     x = box.x + (24 if is_frame else 10)
     lock = _lock(box.x + 10, box.y + 7) if is_frame else ""
     counts = "" if is_frame else f" · {_plain_counts(box)}"
+    at = f'x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" rx="8"'
+    # Edges that pass behind a group are hidden by it.
+    paper = "" if is_frame else f'<rect {at} style="fill:{_PAPER}"/>'
     return (
-        f'<g><title>{escape(box.tip)}</title><rect x="{box.x}" y="{box.y}" width="{box.width}" '
-        f'height="{box.height}" rx="8" fill="currentColor" fill-opacity=".035" '
+        f"<g><title>{escape(box.tip)}</title>{paper}"
+        f'<rect {at} fill="currentColor" fill-opacity=".035" '
         f'stroke="currentColor" stroke-opacity=".4"{dash}/>{lock}<text x="{x}" '
-        f'y="{box.y + 16}" font-size="11" fill-opacity=".8">'
+        f'y="{box.y + 16}" font-size="11" fill-opacity=".8" '
+        f'style="paint-order:stroke;stroke:{_PAPER};stroke-width:4px">'
         f"{escape((box.title + counts).rstrip(' ·'))}</text></g>"
     )
 
@@ -177,6 +186,7 @@ def _box(box: Box) -> str:
         x = box.x + 48 + inset
         parts.append(_text(x, middle - 3 if box.line else middle + 4, box.title, "12.5", bold=True))
         parts.append(_text(x, middle + 14, box.line, "11", opacity=0.75))
+        parts.append(_badge(box))
     parts.append("</g>")
     return "".join(parts)
 
@@ -226,6 +236,21 @@ def _text(
     place = f' text-anchor="{anchor}"' if anchor != "start" else ""
     see = f' fill-opacity="{opacity}"' if opacity < 1 else ""
     return f'<text x="{x}" y="{y}" font-size="{size}"{weight}{place}{see}>{escape(words)}</text>'
+
+
+def _badge(box: Box) -> str:
+    """Mark a few failures among many, where the box itself is not drawn as failed."""
+    count = box.counts[RowState.FAILED] if box.counts else 0
+    if not count or box.state == RowState.FAILED:
+        return ""
+    words = f"{STATE_SIGNS[RowState.FAILED]} {count:,}"
+    width = 12 + 6.6 * len(words)
+    x, y = box.x + box.width - width + 6, box.y - 9
+    return (
+        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="18" rx="9" '
+        f'fill="{STATE_COLOURS[RowState.FAILED]}"/><text x="{x + width / 2:.1f}" y="{y + 13}" '
+        f'text-anchor="middle" font-size="11" font-weight="600" fill="#fff">{words}</text>'
+    )
 
 
 def _donut(box: Box, x: float, y: float) -> str:

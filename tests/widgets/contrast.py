@@ -19,7 +19,10 @@ _MEASURE = """selector => {
   const ground = (node) => {
     const layers = [];
     for (let at = node; at; at = at.parentElement) {
-      layers.push(rgba(getComputedStyle(at).backgroundColor));
+      const inDrawing = at.matches("svg *");
+      const shape = inDrawing && at.querySelector(":scope > :is(rect, .ipd-outline)");
+      const style = getComputedStyle(shape || at);
+      layers.push(rgba(shape ? style.fill : style.backgroundColor));
     }
     return layers.reverse().reduce((under, layer) => over(layer, under), [255, 255, 255]);
   };
@@ -35,9 +38,15 @@ _MEASURE = """selector => {
     const own = [...node.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim());
     if (!own || !node.getClientRects().length) continue;
     const under = ground(node);
-    const ink = light(over(rgba(getComputedStyle(node).color), under)), paper = light(under);
+    const { color, fill } = getComputedStyle(node);
+    const drawn = rgba(node.matches("text") ? fill : color);
+    for (let at = node; at; at = at.parentElement) drawn[3] *= Number(getComputedStyle(at).opacity);
+    const ink = light(over(drawn, under)), paper = light(under);
     const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-    if (ratio < least) [least, where] = [ratio, `${node.className}: ${node.textContent}`];
+    if (ratio < least) {
+      least = ratio;
+      where = `${node.getAttribute("class")}: ${node.textContent}`;
+    }
   }
   return [least, where];
 }"""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.widgets.contrast import least_contrast
 from tests.widgets.graph_page import GraphKernel
 from tests.widgets.graph_stories import critical_section, nested, race, three
 from tests.widgets.harness import make_dark
-from tests.widgets.scenarios import failed, fan_out, small
+from tests.widgets.scenarios import Story, failed, fan_out, small
 
 pytestmark = pytest.mark.parametrize("page", [{"view": "graph"}], indirect=True)
 
@@ -98,9 +101,9 @@ def test_a_click_shows_the_detail_with_the_failure(page: Page) -> None:
     kernel.mount()
     _box(page, "load").click()
     kernel.answer()
-    panel = page.locator(".ipd-graph-detail")
+    panel = page.locator(".ipd-detail")
     expect(panel).to_contain_text("refused the connection")
-    panel.get_by_text("Close").click()
+    panel.get_by_label("Close").click()
     kernel.answer()
     expect(panel).to_be_hidden()
 
@@ -116,6 +119,45 @@ def test_a_sub_orchestration_opens_in_its_place(page: Page) -> None:
     assert page.locator(".ipd-box-group").count() == 1
     assert page.locator(".ipd-box", has_text="store").count() == 1
     assert page.locator(".ipd-box-pill").count() == 4
+
+
+def test_edges_do_not_show_through_what_is_open(page: Page) -> None:
+    """An edge to what stands below passes behind an opened group."""
+    story, children = nested()
+    kernel = GraphKernel(page, children)
+    kernel.tell_until(story, 4.5)
+    kernel.mount()
+    _box(page, "load_eu").click()
+    kernel.answer()
+    _box(page, "fetch").click()
+    kernel.answer()
+    order = """() => {
+      const drawn = [...document.querySelectorAll(".ipd-stage > svg > g *")];
+      const last = (nodes) => Math.max(...nodes.map((node) => drawn.indexOf(node)));
+      const edges = [...document.querySelectorAll(".ipd-edge")];
+      const groups = [...document.querySelectorAll(".ipd-box-group")];
+      const solid = groups.every((node) => !getComputedStyle(node.firstElementChild).fill
+        .includes("transparent"));
+      const outer = groups.find((node) => node.dataset.key.startsWith("/"));
+      const own = edges.filter((node) => node.parentNode.compareDocumentPosition(outer) & 4);
+      return [solid, own.length, last(own) < drawn.indexOf(outer), edges.length > own.length];
+    }"""
+    solid, own, is_behind, has_inner = page.evaluate(order)
+    assert solid
+    assert own == 2
+    assert is_behind
+    assert has_inner
+
+
+def test_few_failures_among_many_are_marked_and_do_not_colour_all(page: Page) -> None:
+    """Four of a thousand failed: a badge says so; the box is drawn in the state of the rest."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(fan_out(1000, 40, fail=0.003), 1e5)
+    kernel.mount()
+    fetch = _box(page, "fetch")
+    assert "ipd-completed" in (fetch.get_attribute("class") or "")
+    expect(fetch.locator(".ipd-badge")).to_have_text("4")
+    assert "4 failed" in (fetch.get_attribute("aria-label") or "")
 
 
 def test_sections_and_entities_have_their_own_looks(page: Page) -> None:
@@ -212,6 +254,24 @@ def test_a_change_of_ten_thousand_tasks_costs_the_kernel_little(page: Page, is_o
     assert min(costs) < 0.0075, costs
     assert _draw_ms(page) < 50
     assert sum(kernel.sizes[-len(news) :]) / len(news) < 20_000
+
+
+@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize(
+    "story", [partial(fan_out, 185, fail=0.03), race, critical_section, failed]
+)
+def test_text_can_be_read_in_both_themes(
+    page: Page, story: Callable[[], Story], is_dark: bool
+) -> None:
+    """All that is written has the contrast of WCAG AA: titles, losers, badges, the detail."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(story(), 3)
+    kernel.mount()
+    if is_dark:
+        make_dark(page)
+    page.locator(".ipd-box-node.ipd-active").first.click()
+    kernel.answer()
+    assert least_contrast(page, ".ipd-graph") >= (4.5, "")
 
 
 def test_dark_takes_other_colours(page: Page) -> None:

@@ -9,7 +9,8 @@ import { number } from "../shared/words.js";
  * A box as the kernel sends it; see `Box` in graph_layout.py.
  * @typedef {{key: string, shape: string, x: number, y: number, width: number, height: number,
  *   state: number, title: string, line: string, counts: number[], tip: string, row: number,
- *   opens: string, isOpen: boolean, isDimmed: boolean, path: string, kind: string}} GraphBox
+ *   opens: string, isOpen: boolean, isDimmed: boolean, path: string, kind: string,
+ *   depth: number}} GraphBox
  */
 
 const RING = 13;
@@ -17,8 +18,8 @@ const RING_ORDER = [COMPLETED, RUNNING, FAILED, WAITING, ABANDONED, QUEUED];
 
 /** @param {any[]} sent @returns {GraphBox} */
 export function readBox(sent) {
-  const [key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind] = sent;
-  return { key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind };
+  const [key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth] = sent;
+  return { key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth };
 }
 
 /**
@@ -77,8 +78,9 @@ export function drawBox(box) {
     ring(group, box, 26 + inset, middle);
     sign(group, state, 26 + inset, middle, 12);
     text(group, 48 + inset, box.line ? middle - 3 : middle + 4, box.title, "ipd-title");
-    text(group, 48 + inset, middle + 14, box.line, "ipd-line");
-    if (box.opens) svg("path", { class: "ipd-more", d: `M${box.width - 17 - inset} ${middle - 3}l4 4l4 -4` }, group);
+    text(group, 48 + inset, middle + 14, box.line, "ipd-second");
+    if (box.opens) svg("path", { class: "ipd-more", d: `M${box.width - 19 - inset} ${middle - 11}l4 4l4 -4` }, group);
+    failures(group, box);
   }
   return group;
 }
@@ -103,6 +105,17 @@ function outerTitle(group, box) {
     svg("rect", { class: "ipd-lock-body", x: 10, y: 11.5, width: 10, height: 6, rx: 1 }, group);
   } else svg("path", { class: "ipd-more", d: `M${box.width - 20} 16l4 -4l4 4` }, group);
   text(group, isFrame ? 25 : 11, 17, isFrame ? box.title : `${box.title} · ${box.line}`, "ipd-outer-title");
+}
+
+/** Marks a few failures among many, where the box itself is not drawn as failed. @param {Element} group @param {GraphBox} box */
+function failures(group, box) {
+  const count = box.counts[FAILED] ?? 0;
+  if (!count || box.state === FAILED) return;
+  const words = number(count), width = 24 + 6.4 * words.length;
+  const badge = svg("g", { class: "ipd-badge", transform: `translate(${box.width - width + 6} -9)` }, group);
+  svg("rect", { width, height: 18, rx: 9 }, badge);
+  sign(badge, "failed", 11, 9, 9);
+  text(badge, 18, 13, words, "ipd-badge-count");
 }
 
 /** @param {Element} group @param {GraphBox} box @param {number} x @param {number} y */

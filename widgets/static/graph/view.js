@@ -1,10 +1,12 @@
 // @ts-check
 // One mounted view of a graph: zoom, pan, keyboard, tooltip, detail.
 
-import { icon, make, pretty, setText } from "../shared/dom.js";
-import { COUNT_ORDER, OUTCOMES, STATES, STATUS_STATE } from "../shared/states.js";
+import { make, setText } from "../shared/dom.js";
+import { WAITING } from "../shared/states.js";
 import { View } from "../shared/view.js";
-import { durationWords, number } from "../shared/words.js";
+import { detailNodes } from "../timeline/detail.js";
+import { Head } from "../timeline/head.js";
+import { readRow } from "../timeline/rows.js";
 import { drawBox, isActive, readBox, svg } from "./boxes.js";
 
 /** @import { Model } from "../shared/model.js" */
@@ -18,6 +20,7 @@ const STEP = 1.25;
 const MOVED_PX = 4;
 const SECOND = 1000;
 const READABLE = 0.8;
+const NARROW = 560;
 
 /** One mounted view of a graph. */
 export class GraphView extends View {
@@ -41,12 +44,10 @@ export class GraphView extends View {
     this.current = "";
     this.stale = true;
     this.detailShown = "";
-    const head = make("div", "ipd-graph-head", this.root);
-    this.name = make("span", "ipd-graph-name", head);
-    this.chip = make("span", "ipd-chip", head);
-    this.taken = make("span", "ipd-dim", head);
-    this.counts = make("span", "ipd-counts", head);
-    const tools = make("span", "ipd-graph-tools", head);
+    this.heading = new Head(this.root);
+    const frame = make("div", "ipd-graph-frame", this.root);
+    const tools = make("div", "ipd-graph-tools", frame);
+    this.stage = make("div", "ipd-stage", frame);
     this.all = this.tool(tools, "Show all", "Draw every node, however many", () => {
       this.everything = !this.everything;
       this.model.send({ everything: this.everything });
@@ -57,17 +58,16 @@ export class GraphView extends View {
       this.fits = this.whole = true;
       this.queue();
     });
-    this.stage = make("div", "ipd-stage", this.root);
     this.stage.tabIndex = 0;
     this.stage.setAttribute("role", "group");
     this.canvas = svg("svg", {}, this.stage);
     const arrow = svg("marker", { id: `${this.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, svg("defs", {}, this.canvas));
     svg("path", { class: "ipd-arrow", d: "M1 1 7 4 1 7" }, arrow);
     this.world = svg("g", {}, this.canvas);
-    this.outer = svg("g", {}, this.world);
-    this.wires = svg("g", {}, this.world);
+    /** @type {SVGElement[]} edges, frames and groups by depth, each above those before */
+    this.layers = [];
     this.inner = svg("g", {}, this.world);
-    this.panel = make("section", "ipd-graph-detail", this.root);
+    this.panel = make("section", "ipd-detail", this.root);
     this.panel.hidden = true;
     this.panel.setAttribute("aria-live", "polite");
     this.tip = make("div", "ipd-tip ipd-graph-tip", this.root);
@@ -177,16 +177,16 @@ export class GraphView extends View {
         const node = drawBox(box);
         if (box.key === this.current) node.classList.add("ipd-current");
         if (known) known.node.replaceWith(node);
-        else (box.shape === "frame" || box.shape === "group" ? this.outer : this.inner).append(node);
+        else this.layerOf(box).append(node);
         this.nodes.set(box.key, { node, sent: written });
       }
     }
     for (const sent of this.model.get("links") ?? []) {
-      const [key, path, kind, isDimmed] = sent, written = JSON.stringify(sent);
+      const [key, path, kind, isDimmed, depth] = sent, written = JSON.stringify(sent);
       goneEdges.delete(key);
       const known = this.edges.get(key);
       if (known?.sent === written) continue;
-      const node = known?.node ?? svg("path", { "marker-end": `url(#${this.id}-arrow)` }, this.wires);
+      const node = known?.node ?? svg("path", { "marker-end": `url(#${this.id}-arrow)` }, this.layer(depth, 0));
       node.setAttribute("class", `ipd-edge ipd-${kind}${isDimmed ? " ipd-lost" : ""}`);
       node.setAttribute("d", path);
       if (kind === "call") node.setAttribute("marker-start", `url(#${this.id}-arrow)`);
@@ -201,40 +201,37 @@ export class GraphView extends View {
     this.fixLayers();
   }
 
+  /**
+   * Groups hide the edges that pass behind them, and lie below what stands in them.
+   * @param {number} depth @param {number} place 0 for edges, 1 for frames, 2 for groups
+   */
+  layer(depth, place) {
+    const wanted = 3 * depth + place;
+    while (this.layers.length <= wanted) {
+      const made = svg("g", {});
+      this.inner.before(made);
+      this.layers.push(made);
+    }
+    return this.layers[wanted];
+  }
+
+  /** @param {GraphBox} box */
+  layerOf(box) {
+    if (box.shape === "frame") return this.layer(box.depth, 1);
+    return box.shape === "group" ? this.layer(box.depth, 2) : this.inner;
+  }
+
   /** A node that was opened or closed moves behind or before the edges. */
   fixLayers() {
     for (const [key, { node }] of this.nodes) {
-      const shape = this.boxes.get(key)?.shape;
-      const layer = shape === "frame" || shape === "group" ? this.outer : this.inner;
-      if (node.parentNode !== layer) layer.append(node);
+      const box = this.boxes.get(key);
+      if (box && node.parentNode !== this.layerOf(box)) this.layerOf(box).append(node);
     }
   }
 
   /** @param {any} head */
   drawHead(head) {
-    setText(this.name, head.name);
-    const state = STATUS_STATE[head.status] ?? "queued";
-    if (this.chip.dataset.status !== head.status) {
-      this.chip.dataset.status = head.status;
-      this.chip.className = `ipd-chip ipd-${state}`;
-      this.chip.replaceChildren();
-      icon(state, this.chip);
-      make("span", "", this.chip, head.status);
-    }
-    const now = head.end ?? Math.max(head.now, this.clock() - head.start);
-    setText(this.taken, durationWords(Math.max(0, now)));
-    const shown = COUNT_ORDER.filter((one) => head.counts[one]);
-    const words = shown.map((one) => `${one}:${head.counts[one]}`).join();
-    if (this.counts.dataset.words !== words) {
-      this.counts.dataset.words = words;
-      this.counts.replaceChildren();
-      for (const one of shown) {
-        const count = make("span", `ipd-count ipd-${STATES[one]}`, this.counts);
-        icon(STATES[one], count);
-        make("b", "", count, number(head.counts[one]));
-        make("span", "ipd-dim", count, STATES[one]);
-      }
-    }
+    this.heading.draw(head, head.end ?? Math.max(head.now, this.clock() - head.start), this.isLive && this.connection !== "");
     this.all.hidden = !head.is_cut;
     setText(this.all, this.everything ? "Show fewer" : "Show all");
     this.fit.setAttribute("aria-pressed", `${this.fits}`);
@@ -244,6 +241,7 @@ export class GraphView extends View {
   /** Fit, or stay where the reader has moved to. @param {any} head */
   place(head) {
     const width = this.stage.clientWidth;
+    this.root.classList.toggle("ipd-narrow", width < NARROW);
     const whole = head.height + 2 * MARGIN;
     const fitting = Math.min(1, width / (head.width + 2 * MARGIN));
     const height = Math.round(Math.min(MAX_HEIGHT, Math.max(MIN_HEIGHT, whole * fitting)));
@@ -324,39 +322,18 @@ export class GraphView extends View {
   }
 
   drawDetail() {
-    const detail = this.model.get("detail") ?? {}, shown = JSON.stringify(detail);
+    const told = this.model.get("detail") ?? {};
+    this.panel.hidden = !("row" in told);
+    if (this.panel.hidden) {
+      this.detailShown = "";
+      return;
+    }
+    const row = { ...readRow(told.row), group: 0 }, now = this.clock() - told.start;
+    const shown = JSON.stringify([told, this.connection, row.state <= WAITING ? Math.floor(now / SECOND) : 0]);
     if (shown === this.detailShown) return;
     this.detailShown = shown;
-    this.panel.replaceChildren();
-    this.panel.hidden = !("index" in detail);
-    if (this.panel.hidden) return;
-    const head = make("div", "ipd-graph-head", this.panel);
-    make("span", "ipd-strong", head, detail.name);
-    make("span", "ipd-dim", head, detail.kind);
-    this.tool(make("span", "ipd-graph-tools", head), "Close", "Close the detail", () => this.model.send({ detail: null }));
-    const list = make("dl", "", this.panel);
-    const last = detail.attempts[detail.attempts.length - 1];
-    const [scheduled, started, ended, outcome] = last.span;
-    const facts = [["Task", detail.task_id || ""], ["Target", detail.target], ["Worker", last.worker],
-      ["Attempts", detail.attempts.length > 1 ? detail.attempts.length : ""],
-      ["Outcome", outcome ? OUTCOMES[outcome] : ""],
-      ["Queued for", started === null || started === scheduled ? "" : durationWords(started - scheduled)],
-      ["Ran for", started === null || ended === null ? "" : durationWords(ended - started)],
-      ["Version", detail.version.slice(0, 12)]];
-    for (const [what, value] of facts) {
-      if (value === "") continue;
-      make("dt", "", list, `${what}`);
-      make("dd", "", list, `${value}`);
-    }
-    for (const [what, words] of [["Input", detail.input], ["Output", detail.output]]) {
-      if (!words) continue;
-      make("div", "ipd-dim", this.panel, what);
-      make("pre", "", this.panel, pretty(words));
-    }
-    if (last.error) {
-      const block = make("details", "", this.panel);
-      make("summary", "", block, last.error);
-      make("pre", "", block, last.trace || last.error);
-    }
+    const header = { ...this.head, groups: [told.group] };
+    const all = { row, header, detail: told.detail, more: null, now, start: told.start, live: !this.connection };
+    this.panel.replaceChildren(...detailNodes(all, () => this.model.send({ detail: null })));
   }
 }

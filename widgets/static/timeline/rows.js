@@ -9,6 +9,12 @@ import { ABANDONED, COMPLETED, FAILED, WAITING } from "../shared/states.js";
 const PAGES = 64;
 const LIST_ORDER = [5, 1, 2, 3, 0, 4];
 
+/** @param {Entry} entry a row as the kernel sends it @returns {Row} */
+export function readRow(entry) {
+  const [index, group, state, taskId, spans, hint, note, due, progress, target, source] = entry;
+  return { index, group, state, taskId, spans, hint, note, due, progress, target, source };
+}
+
 /** The row log of a model, parsed as far as it was read; later entries of a row win. */
 export class RowLog {
   constructor() {
@@ -43,11 +49,10 @@ export class RowLog {
       /** @type {Entry[]} */
       const entries = JSON.parse(text);
       for (let at = this.read[n] ?? 0; at < entries.length; at++) {
-        const [index, group, state, taskId, spans, hint, note, due, progress, target, source] = entries[at];
-        const row = { index, group, state, taskId, spans, hint, note, due, progress, target, source };
-        let rows = this.sources.get(source);
-        if (!rows) this.sources.set(source, rows = []);
-        rows[index] = row;
+        const row = readRow(entries[at]);
+        let rows = this.sources.get(row.source);
+        if (!rows) this.sources.set(row.source, rows = []);
+        rows[row.index] = row;
       }
       this.texts[n] = text;
       this.read[n] = entries.length;
