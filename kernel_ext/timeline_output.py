@@ -10,6 +10,7 @@ from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.ports import InstanceUpdate
 
 from .backstage import Backstage
+from .graph_view import StaticGraph
 from .live_output import LiveOutput, current_update
 
 if TYPE_CHECKING:
@@ -80,8 +81,14 @@ class TimelineView(LiveOutput):
 
         return self.client.subscribe(self._instance_id, tell)
 
-    def _static(self, widget: LiveView) -> Static:
-        return Static(widget.model)
+    def _static(self, widget: LiveView) -> Static | StaticGraph:
+        graph = widget.graph_shown
+        # What somebody looked at is what stays.
+        return (
+            Static(widget.model)
+            if graph is None
+            else StaticGraph(graph.model, graph.children_shown)
+        )
 
     def _snapshot(self) -> Static:
         return Static(take_snapshot(self.client, self._instance_id))

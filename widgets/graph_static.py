@@ -111,7 +111,8 @@ def _drawing(scene: Scene, name: str) -> list[str]:
     ]
     frames = [box for box in scene.boxes if box.shape == "frame"]
     groups = [box for box in scene.boxes if box.shape == "group"]
-    for depth in range(1 + max(one.depth for one in (*scene.links, *scene.boxes))):
+    depths = {link.depth for link in scene.links} | {box.depth for box in scene.boxes}
+    for depth in sorted(depths):
         parts.extend(_link(one) for one in scene.links if one.depth == depth)
         parts.extend(_outer(one) for one in (*frames, *groups) if one.depth == depth)
     parts.extend(_box(box) for box in scene.boxes if box.shape not in ("frame", "group"))

@@ -13,6 +13,7 @@ from ipydurable.runtime.core.errors import DurableError
 from ipydurable.runtime.ports import InstanceUpdate
 
 from .form_model import FormView
+from .graph import Graph
 from .live import Command, LiveView
 from .row_log import PAGES, RowLog
 from .static_render import static_html
@@ -103,6 +104,9 @@ class Timeline(LiveView, view="timeline"):
         self._log = RowLog()
         self._asked: dict[tuple[int, int], None] = {}
         self._forms_sent: tuple[FormView, ...] = ()
+        self._graph: Graph | None = None
+        self._graph_knows = False
+        self._shows_graph = False
         # Before the base class opens the comm, so that its first message holds them.
         self.add_traits(**{f"page_{n}": traitlets.Unicode().tag(sync=True) for n in range(PAGES)})
         if self.model.record is not None:
@@ -110,13 +114,23 @@ class Timeline(LiveView, view="timeline"):
             self._show(self.model.rows())
         commands: dict[str, Command] = {}
         if backstage is not None:
-            commands = {**backstage.commands(), "open": self._open, "more": self._more}
+            own: dict[str, Command] = {
+                "open": self._open,
+                "more": self._more,
+                "look": self._look,
+            }
+            commands = {**backstage.commands(), **own}
         super().__init__(commands)
 
     @property
     def finished(self) -> bool:
         """Whether the instance is in a final status: time to show the static form instead."""
         return self.model.finished
+
+    @property
+    def graph_shown(self) -> Graph | None:
+        """The graph, while somebody looks at that instead of the rows."""
+        return self._graph if self._shows_graph and self._graph_knows else None
 
     def update(self, update: InstanceUpdate) -> None:
         """Fold an update and show it soon. May be called from any thread.
@@ -126,6 +140,8 @@ class Timeline(LiveView, view="timeline"):
         """
         with self.lock:
             self.model.apply(update)
+            if self._graph is not None and self._graph_knows:
+                self._graph.update(update)
             self.send_soon(at_once=self.finished)
 
     def close(self) -> None:
@@ -133,6 +149,9 @@ class Timeline(LiveView, view="timeline"):
         with self.lock:
             ends = [source.end for source in self._sources.values()]
             self._sources = {}
+            graph, self._graph = self._graph, None
+        if graph is not None:
+            graph.close()
         super().close()
         for end in ends:
             end()
@@ -188,6 +207,41 @@ class Timeline(LiveView, view="timeline"):
             with self.lock:
                 self._sources.pop(key, None)
             raise
+
+    def _look(self, graph: bool) -> str:
+        """Show the instance as a graph, or as rows again. A command of the view.
+
+        Returns:
+            The model id of the graph's own widget; empty for the rows.
+        """
+        assert self._backstage is not None
+        with self.lock:
+            self._shows_graph = graph
+            if not graph:
+                return ""
+            if self._graph is not None:
+                return str(self._graph.model_id)
+            if self.model.record is None:
+                raise DurableError("Nothing is known of this instance yet.")
+            made = self._graph = Graph(follow=self._backstage.follow)
+            instance_id = self.model.record.instance_id
+        ends: list[Callable[[], None]] = []
+
+        def tell(update: InstanceUpdate) -> None:
+            """Take the whole history once; what is new comes the way of the rows."""
+            with self.lock:
+                if not self._graph_knows and self._graph is made:
+                    self._graph_knows = True
+                    made.update(update)
+            for end in ends:
+                end()
+
+        ends.append(self._backstage.follow(instance_id, tell))
+        with self.lock:
+            knows = self._graph_knows
+        if knows:
+            ends[0]()
+        return str(made.model_id)
 
     def _tell_source(self, source: _Source, update: InstanceUpdate) -> None:
         with self.lock:

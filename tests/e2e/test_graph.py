@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import expect
 
 from tests.e2e.lab import LabPage
@@ -46,4 +48,58 @@ def test_a_graph_is_live_opens_and_becomes_static(lab: LabPage):
     drawing = lab.output(3).get_by_role("img", name="Graph of report")
     expect(drawing).to_contain_text("Completed", timeout=30_000)
     expect(graph).to_have_count(0)
+    assert lab.errors == []
+
+
+CHILD = """\
+%%orchestrator
+async def region(ctx, name):
+    return await ctx.when_all([ctx.call_activity(fetch, n) for n in range(3)])"""
+NIGHTLY = """\
+%%orchestrator
+async def nightly(ctx):
+    await ctx.call_sub_orchestrator(region, "EU", instance_id="nightly-EU")
+    await ctx.wait_for_external_event("go")"""
+
+
+def test_an_instance_is_a_timeline_or_a_graph_in_one_place(lab: LabPage, artifacts: Path):
+    """The choice below a start, in the dark; a child opens in its place; what was shown stays."""
+    lab.create(
+        "switch.ipynb",
+        [
+            DEFINE,
+            ACTIVITY,
+            CHILD,
+            NIGHTLY,
+            "run = nightly.start(instance_id='nightly-1')",
+            "other = nightly.start(instance_id='nightly-2')",
+            "run.raise_event('go'); run.result(60)",
+        ],
+    )
+    lab.command("apputils:change-theme", theme="JupyterLab Dark")
+    for cell in range(5):
+        lab.run_cell(cell)
+    output = lab.output(4)
+    expect(output.locator(".ipd-wait")).to_contain_text("go", timeout=30_000)
+    output.locator(".ipd-switch").get_by_text("Graph").click()
+    graph = output.locator(".ipd-graph")
+    child = graph.locator(".ipd-box", has_text="region")
+    expect(child).to_be_visible(timeout=30_000)
+    expect(output.locator(".ipd-body")).to_be_hidden()
+    child.click()
+    expect(graph.locator(".ipd-box-group")).to_have_count(1, timeout=30_000)
+    expect(graph.locator(".ipd-box", has_text="fetch \u00d7 3")).to_be_visible()
+    expect(graph.locator(".ipd-detail")).to_contain_text("nightly-EU")
+    ink = "node => getComputedStyle(node).getPropertyValue('--ipd-completed').trim()"
+    assert graph.evaluate(ink) == "#57c084"
+    lab.screenshot(artifacts / "graph-dark.png", 4)
+
+    # The next instance is shown as this one was left.
+    lab.run_cell(5)
+    expect(lab.output(5).locator(".ipd-graph .ipd-box").first).to_be_visible(timeout=30_000)
+
+    lab.run_cell(6)
+    drawing = output.get_by_role("img", name="Graph of nightly")
+    expect(drawing).to_contain_text("Completed", timeout=30_000)
+    expect(drawing).to_contain_text("region")
     assert lab.errors == []

@@ -50,6 +50,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/VIE
 import view from "/VIEW.js";
 class Model {
   constructor() { this.state = {}; this.handlers = []; this.sent = []; }
+  get widget_manager() { return { get_model: async (id) => window.models[id] }; }
   get(name) { return this.state[name]; }
   on(name, handler) { this.handlers.push([name, handler]); }
   off(name, handler) {
@@ -66,6 +67,8 @@ class Model {
     }
   }
 }
+window.models = {};
+window.addModel = (id) => { window.models[id] ??= new Model(); };
 window.model = new Model();
 window.mount = () => {
   window.unmount = view.render({ model, el: document.getElementById("host") });
@@ -151,6 +154,7 @@ class Kernel:
     def flush(self) -> None:
         """Give the page all that changed."""
         self.widget._send_now()
+        self._flush_graph()
         messages, self.widget.comm.messages = self.widget.comm.messages, []
         for message in messages:
             if message.get("method") == "custom":
@@ -159,6 +163,24 @@ class Kernel:
                 )
             else:
                 self._give({k: v for k, v in message["state"].items() if k[0] != "_"})
+
+    def _flush_graph(self) -> None:
+        """The same for the graph, a widget of its own, once it was asked for."""
+        graph = self.widget.graph_shown
+        if graph is None:
+            return
+        name = str(graph.model_id)
+        self.page.evaluate("addModel", name)
+        for content in self.page.evaluate("name => models[name].sent.splice(0)", name):
+            graph.on_question(content)
+        graph._send_now()
+        messages, graph.comm.messages = graph.comm.messages, []
+        for message in messages:
+            state = {k: v for k, v in message["state"].items() if k[0] != "_"}
+            self.page.evaluate(
+                "([name, state]) => models[name].apply(JSON.parse(state))",
+                [name, json.dumps(state)],
+            )
 
     def _give(self, state: dict[str, Any]) -> None:
         self.page.evaluate("state => model.apply(JSON.parse(state))", json.dumps(state))
@@ -171,11 +193,15 @@ class Kernel:
     def serve(self) -> None:
         """Take what the page asked, as the widget does, and give it the answers."""
         sent = self.page.evaluate("model.sent")
-        for content in sent[self._handled :]:
-            if "do" in content:
-                self.widget._carry_out(content)
-            else:
-                self.widget._handle_custom_msg(content, [])
+        create, comm.create_comm = comm.create_comm, PageComm
+        try:
+            for content in sent[self._handled :]:
+                if "do" in content:
+                    self.widget._carry_out(content)
+                else:
+                    self.widget._handle_custom_msg(content, [])
+        finally:
+            comm.create_comm = create
         self._handled = len(sent)
         self.flush()
         self.settle()

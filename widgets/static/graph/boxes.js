@@ -39,7 +39,7 @@ export function svg(tag, attributes, parent) {
 export function spoken(box) {
   const states = box.counts.map((count, state) => (count ? `${number(count)} ${STATES[state]}` : "")).filter(Boolean);
   const state = states.length ? states.join(", ") : STATES[box.state] ?? "";
-  return [box.title, state, box.line, box.isDimmed ? "lost a race" : ""].filter(Boolean).join(", ");
+  return [box.title, state, states.length ? "" : box.line, box.isDimmed ? "lost a race" : ""].filter(Boolean).join(", ");
 }
 
 /** Whether a click on it does something. @param {GraphBox} box */

@@ -79,7 +79,7 @@ export class Toolbar {
     const counts = shown.counts, total = counts.reduce((sum, count) => sum + count, 0);
     const hiding = this.hide.getAttribute("aria-pressed") === "true";
     this.field.hidden = rows < 4 && !this.search.value;
-    this.hide.hidden = !hiding && (counts[COMPLETED] < 4 || counts[COMPLETED] === total);
+    this.hide.hidden = !rows || !hiding && (counts[COMPLETED] < 4 || counts[COMPLETED] === total);
     this.zooms.hidden = !rows;
     /** @type {HTMLButtonElement} */ (this.fit).disabled = !zoomed;
     this.follow.hidden = shown.finished;

@@ -15,6 +15,7 @@ import { BandNode, MoreNode, RowNode, WaitNode, WordsNode } from "./nodes.js";
 import { Overview } from "./overview.js";
 import { RowLog } from "./rows.js";
 import { Busy, TimeScale } from "./scale.js";
+import { Switch } from "./switch.js";
 import { Toolbar } from "./toolbar.js";
 import { Zoom, brush } from "./zoom.js";
 
@@ -57,6 +58,7 @@ export class TimelineView extends View {
       follow: () => this.toggleFollow(),
       page: (generation) => this.turnTo(generation),
     }, this.commands);
+    this.switch = new Switch(model, this.commands, this.toolbar.element, this.root, () => this.queue());
     this.overview = new Overview(this.root, (t0, t1) => this.zoom.look(t0, t1, this.end));
     this.axis = make("div", "ipd-axis", this.root);
     this.axis.title = "Drag to zoom, double-click to see all of it";
@@ -114,6 +116,7 @@ export class TimelineView extends View {
   }
 
   destroy() {
+    this.switch.destroy();
     this.commands.close();
     super.destroy();
   }
@@ -161,7 +164,10 @@ export class TimelineView extends View {
     this.head.draw(header, now, this.isLive && this.connection !== "");
     const commands = this.connection ? [] : this.model.get("commands") ?? [];
     this.forms.draw(page ? [] : this.model.get("forms") ?? [], this.clock(), commands.includes("answer"));
-    this.toolbar.draw(all, header, commands, this.zoom.window !== null, this.zoom.follows, rows.length);
+    const isGraph = this.switch.draw(commands.includes("look"), page !== undefined);
+    this.root.classList.toggle("ipd-as-graph", isGraph);
+    this.toolbar.draw(all, header, commands, this.zoom.window !== null, this.zoom.follows, isGraph ? 0 : rows.length);
+    if (isGraph) return;
     this.layOut(this.root.clientWidth, now, rows);
     this.drawRows(now);
     this.drawDetail(header, now);
