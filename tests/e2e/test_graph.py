@@ -58,7 +58,7 @@ async def region(ctx, name):
 NIGHTLY = """\
 %%orchestrator
 async def nightly(ctx):
-    await ctx.call_sub_orchestrator(region, "EU", instance_id="nightly-EU")
+    await ctx.call_sub_orchestrator(region, "EU", instance_id=ctx.instance_id + "-EU")
     await ctx.wait_for_external_event("go")"""
 
 
@@ -89,7 +89,7 @@ def test_an_instance_is_a_timeline_or_a_graph_in_one_place(lab: LabPage, artifac
     child.click()
     expect(graph.locator(".ipd-box-group")).to_have_count(1, timeout=30_000)
     expect(graph.locator(".ipd-box", has_text="fetch \u00d7 3")).to_be_visible()
-    expect(graph.locator(".ipd-detail")).to_contain_text("nightly-EU")
+    expect(graph.locator(".ipd-detail")).to_contain_text("nightly-1-EU")
     ink = "node => getComputedStyle(node).getPropertyValue('--ipd-completed').trim()"
     assert graph.evaluate(ink) == "#57c084"
     lab.screenshot(artifacts / "graph-dark.png", 4)
