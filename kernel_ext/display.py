@@ -20,12 +20,12 @@ __all__ = [
     "TONES",
     "Facts",
     "Line",
-    "Nothing",
     "current_shell",
     "defined_line",
     "is_notebook",
     "show",
     "show_replaceable",
+    "take_away",
 ]
 
 FONT = (
@@ -64,6 +64,11 @@ def show_replaceable(what: Any) -> Any:
     from IPython.display import display
 
     return display(what, display_id=True)  # type: ignore[no-untyped-call]
+
+
+def take_away(handle: Any) -> None:
+    """Take away what a handle of `show_replaceable` shows: it is left without any height."""
+    handle.update({}, raw=True)
 
 
 class Line:
@@ -185,13 +190,3 @@ def _changed_modules(function: DurableFunction, before: DurableFunction | None) 
         for name, content in function.definition.package.module_hashes.items():
             if old.get(name, content) != content:
                 yield f"the module {name} has changed since v{before.number}"
-
-
-class Nothing:
-    """What an output is replaced by that is not needed any more."""
-
-    def __repr__(self) -> str:
-        return ""
-
-    def _repr_html_(self) -> str:
-        return ""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.ports import InstanceUpdate
 
-from .display import FONT, MUTED, Nothing, current_shell, is_notebook, show, show_replaceable
+from .display import FONT, MUTED, current_shell, is_notebook, show, show_replaceable, take_away
 
 if TYPE_CHECKING:
     from ipydurable.widgets.live import LiveView
@@ -125,7 +125,7 @@ class LiveOutput(ABC):
                 for output in self._outputs:
                     output.update(static)
                 for note in self._notes:
-                    note.update(Nothing())
+                    take_away(note)
             if not self._is_shared:
                 self._widget.close()
             self.settled.set_result(None)

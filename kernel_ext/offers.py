@@ -8,7 +8,7 @@ from typing import Any
 
 from ipydurable.runtime.core.errors import DurableError
 
-from .display import FONT, Line, Nothing, current_shell, is_notebook, show, show_replaceable
+from .display import FONT, Line, current_shell, is_notebook, show, show_replaceable, take_away
 
 __all__ = ["Offer"]
 
@@ -63,7 +63,7 @@ class Offer:
         """Take the button away: nobody will answer a click."""
         button, self._button = self._button, None
         if button is not None:
-            self._output.update(Nothing())
+            take_away(self._output)
             button.close()
 
     def _click(self) -> None:

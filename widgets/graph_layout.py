@@ -25,6 +25,7 @@ MAX_NODES = 200
 _PER_ROW = 4
 _WIDTH, _HEIGHT, _CELL_WIDTH, _CELL_HEIGHT = 212, 50, 132, 26
 _GAP_X, _GAP_Y, _LAYER_GAP, _CELL_GAP, _PAD, _TITLE = 28, 16, 44, 6, 14, 24
+_CHAR_WIDTH, _TITLE_ROOM = 6.3, 36
 _CELLS_PER_ROW = 6
 _PILL_WIDTH, _PILL_HEIGHT = 212, 34
 _TITLE_CHARS, _LINE_CHARS, _ENTITY_CHARS_LESS, _GROUP_CHARS = 21, 26, 4, 60
@@ -153,9 +154,11 @@ def _in_place(before: list[int], shown: Collection[int]) -> list[int]:
 def _group(
     key: str, box: Box, width: float, height: float, boxes: list[Box], links: list[Link]
 ) -> _Part:
+    room = max(0, int((width + 2 * _PAD - _TITLE_ROOM) / _CHAR_WIDTH) - len(box.title) - 3)
     outer = msgspec.structs.replace(
         box,
         shape="group",
+        line=shorten(box.line, room) if room else "",
         width=width + 2 * _PAD,
         height=height + _TITLE + 2 * _PAD - 6,
         is_open=True,

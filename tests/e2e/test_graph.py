@@ -102,4 +102,9 @@ def test_an_instance_is_a_timeline_or_a_graph_in_one_place(lab: LabPage, artifac
     drawing = output.get_by_role("img", name="Graph of nightly")
     expect(drawing).to_contain_text("Completed", timeout=30_000)
     expect(drawing).to_contain_text("region")
+    # What told how to show it again leaves no empty place behind.
+    heights = "nodes => nodes.map(node => node.offsetHeight)"
+    first, *rest = output.locator(".jp-OutputArea-child").evaluate_all(heights)
+    assert first > 100
+    assert rest == [0] * len(rest)
     assert lab.errors == []

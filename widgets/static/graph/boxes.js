@@ -104,7 +104,7 @@ function outerTitle(group, box) {
     svg("path", { class: "ipd-lock", d: "M12.5 11.5v-1.5a2.5 2.5 0 0 1 5 0v1.500" }, group);
     svg("rect", { class: "ipd-lock-body", x: 10, y: 11.5, width: 10, height: 6, rx: 1 }, group);
   } else svg("path", { class: "ipd-more", d: `M${box.width - 20} 16l4 -4l4 4` }, group);
-  text(group, isFrame ? 25 : 11, 17, isFrame ? box.title : `${box.title} · ${box.line}`, "ipd-outer-title");
+  text(group, isFrame ? 25 : 11, 17, isFrame || !box.line ? box.title : `${box.title} · ${box.line}`, "ipd-outer-title");
 }
 
 /** Marks a few failures among many, where the box itself is not drawn as failed. @param {Element} group @param {GraphBox} box */
