@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import figure_data as data
+from .figure_tables import TABLES
 from .graph_model import GraphModel
 from .layout import duration_words, total_ms
 from .static_render import STATE_COLOURS
@@ -54,9 +55,10 @@ def figure(model: GraphModel, name: str, theme: str = "neutral") -> go.Figure:
         raise ValueError(f"there is no figure {name!r}; there are {_names(FIGURES)}")
     if theme not in _THEMES:
         raise ValueError(f"there is no theme {theme!r}; there are {_names(_THEMES)}")
-    import plotly.graph_objects as go
+    from .plotly_figure import InstanceFigure
 
-    drawn = go.Figure()
+    drawn = InstanceFigure()
+    drawn.keep_table(TABLES[name](model))
     draw(drawn, model)
     header = model.timeline.header()
     paper, ink = _THEMES[theme]

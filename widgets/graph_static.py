@@ -14,7 +14,7 @@ from .graph_layout import lay_out
 from .graph_model import GraphModel
 from .graph_scene import Box, Link, Scene
 from .layout import duration_words, total_ms
-from .static_render import STATE_COLOURS, heading
+from .static_render import AFTER, COLUMN, DRAWN_FIRST, STATE_COLOURS, heading
 from .text import STATE_SIGNS, STATUS_SIGNS, counts_words
 from .views import RowState
 
@@ -48,16 +48,21 @@ def graph_html(model: GraphModel, children: Mapping[str, GraphModel] | None = No
     graph = model.graph()
     opened = [f"/{node.key}" for node in graph.nodes if node.target in (children or {})]
     scene = lay_out(model, opened, children)
-    parts = [f'<div style="{_FONT};font-size:13px;max-width:960px">', *heading(graph.header)]
-    parts.extend(_drawing(scene, graph.header.name))
-    parts.append("<details><summary>As a table</summary><table><thead><tr><th>operation</th>")
+    parts = [
+        f'<div style="{_FONT};font-size:13px;max-width:960px;{COLUMN}">',
+        *heading(graph.header),
+    ]
+    parts.append(f'<details style="{AFTER}"><summary>As a table</summary><table><thead><tr>')
+    parts.append("<th>operation</th>")
     parts.append("<th>state</th><th>more</th></tr></thead><tbody>")
     for box in scene.boxes:
         if box.shape in ("node", "entity", "wait", "group"):
             words = counts_words(box.counts) if box.counts else _state_words(box)
             cells = (box.title, words, box.line)
             parts.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    parts.append("</tbody></table></details></div>")
+    parts.append("</tbody></table></details>")
+    parts.extend(_drawing(scene, graph.header.name))
+    parts.append("</div>")
     return "".join(parts)
 
 
@@ -101,7 +106,7 @@ def _drawing(scene: Scene, name: str) -> list[str]:
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-_MARGIN} {-_MARGIN} {width:.0f} '
             f'{height:.0f}" style="{_FONT};display:block;width:100%;max-width:{width:.0f}px;'
-            f'margin:6px auto" role="img" '
+            f'margin:6px auto;{DRAWN_FIRST}" role="img" '
             f'aria-label="Graph of {escape(name, quote=True)}" font-size="12" fill="currentColor">'
             # The ids are shared by all graphs of a page, and so is what they stand for.
             '<defs><marker id="ipd-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '

@@ -70,6 +70,11 @@ _FAILURES_LISTED = 10
 _LABEL_CHARS = 34
 _HINT_AT_LEAST = 4
 _DIM = "opacity:.7"
+# Pages that take drawings and styles away may leave the words of a drawing in a heap. So the table
+# comes first in the text, and stands below the drawing where there are styles.
+COLUMN = "display:flex;flex-direction:column"
+DRAWN_FIRST = "order:1"
+AFTER = "order:2"
 _COUNTED = (
     RowState.COMPLETED,
     RowState.RUNNING,
@@ -93,16 +98,23 @@ def static_html(model: TimelineModel) -> str:
     header, rows = model.header(), model.rows()
     items = arrange(header, rows)
     left_out = len(items) - _MAX_ITEMS
-    parts = [f'<div style="{_FONT};font-size:13px;max-width:{_WIDTH}px">', *heading(header)]
+    parts = [
+        f'<div style="{_FONT};font-size:13px;max-width:{_WIDTH}px;{COLUMN}">',
+        *heading(header),
+    ]
     parts.extend(forms_html(model.forms))
-    if rows or header.awaited:
-        parts.extend(_drawing(header, rows, items[:_MAX_ITEMS]))
-        if left_out > 0:
-            parts.append(f"<p>… {left_out:,} more rows</p>")
+    has_drawing = bool(rows or header.awaited)
+    if has_drawing:
         parts.extend(_table(header, items[:_MAX_ITEMS]))
     if header.message is not None and header.message.trace:
         trace = escape(header.message.trace[-4000:])
-        parts.append(f"<details><summary>Traceback</summary><pre>{trace}</pre></details>")
+        parts.append(
+            f'<details style="{AFTER}"><summary>Traceback</summary><pre>{trace}</pre></details>'
+        )
+    if has_drawing:
+        parts.extend(_drawing(header, rows, items[:_MAX_ITEMS]))
+        if left_out > 0:
+            parts.append(f'<p style="{DRAWN_FIRST}">… {left_out:,} more rows</p>')
     parts.append("</div>")
     return "".join(parts)
 
@@ -183,7 +195,7 @@ def _drawing(header: Header, rows: list[RowView], items: list[Band | RowView]) -
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
             f'width="100%" role="img" aria-label="Timeline of {escape(header.name)}" '
             'font-family="system-ui,sans-serif" font-size="12" fill="currentColor" '
-            f'style="{_FONT}">'
+            f'style="{_FONT};{DRAWN_FIRST}">'
             # Hatching for what is queued; the id is shared by all timelines of a page, and so is
             # what it stands for.
             '<defs><pattern id="ipd-q" width="5" height="5" patternUnits="userSpaceOnUse" '
@@ -372,7 +384,8 @@ def _strip(bins: list[Bin], y: int) -> list[str]:
 def _table(header: Header, items: list[Band | RowView]) -> list[str]:
     parts = [
         (
-            "<details><summary>As a table</summary><table><thead><tr><th>operation</th>"
+            f'<details style="{AFTER}"><summary>As a table</summary><table><thead><tr>'
+            "<th>operation</th>"
             "<th>state</th><th>started after</th><th>duration</th><th>note</th></tr></thead><tbody>"
         )
     ]
