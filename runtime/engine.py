@@ -230,6 +230,8 @@ class Engine:
             or self.orchestrations.has_work
             or self.entities.running
             or self._rows
+            or self._effects
+            or self._submitted
             or self._posted.qsize()
             or self._gseq > self.durable_gseq
         )

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import msgspec
+
 from .ports import EntityUpdate, InstanceUpdate
 
 __all__ = ["Follower"]
@@ -39,7 +41,10 @@ class Follower(Generic[_Update]):
                 self._pass_on(update)
 
     def _pass_on(self, update: _Update) -> None:
-        update.events = [item for item in update.events if item[0] > self._last_seq]
+        if update.events and update.events[0][0] <= self._last_seq:
+            # Others may be told the same object, so it stays as it is.
+            news = [item for item in update.events if item[0] > self._last_seq]
+            update = msgspec.structs.replace(update, events=news)
         if update.events:
             self._last_seq = update.events[-1][0]
         self._tell(update)

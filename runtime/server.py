@@ -58,6 +58,7 @@ class Server:
         sock.setsockopt(zmq.SNDHWM, 0)
         self.port = sock.bind_to_random_port("tcp://127.0.0.1")
         self._thread = SocketThread(sock, self._on_message, "ipydurable-server", self._on_tick)
+        self._last_update: tuple[Update | None, msgspec.Raw] = None, msgspec.Raw(b"")
         self.refused = 0
 
     def start(self) -> None:
@@ -124,7 +125,8 @@ class Server:
 
     def _subscribe(self, peer: _Peer, number: int, request: Subscribe) -> None:
         def tell(update: Update) -> None:
-            self._send(peer, Told(subscription_id=request.subscription_id, update=update))
+            raw: Any = self._encoded(update)
+            self._send(peer, Told(subscription_id=request.subscription_id, update=raw))
 
         future = self._service.subscribe(request.followed, tell)
         peer.unsubscribe[request.subscription_id] = future
@@ -138,6 +140,14 @@ class Server:
                 self._reply(peer, number, None)
 
         future.add_done_callback(on_done)
+
+    def _encoded(self, update: Update) -> msgspec.Raw:
+        """Return an update as it travels; of one that many are told it is the same bytes."""
+        known, raw = self._last_update
+        if known is not update:
+            raw = msgspec.Raw(msgspec.msgpack.encode(update))
+            self._last_update = update, raw
+        return raw
 
     def _unsubscribe(self, peer: _Peer, subscription_id: int) -> None:
         future = peer.unsubscribe.pop(subscription_id, None)

@@ -108,16 +108,20 @@ class Subscriptions:
         for one in entities:
             one.flush(engine.now)
         touched, self._touched = self._touched, []
+        told: dict[tuple[int, int, int], InstanceUpdate] = {}
         for follower in touched:
             follower.is_touched = False
-            instance = engine.orchestrations.by_iid.get(follower.record.iid)
             events, follower.events = follower.events, []
-            follower.tell(
-                InstanceUpdate(
+            # Who has seen as much gets the same object, so that it need be encoded only once.
+            key = follower.record.iid, events[0][0] if events else 0, len(events)
+            update = told.get(key)
+            if update is None:
+                instance = engine.orchestrations.by_iid.get(follower.record.iid)
+                update = told[key] = InstanceUpdate(
                     record=follower.record,
                     events=events,
                     running=list(instance.running.values()) if instance else [],
                     awaited_events=dict(instance.awaited_events) if instance else {},
                     now=engine.now,
                 )
-            )
+            follower.tell(update)
