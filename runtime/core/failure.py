@@ -13,7 +13,6 @@ import msgspec
 __all__ = ["FailureDetails", "qualified_type_name", "resolve_exception_class"]
 
 _MAX_CAUSES = 8
-_FAILED_TASK = "ipydurable.TaskFailedError"
 _EVERYTHING = {"builtins.Exception", "builtins.BaseException", "builtins.object"}
 
 
@@ -136,11 +135,8 @@ def resolve_exception_class(
     Returns:
         The class, or the nearest of its bases that is a builtin or that `namespace` knows, be it
         through a module: with `import json`, `json.JSONDecodeError`. None where that is only
-        `Exception`. Of a sub-orchestration that a failed task has ended, that of the task: what
-        nobody caught on the way is caught as what it is, as in a call of a function.
+        `Exception`.
     """
-    while failure.error_type == _FAILED_TASK and failure.cause is not None:
-        failure = failure.cause
     for name in (failure.error_type, *failure.bases):
         found = _find_class(name, namespace)
         if found is not None:

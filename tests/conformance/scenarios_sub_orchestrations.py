@@ -120,27 +120,6 @@ def a_childs_error_is_caught_as_its_class(world: World) -> Any:
 
 
 @orchestrator
-async def child_whose_activity_fails(ctx: Any, depth: int) -> Any:
-    if depth == 0:
-        return await ctx.call_activity(fail, "deep down")
-    return await child_whose_activity_fails(depth - 1)
-
-
-@orchestrator
-async def catches_what_failed_below(ctx: Any) -> Any:
-    try:
-        await child_whose_activity_fails(2)
-    except ValueError as error:
-        return [error.details.type_name, error.details.is_caused_by(ValueError)]
-
-
-@scenario(gives=["TaskFailedError", True])
-def the_error_of_a_childs_activity_is_caught_as_its_class(world: World) -> Any:
-    """`except ValueError` around a sub-orchestration catches what its activity raised."""
-    return world.run(catches_what_failed_below)
-
-
-@orchestrator
 async def takes_a_taken_id(ctx: Any, taken: str) -> Any:
     try:
         await ctx.call_sub_orchestrator(three_doubles, 1, instance_id=taken)

@@ -196,18 +196,6 @@ class TestFindingTheClass:
         failure = FailureDetails.from_exception(error)
         assert resolve_exception_class(failure, namespace) is found
 
-    def test_what_ended_a_sub_orchestration_is_found_below_the_tasks_that_failed(self) -> None:
-        deep = FailureDetails.from_exception(BAD_JSON)
-        for _ in range(2):
-            error = TaskFailedError("step", 1, deep)
-            deep = FailureDetails.from_exception(error)
-        assert deep.type_name == "TaskFailedError"
-        assert resolve_exception_class(deep, {"json": json}) is json.JSONDecodeError
-        alone = FailureDetails(error_type="ipydurable.TaskFailedError", message="")
-        assert (
-            resolve_exception_class(alone, {"TaskFailedError": TaskFailedError}) is TaskFailedError
-        )
-
     def test_a_class_of_that_name_from_elsewhere_is_not_taken_for_it(self) -> None:
         other = ModuleType("other")
         other.JSONDecodeError = type("JSONDecodeError", (Exception,), {})  # type: ignore[attr-defined]
