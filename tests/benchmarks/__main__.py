@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-from . import followers, frames, growth, notebook, peers, restarts, workloads
+from . import frames, growth, notebook, peers, restarts, views, workloads
 from .bench import Bench, Figure, fresh_bench
 from .floor import floor_per_s
 from .report import table
@@ -29,7 +29,7 @@ WORKLOADS: dict[str, Callable[[Bench, Sizes], Iterator[Figure]]] = {
     "W7": notebook.start_to_result,
     "W9": growth.growth,
     "W11": notebook.load_ext,
-    "W12": followers.followed,
+    "W12": views.views,
     "W14": frames.frames,
 }
 _ONLY_WHEN_NAMED = ("W9",)

@@ -43,6 +43,18 @@ from datetime import timedelta
 async def sleeper(ctx):
     await ctx.create_timer(timedelta(days=30))
 """,
+    "ticks": """\
+from datetime import timedelta
+
+async def ticks(ctx, order):
+    rows, count, activity = order
+    timers = [ctx.create_timer(timedelta(days=1)) for _ in range(rows)]
+    total = 0
+    for _ in range(count):
+        total += await ctx.wait_for_external_event('tick')
+        await ctx.when_all([ctx.call_activity(activity, n) for n in range(10)])
+    return total
+""",
     "listener": """\
 async def listener(ctx):
     return await ctx.wait_for_external_event('go')

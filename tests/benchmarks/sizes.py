@@ -26,6 +26,8 @@ class Sizes:
         self.events = self._of(10_000)
         self.rows = self._of(10_000_000)
         self.explored = self._of(1_000_000)
+        self.live_rows = self._of(1_000)
+        self.ticks = self._of(50)
         self.commits = self._of(1_000)
 
     def _of(self, full: int) -> int:
