@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+import pandas as pd
 import pytest
 from playwright.sync_api import Page
 
+from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.status import RuntimeStatus
 from tests.widgets.harness import Kernel
@@ -296,3 +299,34 @@ def test_a_dead_view_steps_back_when_the_run_is_shown_again(page: Page) -> None:
     kernel.settle()
     assert page.is_hidden(".ipd-body")
     assert "another cell" in page.inner_text(".ipd-notice")
+
+
+@pytest.mark.parametrize("page", [{"timezone_id": "Asia/Kolkata"}], indirect=True)
+def test_times_say_their_zone_and_are_exact_on_hovering(page: Page) -> None:
+    """Local times for people; UTC, as histories have it, where the pointer rests."""
+    shown(page, small(), 20)
+    page.locator(".ipd-row", has_text="convert").click()
+    facts = page.locator(".ipd-facts > div", has_text="Scheduled")
+    assert "GMT+5:30" in facts.inner_text()
+    assert "3:00:00" in facts.inner_text()
+    assert (facts.get_attribute("title") or "").startswith("2026-11-21 09:30:00.")
+    assert (facts.get_attribute("title") or "").endswith(" UTC")
+    assert "2026-11-21 09:30:00.000 UTC" in (page.locator(".ipd-head").get_attribute("title") or "")
+
+
+def test_a_dataframe_is_a_table_in_the_detail(page: Page) -> None:
+    """Names, the first rows, and how many there are."""
+    frame = pd.DataFrame({"city": ["Basel", "Chur"] * 50, "t": [7.5, -1.25] * 50})
+    story = Story()
+    story.activity("load", 0, 0.1, 1)
+    done = story.events[-1][1]
+    assert isinstance(done, ev.TaskCompleted)
+    result = NamespaceConverter({}).encode(frame, "a result")
+    story.events[-1] = (1.0, msgspec.structs.replace(done, result=result))
+    kernel = shown(page, story, 2)
+    page.locator(".ipd-row", has_text="load").click()
+    kernel.serve()
+    table = page.locator(".ipd-detail .ipd-table")
+    assert table.locator("th").all_inner_texts() == ["city", "t"]
+    assert table.locator("tbody tr").nth(1).locator("td").all_inner_texts() == ["Chur", "-1.25"]
+    assert "100 rows \u00d7 2 columns" in page.inner_text(".ipd-detail")

@@ -4,6 +4,7 @@
 import { make, setText } from "../shared/dom.js";
 import { WAITING } from "../shared/states.js";
 import { View } from "../shared/view.js";
+import { steadyFor } from "../shared/words.js";
 import { detailNodes } from "../timeline/detail.js";
 import { Head } from "../timeline/head.js";
 import { readRow } from "../timeline/rows.js";
@@ -150,7 +151,8 @@ export class GraphView extends View {
   }
 
   get rhythm() {
-    return this.isLive ? SECOND : 0;
+    const head = this.head;
+    return this.isLive && head ? steadyFor(this.clock() - head.start) : 0;
   }
 
   draw() {

@@ -48,6 +48,27 @@ export function clockWords(at) {
   return today ? time : `${when.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })}, ${time}`;
 }
 
+/** The zone of this browser's clock at a moment, as people write it: "GMT+1", "UTC". @param {number} at milliseconds since 1970 @returns {string} */
+export function zoneWords(at) {
+  const parts = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts(new Date(at));
+  return parts.find((part) => part.type === "timeZoneName")?.value ?? "";
+}
+
+/** A local time that says in which zone. @param {number} at milliseconds since 1970 @returns {string} */
+export const zonedWords = (at) => `${clockWords(at)} ${zoneWords(at)}`;
+
+/** A time exactly, for whoever compares it with a history. @param {number} at milliseconds since 1970 @returns {string} */
+export function utcWords(at) {
+  const [day, time] = new Date(at).toISOString().split("T");
+  return `${day} ${time.slice(0, -1)} UTC`;
+}
+
+/** How long the words for a duration stay the same, in milliseconds, once it is that long. @param {number} ms @returns {number} */
+export function steadyFor(ms) {
+  const size = Math.abs(ms);
+  return size < HOUR ? SECOND : size < DAY ? MINUTE : HOUR;
+}
+
 /** A time in a list, as short as it can be: without the date today, without seconds before. @param {number} at milliseconds since 1970 @returns {string} */
 export function momentWords(at) {
   const when = new Date(at), now = new Date(Date.now());

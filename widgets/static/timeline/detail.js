@@ -3,7 +3,7 @@
 
 import { icon, make, pretty } from "../shared/dom.js";
 import { ABANDONED, COUNT_ORDER, OUTCOMES, STATES } from "../shared/states.js";
-import { clockWords, durationWords, number } from "../shared/words.js";
+import { clockWords, durationWords, number, utcWords, zoneWords, zonedWords } from "../shared/words.js";
 import { takenMs } from "./list.js";
 import { POINTS, title } from "./words.js";
 
@@ -70,10 +70,11 @@ export function detailNodes(shown, close) {
 /** @param {Shown} shown @returns {HTMLElement} */
 function facts({ row, header, detail, more, now, start }) {
   const list = make("div", "ipd-facts"), group = header.groups[row.group], point = POINTS.has(group.kind);
-  /** @param {string} what @param {string} value */
-  const add = (what, value) => {
+  /** @param {string} what @param {string} value @param {number} [at] the moment that it tells */
+  const add = (what, value, at) => {
     if (!value) return;
     const pair = make("div", "", list);
+    if (at !== undefined) pair.title = utcWords(at);
     make("div", "ipd-what", pair, what);
     make("div", "ipd-words", pair, value);
   };
@@ -81,9 +82,9 @@ function facts({ row, header, detail, more, now, start }) {
   const waits = group.kind === "timer" || group.kind === "lock";
   if (!point) add("State", STATES[row.state] + (taken === null ? "" : `, ${durationWords(taken)}`));
   if (row.progress !== null) add("Progress", `${Math.round(row.progress * 100)} %${row.note ? `, ${row.note}` : ""}`);
-  add(point ? "At" : waits ? "Since" : "Scheduled", clockWords(start + scheduled));
+  add(point ? "At" : waits ? "Since" : "Scheduled", zonedWords(start + scheduled), start + scheduled);
   if (group.kind === "activity" && row.state !== ABANDONED) add("Queued for", started === scheduled ? "" : durationWords((started ?? now) - scheduled));
-  add("Due", row.due === null ? "" : clockWords(start + row.due));
+  if (row.due !== null) add("Due", zonedWords(start + row.due), start + row.due);
   add(group.kind === "orchestration" ? "Instance" : "Target", detail?.target ?? "");
   const did = more?.operation;
   if (did?.requested_at && did.started_at) add("In its queue for", durationWords(did.started_at - did.requested_at));
@@ -168,7 +169,8 @@ function code(more) {
 function attemptTable({ detail, now, start }) {
   const table = make("table", "ipd-attempts");
   const head = make("tr", "", make("thead", "", table));
-  for (const what of ["Attempt", "Outcome", "Started", "Ran for", "Worker", "Task"]) make("th", "", head, what);
+  const zone = zoneWords(start);
+  for (const what of ["Attempt", "Outcome", `Started (${zone})`, "Ran for", "Worker", "Task"]) make("th", "", head, what);
   const body = make("tbody", "", table);
   for (const { number: n, task_id: taskId, span: [, started, ended, outcome], worker } of detail?.attempts ?? []) {
     const row = make("tr", "", body);
@@ -178,7 +180,9 @@ function attemptTable({ detail, now, start }) {
     const told = make("td", "", row);
     icon(state === "lost" ? "failed" : state, told);
     told.append(` ${state}`);
-    for (const cell of [started === null ? "" : clockWords(start + started), ran, worker, `${taskId}`]) make("td", "", row, cell);
+    const when = make("td", "", row, started === null ? "" : clockWords(start + started));
+    if (started !== null) when.title = utcWords(start + started);
+    for (const cell of [ran, worker, `${taskId}`]) make("td", "", row, cell);
   }
   return table;
 }

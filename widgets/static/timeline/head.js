@@ -3,7 +3,7 @@
 
 import { icon, make, setIcon, setText, syncChildren } from "../shared/dom.js";
 import { ABANDONED, COMPLETED, COUNT_ORDER, FAILED, RUNNING, STATES, STATUS_STATE, STATUS_WORDS } from "../shared/states.js";
-import { clockWords, durationWords, number } from "../shared/words.js";
+import { durationWords, number, utcWords, zonedWords } from "../shared/words.js";
 import { waitingWords } from "./words.js";
 
 /** @import { Header } from "./types.js" */
@@ -30,12 +30,14 @@ export class Head {
   draw(header, now, cut) {
     const state = STATUS_STATE[header.status] ?? "queued";
     setText(this.name, header.name);
-    this.chip.className = `ipd-chip ipd-${state}`;
+    const looks = `ipd-chip ipd-${state}`;
+    if (this.chip.className !== looks) this.chip.className = looks;
     setIcon(this.chipIcon, state);
     setText(this.status, (STATUS_WORDS[header.status] ?? header.status) + (cut ? " when last heard of" : ""));
     setText(this.elapsed, durationWords(Math.max(0, now)));
     setText(this.instance, header.instance_id);
-    this.element.title = `Instance ${header.instance_id}, started ${clockWords(header.start)}`;
+    const title = `Instance ${header.instance_id}, started ${zonedWords(header.start)} (${utcWords(header.start)})`;
+    if (this.element.title !== title) this.element.title = title;
     const total = header.counts.reduce((sum, count) => sum + count, 0);
     this.drawProgress(header, total);
     this.drawCounts(header);
@@ -45,6 +47,9 @@ export class Head {
   /** @param {Header} header @param {number} total */
   drawProgress(header, total) {
     const done = header.counts[COMPLETED], order = [COMPLETED, FAILED, ABANDONED, RUNNING];
+    const key = JSON.stringify(header.counts);
+    if (this.progress.dataset.key === key) return;
+    this.progress.dataset.key = key;
     this.progress.hidden = !total;
     this.progress.setAttribute("aria-valuemax", `${total}`);
     this.progress.setAttribute("aria-valuenow", `${done}`);
@@ -59,9 +64,9 @@ export class Head {
   drawCounts(header) {
     const shown = COUNT_ORDER.filter((state) => header.counts[state]);
     const key = JSON.stringify(header.counts);
-    this.counts.hidden = !shown.length;
     if (this.counts.dataset.key === key) return;
     this.counts.dataset.key = key;
+    this.counts.hidden = !shown.length;
     this.counts.replaceChildren();
     for (const state of shown) {
       const one = make("span", "ipd-count", this.counts);
@@ -85,8 +90,10 @@ export class Head {
     this.shown = key;
     this.message.hidden = !lines.length;
     this.message.replaceChildren();
+    const since = header.waiting.filter((one) => (one.since ?? null) !== null);
     for (const [what, text] of lines) {
       const line = make("div", `ipd-line-${what.toLowerCase().replace(" ", "-")}`, this.message);
+      if (what === "Waits for") line.title = since.map((one) => `since ${utcWords(header.start + Number(one.since))}`).join(", ");
       make("span", "ipd-what", line, what);
       make("span", "ipd-words", line, text);
     }

@@ -6,7 +6,7 @@ import { make, place, setText, syncChildren } from "../shared/dom.js";
 import { Forms } from "../shared/forms.js";
 import { QUEUED, RUNNING, WAITING } from "../shared/states.js";
 import { View } from "../shared/view.js";
-import { SECOND, clockWords, durationWords } from "../shared/words.js";
+import { SECOND, durationWords, steadyFor, utcWords, zonedWords } from "../shared/words.js";
 import { detailNodes, tipLines } from "./detail.js";
 import { Head } from "./head.js";
 import { handleKey } from "./keys.js";
@@ -146,7 +146,19 @@ export class TimelineView extends View {
     if (!header || header.finished) return 0;
     const works = header.counts[QUEUED] + header.counts[RUNNING] > 0;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    return works && !calm ? FRAME_MS : IDLE_FRAME_MS;
+    if (works) return calm ? IDLE_FRAME_MS : FRAME_MS;
+    return this.zoom.follows ? IDLE_FRAME_MS : this.steadyFor(header);
+  }
+
+  /** While nothing is at work only words change: for how long none will. @param {Header} header */
+  steadyFor(header) {
+    const now = this.end, spans = header.awaited.map((one) => now - one.since);
+    for (const { row } of this.list.items) {
+      if (!row || row.state > WAITING) continue;
+      spans.push(now - row.spans[row.spans.length - 1][0]);
+      if (row.due !== null) spans.push(row.due - now);
+    }
+    return Math.min(steadyFor(now), ...spans.map(steadyFor));
   }
 
   draw() {
@@ -200,10 +212,12 @@ export class TimelineView extends View {
     const right = narrow ? 10 : 84;
     this.root.classList.toggle("ipd-narrow", narrow);
     this.root.classList.toggle("ipd-flat", !this.list.items.some((item) => item.band || item.row?.target || item.level > 1));
-    this.root.style.setProperty("--ipd-label", `${this.labelWidth}px`);
-    this.root.style.setProperty("--ipd-right", `${right}px`);
+    const sizes = [["--ipd-label", `${this.labelWidth}px`], ["--ipd-right", `${right}px`]];
+    for (const [name, size] of sizes) {
+      if (this.root.style.getPropertyValue(name) !== size) this.root.style.setProperty(name, size);
+    }
     const height = this.list.items.reduce((sum, item) => sum + item.height, 0);
-    this.canvas.style.height = `${height}px`;
+    if (this.canvas.style.height !== `${height}px`) this.canvas.style.height = `${height}px`;
     const hidden = rows.length > 0 && !this.list.items.length;
     this.nothing.hidden = !hidden;
     if (hidden) setText(this.nothing, this.list.query ? `No operation matches "${this.list.query}".` : "All operations have completed, and are hidden.");
@@ -218,19 +232,21 @@ export class TimelineView extends View {
   /** @param {boolean} narrow */
   drawAxis(narrow) {
     const ticks = this.scale.ticks(narrow ? 64 : 96);
-    syncChildren(this.axis, ticks.length, "ipd-tick", (node, n) => {
-      setText(node, ticks[n].label);
-      node.style.left = `${(this.labelWidth + ticks[n].x).toFixed(1)}px`;
-    });
     const breaks = this.scale.segments.filter((segment) => segment.cut);
-    for (const { t0, t1, x0, x1 } of breaks) {
-      const node = make("div", "ipd-tick ipd-cut", this.axis, durationWords(t1 - t0));
-      node.title = `Nothing ran for ${durationWords(t1 - t0)}`;
-      node.style.left = `${(this.labelWidth + (x0 + x1) / 2).toFixed(1)}px`;
-    }
+    syncChildren(this.axis, ticks.length + breaks.length, "", (node, n) => {
+      const cut = breaks[n - ticks.length];
+      const words = cut ? durationWords(cut.t1 - cut.t0) : ticks[n].label;
+      const title = cut ? `Nothing ran for ${words}` : "", looks = cut ? "ipd-tick ipd-cut" : "ipd-tick";
+      const left = `${(this.labelWidth + (cut ? (cut.x0 + cut.x1) / 2 : ticks[n].x)).toFixed(1)}px`;
+      setText(node, words);
+      if (node.title !== title) node.title = title;
+      if (node.className !== looks) node.className = looks;
+      if (node.style.left !== left) node.style.left = left;
+    });
     syncChildren(this.grid, ticks.length + breaks.length, "", (node, n) => {
       const cut = breaks[n - ticks.length];
-      node.className = cut ? "ipd-break" : "ipd-line";
+      const looks = cut ? "ipd-break" : "ipd-line";
+      if (node.className !== looks) node.className = looks;
       place(node, cut ? cut.x0 : ticks[n].x, cut ? cut.x1 - cut.x0 : 1);
     });
   }
@@ -246,7 +262,8 @@ export class TimelineView extends View {
         const node = this.nodeOf(item);
         const moved = `translateY(${y}px)`;
         if (node.element.style.transform !== moved) node.element.style.transform = moved;
-        node.element.style.setProperty("--ipd-level", `${item.level - 1}`);
+        const level = `${item.level - 1}`;
+        if (node.element.style.getPropertyValue("--ipd-level") !== level) node.element.style.setProperty("--ipd-level", level);
         node.element.classList.toggle("ipd-active", item.key === this.active);
         node.element.classList.toggle("ipd-selected", item.key === this.selected);
         node.draw(item, this.scale, now);
@@ -373,7 +390,7 @@ export class TimelineView extends View {
     const x = event.clientX - canvas.left - this.labelWidth;
     if (x >= 0 && x <= this.scale.width) {
       const at = this.scale.at(x), start = this.pageOf(all)?.header.start ?? all.start;
-      lines.push(`${durationWords(at)} after the start, ${clockWords(start + at)}`);
+      lines.push(`${durationWords(at)} after the start, ${zonedWords(start + at)}`, utcWords(start + at));
     }
     this.tip.replaceChildren(...lines.map((line, n) => make("div", n ? "" : "ipd-strong", null, line)));
     const left = Math.min(event.clientX - box.left + 14, box.width - this.tip.offsetWidth - 6);

@@ -1,7 +1,7 @@
 // @ts-check
 // What rows and waits are called.
 
-import { clockWords, durationWords } from "../shared/words.js";
+import { durationWords, zonedWords } from "../shared/words.js";
 
 /** @import { Group, Waiting } from "./types.js" */
 
@@ -19,7 +19,7 @@ export function waitingWords(waiting, now, start) {
   const due = waiting.due === null ? "" : ` (due in ${durationWords(Math.max(0, waiting.due - now))})`;
   switch (waiting.kind) {
     case "event": {
-      const since = (waiting.since ?? null) === null ? "" : ` since ${clockWords(start + Number(waiting.since))}`;
+      const since = (waiting.since ?? null) === null ? "" : ` since ${zonedWords(start + Number(waiting.since))}`;
       return (waiting.name ? `the event "${waiting.name}"` : "an external event") + since;
     }
     case "lock": return `the lock of ${waiting.hint}`;
