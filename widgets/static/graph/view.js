@@ -1,7 +1,7 @@
 // @ts-check
 // One mounted view of a graph: zoom, pan, keyboard, tooltip, detail.
 
-import { make, setText } from "../shared/dom.js";
+import { make, setAttribute, setText } from "../shared/dom.js";
 import { WAITING } from "../shared/states.js";
 import { View } from "../shared/view.js";
 import { steadyFor } from "../shared/words.js";
@@ -234,10 +234,10 @@ export class GraphView extends View {
   /** @param {any} head */
   drawHead(head) {
     this.heading.draw(head, head.end ?? Math.max(head.now, this.clock() - head.start), this.isLive && this.connection !== "");
-    this.all.hidden = !head.is_cut;
+    if (this.all.hidden === head.is_cut) this.all.hidden = !head.is_cut;
     setText(this.all, this.everything ? "Show fewer" : "Show all");
-    this.fit.setAttribute("aria-pressed", `${this.fits}`);
-    this.stage.setAttribute("aria-label", `Graph of ${head.name}: arrow keys move between steps, Enter opens one`);
+    setAttribute(this.fit, "aria-pressed", `${this.fits}`);
+    setAttribute(this.stage, "aria-label", `Graph of ${head.name}: arrow keys move between steps, Enter opens one`);
   }
 
   /** Fit, or stay where the reader has moved to. @param {any} head */
@@ -325,8 +325,9 @@ export class GraphView extends View {
 
   drawDetail() {
     const told = this.model.get("detail") ?? {};
-    this.panel.hidden = !("row" in told);
-    if (this.panel.hidden) {
+    const isShown = "row" in told;
+    if (this.panel.hidden === isShown) this.panel.hidden = !isShown;
+    if (!isShown) {
       this.detailShown = "";
       return;
     }

@@ -45,6 +45,11 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Write an attribute only where it changed. @param {Element} node @param {string} name @param {string} value */
+export function setAttribute(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
 /** @param {HTMLElement} node @param {number} left @param {number} width */
 export function place(node, left, width) {
   const l = `${left.toFixed(1)}px`, w = `${width.toFixed(1)}px`;

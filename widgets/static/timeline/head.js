@@ -1,7 +1,7 @@
 // @ts-check
 // What stands above the rows: name, status, counts, what it waits for, why it failed.
 
-import { icon, make, setIcon, setText, syncChildren } from "../shared/dom.js";
+import { icon, make, setAttribute, setIcon, setText, syncChildren } from "../shared/dom.js";
 import { ABANDONED, COMPLETED, COUNT_ORDER, FAILED, RUNNING, STATES, STATUS_STATE, STATUS_WORDS } from "../shared/states.js";
 import { durationWords, number, utcWords, zonedWords } from "../shared/words.js";
 import { waitingWords } from "./words.js";
@@ -31,13 +31,13 @@ export class Head {
     const state = STATUS_STATE[header.status] ?? "queued";
     setText(this.name, header.name);
     const looks = `ipd-chip ipd-${state}`;
-    if (this.chip.className !== looks) this.chip.className = looks;
+    setAttribute(this.chip, "class", looks);
     setIcon(this.chipIcon, state);
     setText(this.status, (STATUS_WORDS[header.status] ?? header.status) + (cut ? " when last heard of" : ""));
     setText(this.elapsed, durationWords(Math.max(0, now)));
     setText(this.instance, header.instance_id);
     const title = `Instance ${header.instance_id}, started ${zonedWords(header.start)} (${utcWords(header.start)})`;
-    if (this.element.title !== title) this.element.title = title;
+    setAttribute(this.element, "title", title);
     const total = header.counts.reduce((sum, count) => sum + count, 0);
     this.drawProgress(header, total);
     this.drawCounts(header);
