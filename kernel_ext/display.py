@@ -67,8 +67,23 @@ def show_replaceable(what: Any) -> Any:
 
 
 def take_away(handle: Any) -> None:
-    """Take away what a handle of `show_replaceable` shows: it is left without any height."""
-    handle.update({}, raw=True)
+    """Take away what a handle of `show_replaceable` shows: no empty place is left."""
+    handle.update(_Gone())
+
+
+class _Gone:
+    """An output that cannot be removed, and hides itself: even an empty one has a line's height."""
+
+    _HTML = (
+        "<style>.jp-OutputArea-child:has(.ipd-gone){display:none}</style>"
+        '<div class="ipd-gone"></div>'
+    )
+
+    def __repr__(self) -> str:
+        return ""
+
+    def _repr_html_(self) -> str:
+        return self._HTML
 
 
 class Line:

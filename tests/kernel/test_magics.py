@@ -346,7 +346,8 @@ def test_start_shows_a_live_timeline_that_ends_static(kernel: Kernel):
     assert VIEW not in live["data"]
     assert "Completed" in live["data"]["text/html"]
     kernel.run("run.timeline().settled")
-    assert note["data"] == {}
+    assert note["data"]["text/plain"] == ""
+    assert "ipd-gone" in note["data"]["text/html"]
 
 
 def test_a_waiting_cell_returns_after_the_last_update(kernel: Kernel):

@@ -231,7 +231,8 @@ class TestTheCell:
         )
         assert "Move those that fit to v2" in button["data"]["text/plain"]
         kernel.run("run.terminate()\n%unload_ext ipydurable")
-        assert button["data"] == {}
+        assert button["data"]["text/plain"] == ""
+        assert "ipd-gone" in button["data"]["text/html"]
         kernel.run("%load_ext ipydurable")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page, Route, expect
 
+from ipydurable.display import take_away
 from ipydurable.widgets import TimelineModel, graph_html, graph_text, static_html, text
 from ipydurable.widgets.figures import FIGURES, figure
 from tests.widgets.github import as_github_shows
@@ -80,6 +82,24 @@ def test_an_exported_notebook_shows_every_view_without_network(page: Page) -> No
     names = drawings.evaluate_all("nodes => nodes.map(node => node.getAttribute('aria-label'))")
     assert names[:2] == ["Timeline of report", "Graph of report"]
     expect(drawings.first).to_contain_text("convert")
+    other.close()
+
+
+def test_what_was_taken_away_leaves_no_place_in_an_exported_notebook(page: Page) -> None:
+    """Nbconvert has something to show, and shows nothing."""
+    taken: list[Any] = []
+
+    class Handle:
+        def update(self, what: Any) -> None:
+            taken.append(what)
+
+    take_away(Handle())
+    gone = {"text/html": taken[0]._repr_html_(), "text/plain": repr(taken[0])}
+    other = offline(page, exported(_timeline(small()), gone))
+    heights = "nodes => nodes.map(node => node.offsetHeight)"
+    first, last = other.locator(".jp-OutputArea-child").evaluate_all(heights)
+    assert first > 100
+    assert last == 0
     other.close()
 
 
