@@ -166,7 +166,7 @@ class Kernel:
 
     def _flush_graph(self) -> None:
         """The same for the graph, a widget of its own, once it was asked for."""
-        graph = self.widget.graph_shown
+        graph = getattr(self.widget, "graph_shown", None)  # Only a timeline has one.
         if graph is None:
             return
         name = str(graph.model_id)
