@@ -216,7 +216,7 @@ def test_zoom_and_fit(page: Page) -> None:
     assert world.get_attribute("transform") == fitted
 
 
-def test_ten_thousand_tasks_open_in_half_a_second(page: Page) -> None:
+def test_ten_thousand_tasks_open_within_a_second(page: Page) -> None:
     """From what the host tells first to what is painted; the target is a second."""
     update = next(fan_out(10_000).updates(30.0))
     kernel = GraphKernel(page)
@@ -228,7 +228,7 @@ def test_ten_thousand_tasks_open_in_half_a_second(page: Page) -> None:
     kernel.mount()
     assert _box(page, "fetch").count() == 1
     drawn_s = _draw_ms(page) / 1000
-    assert folded_s + drawn_s < 0.5, (folded_s, drawn_s)
+    assert folded_s + drawn_s < 1.0, (folded_s, drawn_s)
 
 
 @pytest.mark.parametrize("is_open", [False, True])
