@@ -26,13 +26,16 @@ from .core.payload import Blob, FileRef, Payload, ref_of
 from .core.serialization import StandIn, decode_json, encode_json
 from .core.special_values import blob_of
 from .files import ValueFiles
-from .remedies import PLAIN_DATA, remedy_for
+from .remedies import PLAIN_DATA, TOO_LARGE, remedy_for
 from .signing import Signer, load_signer
 from .stubs import Stub
 from .tables import decode_table, encode_table
 from .value_parts import parts_of, summarise
 
-__all__ = ["NamespaceConverter", "UnknownClassError"]
+__all__ = ["MAX_PAYLOAD_SIZE", "NamespaceConverter", "UnknownClassError"]
+
+MAX_PAYLOAD_SIZE: Final = 200_000_000
+"""Characters of JSON, or bytes, of one value: less than a message between processes may take."""
 
 _PROTOCOL: Final = 5
 _MAX_CULPRIT_DEPTH: Final = 20
@@ -88,9 +91,17 @@ class NamespaceConverter:
             where: What the value is, for the message of an error, e.g. `"input of fetch"`.
 
         Raises:
-            EncodingError: The value cannot be encoded; names the path inside the value.
+            EncodingError: The value is too large, or cannot be encoded; names the path inside it.
         """
-        return encode_json(value, where, lambda whole: self._encode_blob(whole, where, _Reached()))
+        payload = encode_json(
+            value, where, lambda whole: self._encode_blob(whole, where, _Reached())
+        )
+        size = len(payload if isinstance(payload, str) else payload.data)
+        if size > MAX_PAYLOAD_SIZE:
+            most = f"and a value may take {MAX_PAYLOAD_SIZE / 1e6:,.0f} MB"
+            reason = f"takes {size / 1e6:,.0f} MB, {most}. {TOO_LARGE}"
+            raise EncodingError(where, "", type(value).__qualname__, reason)
+        return payload
 
     def encode_captured(
         self, value: Any, where: str, *, by_value: bool = False

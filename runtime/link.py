@@ -17,6 +17,7 @@ import zmq
 from .connection import ConnectionInfo, HostPaths
 from .core.errors import AuthenticationError, DurableError, EncodingError, HostGoneError
 from .launch import ensure_host, find_host
+from .remedies import TOO_LARGE
 from .requests import (
     CallEntity,
     Request,
@@ -292,7 +293,6 @@ class Link:
 def _too_large(request: Request, size: int) -> EncodingError:
     reason = (
         f"takes {size / 1e6:,.0f} MB, and a message to the host may take "
-        f"{MAX_MESSAGE_BYTES / 1e6:,.0f} MB. DataFrames and NumPy arrays of 4 MB and more travel "
-        "as files; write other data to a file and pass its path"
+        f"{MAX_MESSAGE_BYTES / 1e6:,.0f} MB. {TOO_LARGE}"
     )
     return EncodingError("request", "", type(request).__name__, reason)

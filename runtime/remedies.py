@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["PLAIN_DATA", "remedy_for"]
+__all__ = ["PLAIN_DATA", "TOO_LARGE", "remedy_for"]
 
 PLAIN_DATA: Final = (
     "Use plain data instead (numbers, text, lists, dicts, dataclasses, DataFrames), "
     "or make the object inside the function that needs it."
 )
 """The remedy where nothing better is known."""
+TOO_LARGE: Final = (
+    "DataFrames and NumPy arrays of 4 MB and more travel as files; "
+    "write other data to a file and pass its path"
+)
+"""The remedy for what takes too many bytes."""
 
 _CONNECTION: Final = (
     "A connection belongs to the process that opened it: "

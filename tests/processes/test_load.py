@@ -95,7 +95,7 @@ def test_a_request_that_is_too_large_is_refused_before_it_is_sent(
 ) -> None:
     client = connect()
     with pytest.raises(EncodingError, match="a message to the host may take 268 MB"):
-        client.start("chain", "x" * (MAX_MESSAGE_BYTES + 1))
+        client.start_many("chain", ["x" * (MAX_MESSAGE_BYTES // 2)] * 2)
     assert client.wait(client.start("chain", 1), timeout_s=60).output == "2"
 
 
