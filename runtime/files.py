@@ -15,7 +15,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .core.errors import DecodingError
 from .core.payload import Blob, FileRef, file_blob, files_folder
@@ -126,7 +126,9 @@ class ValueFiles:
 
         return self._write("npy", f"array {shape} ({array.dtype})", write)
 
-    def _write(self, form: str, summary: str, write: Callable[[Path], None]) -> Blob:
+    def _write(
+        self, form: Literal["arrow", "npy"], summary: str, write: Callable[[Path], None]
+    ) -> Blob:
         folder = Path(self.folder)
         folder.mkdir(mode=0o700, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=".new-")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
 import msgspec
+
+from .errors import DecodingError
 
 __all__ = [
     "Blob",
@@ -58,9 +60,9 @@ class FileRef(msgspec.Struct, frozen=True, kw_only=True):
         form: How it is encoded: `"arrow"` or `"npy"`.
     """
 
-    digest: str
+    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     size: int
-    form: str
+    form: Literal["arrow", "npy"]
 
     @property
     def file_name(self) -> str:
@@ -83,10 +85,18 @@ def file_blob(ref: FileRef, summary: str) -> Blob:
 
 
 def ref_of(payload: Payload) -> FileRef | None:
-    """Return which file holds a payload's value; None where it is in the payload itself."""
+    """Return which file holds a payload's value; None where it is in the payload itself.
+
+    Raises:
+        DecodingError: What it names is no file of a store, such as a path to elsewhere.
+    """
     if isinstance(payload, str) or payload.codec != _FILE:
         return None
-    return _decode_ref(payload.data)
+    try:
+        return _decode_ref(payload.data)
+    except msgspec.MsgspecError as error:
+        what = f"the stored {payload.summary or 'value'}"
+        raise DecodingError(what, f"it names no file of a store ({error})") from None
 
 
 def digests_in(data: bytes) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,11 @@ async def pass_on(ctx, rows):
     return spoilt, await ctx.call_activity(total, made), made
 
 
+@ipydurable.orchestrator
+async def give(ctx, rows):
+    return await ctx.call_activity(make, rows)
+
+
 def _rows() -> int:
     return MEGABYTES * 1_000_000 // 32
 
@@ -96,7 +102,7 @@ def test_a_result_is_passed_on_by_name_and_no_activity_can_spoil_it(
     assert len(_files(tmp_path)) == 1
 
 
-def test_sql_and_archives_read_frames_in_files(runtime: ipydurable.Runtime, tmp_path: Path) -> None:
+def test_sql_reads_frames_in_files(runtime: ipydurable.Runtime) -> None:
     frame = pd.DataFrame({"a": np.arange(_rows() // 4, dtype="float64")})
     run = runtime.start(share, frame, 1, instance_id="shared")
     run.result()
@@ -107,6 +113,22 @@ def test_sql_and_archives_read_frames_in_files(runtime: ipydurable.Runtime, tmp_
         f"SELECT count(*) AS n, max(a) AS most FROM payload('shared', {found['seq']})"
     )
     assert counted.to_pylist() == [{"n": len(frame), "most": float(len(frame) - 1)}]
+
+
+def test_an_export_takes_its_frames_along(tmp_path: Path) -> None:
+    there, sent = tmp_path / "there", tmp_path / "here" / "sent.parquet"
+    there.mkdir()
+    sent.parent.mkdir()
+    with ipydurable.Runtime(there / "store.duckdb") as runtime:
+        runtime.start(give, _rows(), instance_id="made").result()
+    with ipydurable.open_archive(there / "store.duckdb") as archive:
+        assert len(archive.instance("made").result()) == _rows()
+        ipydurable.export(sent, "made")
+    shutil.rmtree(there)
+    with ipydurable.open_archive(sent) as archive:
+        made = archive.instance("made").result()
+        assert len(made) == _rows()
+        assert float(made["a"].sum()) == float(np.arange(_rows(), dtype="float64").sum())
 
 
 def test_a_file_that_no_run_names_any_more_goes_with_the_purge(

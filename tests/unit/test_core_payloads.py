@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ipydurable.runtime.core.errors import DecodingError
 from ipydurable.runtime.core.payload import (
     Blob,
     FileRef,
@@ -151,6 +152,21 @@ def test_a_file_is_named_by_content_and_form() -> None:
 @pytest.mark.parametrize("payload", ['"file"', Blob(codec="arrow", data=b"file")])
 def test_other_payloads_name_no_file(payload: Payload) -> None:
     assert ref_of(payload) is None
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"digest": "../../home/me/secret", "size": 7, "form": "npy"},
+        {"digest": "/" + "0" * 63, "size": 7, "form": "arrow"},
+        {"digest": "0" * 64 + "\n", "size": 7, "form": "arrow"},
+        {"digest": "0" * 64, "size": 7, "form": "arrow/../../secret"},
+        "no reference",
+    ],
+)
+def test_a_store_from_elsewhere_cannot_name_files_outside_its_folder(named: object) -> None:
+    with pytest.raises(DecodingError, match="names no file of a store"):
+        ref_of(Blob(codec="file", data=msgspec.json.encode(named)))
 
 
 def test_files_are_found_in_bytes_and_in_the_json_of_an_event() -> None:
