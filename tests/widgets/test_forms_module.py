@@ -211,14 +211,60 @@ def test_a_click_on_the_wait_leads_to_its_form(page: Page) -> None:
 def test_nobody_answers_without_a_kernel(page: Page) -> None:
     """The form is still read, and says nothing that it cannot know."""
     kernel = shown(page, asking(REVIEW))
-    kernel.widget.disconnect("The host has ended.")
-    kernel.flush()
+    page.evaluate("model.tell('comm_live_update')")
     kernel.settle()
     assert page.locator(".ipd-form textarea").is_disabled()
-    kernel.widget.disconnect("")
+
+
+def test_an_answer_waits_for_the_next_host(page: Page) -> None:
+    """The kernel asks until some host has said what came of it; the form says what it waits for."""
+    backstage = Answering({})
+    kernel = shown(page, asking(), backstage=backstage)
+    kernel.widget.disconnect("The host has ended; another one is being started.")
     kernel.flush()
     kernel.settle()
-    assert page.locator(".ipd-form textarea").is_enabled()
+    page.click(".ipd-form >> text=approve")
+    page.wait_for_selector(".ipd-form-said:has-text('as soon as there is a host again')")
+    kernel.widget.disconnect("")
+    kernel.serve()
+    assert backstage.done == [("answer", {"form_id": "e1:1", "values": "approve"})]
+    assert page.inner_text(".ipd-form-said").strip() == "Sent."
+
+
+def test_a_press_is_not_lost_to_what_appears_before_it_is_let_go(page: Page) -> None:
+    """A notice would move the button away from under the pointer."""
+    kernel = shown(page, asking())
+    box = page.locator(".ipd-form >> text=approve").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    kernel.widget.disconnect("The host has ended; another one is being started.")
+    kernel.flush()
+    kernel.settle()
+    page.mouse.up()
+    assert kernel.asked("answer")["args"]["values"] == "approve"
+    kernel.settle()
+    assert page.is_visible(".ipd-notice")
+
+
+def test_what_is_held_down_long_does_not_hold_up_the_view(page: Page) -> None:
+    """The release may have been somewhere else, where no page hears of it."""
+    kernel = shown(page, asking())
+    page.locator(".ipd-form >> text=approve").dispatch_event("pointerdown")
+    kernel.widget.disconnect("The host has ended; another one is being started.")
+    kernel.flush()
+    page.wait_for_selector(".ipd-notice", timeout=5000)
+
+
+def test_an_answer_that_the_kernel_did_not_confirm_is_not_said_to_be_sent(page: Page) -> None:
+    """Whoever answered learns that nobody knows."""
+    kernel = shown(page, asking())
+    page.click(".ipd-form >> text=approve")
+    page.evaluate("model.tell('comm_live_update')")
+    kernel.settle()
+    said = page.inner_text(".ipd-form-said")
+    assert "ended before it said whether this was taken" in said
+    assert page.locator(".ipd-form button").first.is_disabled()
 
 
 def test_all_of_it_can_be_done_with_the_keyboard(page: Page) -> None:

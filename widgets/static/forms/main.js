@@ -45,8 +45,8 @@ class FormsView extends View {
 
   draw() {
     const forms = this.model.get("forms") ?? [];
-    const can = !this.connection && (this.model.get("commands") ?? []).includes("answer");
-    this.forms.draw(forms, this.clock(), can);
+    const can = !this.isCut && (this.model.get("commands") ?? []).includes("answer");
+    this.forms.draw(forms, this.clock(), can, this.connection !== "");
     this.nothing.hidden = forms.length > 0;
   }
 }

@@ -52,16 +52,21 @@ export class Forms {
     this.earlier.setAttribute("type", "button");
     this.earlier.addEventListener("click", () => {
       this.all = true;
-      this.draw(this.shown, this.now, this.can);
+      this.draw(this.shown, this.now, this.can, this.isWaiting);
     });
     /** @type {Form[]} */
     this.shown = [];
     this.now = 0;
-    this.can = false;
+    this.can = this.isWaiting = false;
   }
 
-  /** @param {Form[]} forms @param {number} now the host's time @param {boolean} can whether they can be answered */
-  draw(forms, now, can) {
+  /**
+   * @param {Form[]} forms @param {number} now the host's time
+   * @param {boolean} can whether anybody would take an answer
+   * @param {boolean} isWaiting whether it has to wait for another host
+   */
+  draw(forms, now, can, isWaiting) {
+    this.isWaiting = isWaiting;
     this.shown = forms;
     this.now = now;
     this.can = can;
@@ -119,6 +124,8 @@ class FormNode {
     this.said.hidden = true;
     this.shown = this.asked = "";
     this.isSending = false;
+    /** Whether nobody has said yet what came of it. */
+    this.isAsking = false;
     /** Whether what is said is that fields need a look. */
     this.isComplaining = false;
     /** @type {HTMLFieldSetElement | undefined} what is filled in; it outlives a closing */
@@ -135,6 +142,10 @@ class FormNode {
   draw(form, now, can) {
     this.drawWhen(form, now);
     if (this.fieldset) this.fieldset.disabled = !can || this.isSending;
+    if (this.isAsking && !can) {
+      this.isAsking = false;
+      this.say("The kernel ended before it said whether this was taken. Show it again to see.", true);
+    }
     const key = JSON.stringify(form);
     if (key === this.shown) return;
     const wasOpen = this.element.dataset.state === "open", hadFocus = this.element.contains(document.activeElement);
@@ -241,10 +252,13 @@ class FormNode {
   send(form, values) {
     if (this.isSending) return;
     this.hold(true);
+    this.isAsking = true;
     this.say("");
     this.forms.commands
       .ask(this.forms.command, { form_id: form.id, values, ...(form.instance ? { instance_id: form.instance } : {}) },
-        () => this.say("Sent. The kernel is busy; it is raised as soon as it is free."))
+        () => this.say(this.forms.isWaiting ? "Sent. It is raised as soon as there is a host again."
+          : "Sent. The kernel is busy; it is raised as soon as it is free."))
+      .finally(() => (this.isAsking = false))
       .then((problems) => {
         // The form closes when the instance has taken the answer.
         if (!problems || !Object.keys(problems).length) return this.say(this.isOpen ? "Sent." : "");

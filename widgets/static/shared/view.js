@@ -8,6 +8,9 @@ import { icon, make, setText } from "./dom.js";
 
 const ATTACHED = "ipd-attached";
 const GONE = new Set(["dead", "terminating"]);
+/** What is pressed keeps its place for so long at most, until it is let go. */
+const HELD_MS = 1000;
+const PRESSED = "button, input, select, textarea, label, summary, a";
 
 /**
  * Base of the live views. A subclass builds its nodes under `root`, names the traits that it draws
@@ -36,6 +39,8 @@ export class View {
     this.stoppedAt = undefined;
     this.frame = 0;
     this.timer = 0;
+    /** Until when nothing is drawn, as something is pressed. */
+    this.heldUntil = 0;
     /** @type {(() => void)[]} */
     this.undo = [];
     this.listen();
@@ -74,6 +79,10 @@ export class View {
       clearTimeout(this.timer);
       if (!this.visible || !this.root.clientWidth) return;
       const begun = performance.now();
+      if (begun < this.heldUntil) {
+        this.timer = window.setTimeout(() => this.queue(), this.heldUntil - begun);
+        return;
+      }
       if (!this.isCut && this.kernelIsGone) {
         this.isCut = true;
         this.noteConnection();
@@ -114,7 +123,24 @@ export class View {
     return true;
   }
 
+  /** A click is lost where what was pressed moves away, or is disabled, before it is let go. */
+  holdStill() {
+    this.root.addEventListener("pointerdown", (event) => {
+      if (event.target instanceof Element && event.target.closest(PRESSED)) this.heldUntil = performance.now() + HELD_MS;
+    }, true);
+    const release = () => {
+      if (!this.heldUntil) return;
+      this.heldUntil = 0;
+      this.queue();
+    };
+    for (const name of ["pointerup", "pointercancel"]) {
+      document.addEventListener(name, release, true);
+      this.undo.push(() => document.removeEventListener(name, release, true));
+    }
+  }
+
   listen() {
+    this.holdStill();
     const resize = new ResizeObserver(() => this.queue());
     resize.observe(this.root);
     const sight = new IntersectionObserver((entries) => {

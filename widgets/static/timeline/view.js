@@ -175,7 +175,9 @@ export class TimelineView extends View {
     const rows = this.log.sources.get(slot) ?? [];
     this.head.draw(header, now, this.isLive && this.connection !== "");
     const commands = this.connection ? [] : this.model.get("commands") ?? [];
-    this.forms.draw(page ? [] : this.model.get("forms") ?? [], this.clock(), commands.includes("answer"));
+    // The kernel goes on asking, also the host after this one; without a kernel nobody would take it.
+    const can = !this.isCut && (this.model.get("commands") ?? []).includes("answer");
+    this.forms.draw(page ? [] : this.model.get("forms") ?? [], this.clock(), can, this.connection !== "");
     const isGraph = this.switch.draw(commands.includes("look"), page !== undefined);
     this.root.classList.toggle("ipd-as-graph", isGraph);
     this.toolbar.draw(all, header, commands, this.zoom.window !== null, this.zoom.follows, isGraph ? 0 : rows.length);
