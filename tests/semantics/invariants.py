@@ -26,7 +26,7 @@ from ipydurable.runtime.ports import JournalRow, Stream
 if TYPE_CHECKING:
     from tests.support.world import World
 
-__all__ = ["Invariants"]
+__all__ = ["Invariants", "JournalInvariants"]
 
 _OUTCOMES = (
     TaskCompleted,
@@ -39,37 +39,33 @@ _OUTCOMES = (
 )
 
 
-class Invariants:
-    """Checks them; looks at each journal row once.
+class JournalInvariants:
+    """What holds of the rows of a journal; to be given each of them, in order.
 
-    Args:
-        world: Whose.
+    Attributes:
+        records: The fold of the rows seen so far, by `iid`.
+        holders: Who holds the lock of which entity, by its `iid`.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self) -> None:
+        self.records: dict[int, Record] = {}
+        self.holders: dict[int, str] = {}
         self._seen = 0
-        self._records: dict[int, Record] = {}
         self._executions: dict[int, str] = {}
         self._settled: set[tuple[int, str, int]] = set()
         self._consumed: set[int] = set()
         self._ended: set[int] = set()
-        self._holders: dict[int, str] = {}
         self._last_event: dict[int, int] = {}
 
-    def check(self) -> None:
-        """Raise AssertionError where one does not hold."""
-        for row in self._world.store.rows[self._seen :]:
-            self._seen += 1
-            assert row.gseq == self._seen, f"the journal is not dense: {row}"
-            if isinstance(row.event, Event):
-                self._check_row(row, row.event)
-        self._check_records()
-        self._check_work()
-        self._check_timers()
+    def check_row(self, row: JournalRow) -> None:
+        """Raise AssertionError where the next row breaks one of them."""
+        self._seen += 1
+        assert row.gseq == self._seen, f"the journal is not dense: {row}"
+        if isinstance(row.event, Event):
+            self._check_event(row, row.event)
 
-    def _check_row(self, row: JournalRow, event: Event) -> None:
-        record = self._records.get(row.iid)
+    def _check_event(self, row: JournalRow, event: Event) -> None:
+        record = self.records.get(row.iid)
         self._check_consumed(row)
         if row.stream is Stream.HISTORY:
             last_seq = record.last_seq if record else 0
@@ -80,7 +76,7 @@ class Invariants:
             self._check_locks(row, event)
         folded = fold_record(record, row.iid, row.seq, event)
         if folded is not None:
-            self._records[row.iid] = folded
+            self.records[row.iid] = folded
             if isinstance(folded, InstanceRecord) and folded.status.is_terminal:
                 self._ended.add(row.iid)
 
@@ -109,17 +105,39 @@ class Invariants:
     def _check_locks(self, row: JournalRow, event: Event) -> None:
         match event:
             case LockAcquired():
-                assert row.iid not in self._holders, f"a lock has two holders: {row}"
-                self._holders[row.iid] = event.owner.instance_id
+                assert row.iid not in self.holders, f"a lock has two holders: {row}"
+                self.holders[row.iid] = event.owner.instance_id
             case LockReleased():
-                holder = self._holders.pop(row.iid, None)
+                holder = self.holders.pop(row.iid, None)
                 assert holder == event.owner.instance_id, f"not the holder released: {row}"
             case OperationDone() | ExecutionCompleted() | _:
                 pass
 
+
+class Invariants:
+    """What holds of an engine and its store; looks at each journal row once.
+
+    Args:
+        world: Whose.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._seen = 0
+        self._journal = JournalInvariants()
+
+    def check(self) -> None:
+        """Raise AssertionError where one does not hold."""
+        for row in self._world.store.rows[self._seen :]:
+            self._seen += 1
+            self._journal.check_row(row)
+        self._check_records()
+        self._check_work()
+        self._check_timers()
+
     def _check_records(self) -> None:
         """The records are the fold of the journal."""
-        for iid, record in self._records.items():
+        for iid, record in self._journal.records.items():
             stored = self._world.store._records.get(iid)
             assert stored == record, f"a record is not the fold of its rows: {stored} {record}"
 
