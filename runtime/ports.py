@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -17,9 +17,6 @@ from .core.records import EntityRecord, InstanceRecord, Record
 from .core.status import RuntimeStatus
 from .definitions import CodePackage, Definition, DefinitionAdded
 from .updates import EntityUpdate, InstanceUpdate, LaneLoad, RunningAttempt, StoreUpdate, Work
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "ActivityExecutor",
@@ -191,7 +188,7 @@ class ReadableStore(Protocol):
         parameters: Any = None,
         *,
         started: Callable[[Callable[[], None]], None] | None = None,
-    ) -> pa.Table:
+    ) -> bytes:
         """As `Store.sql`."""
         ...
 
@@ -285,13 +282,16 @@ class Store(Protocol):
         parameters: Any = None,
         *,
         started: Callable[[Callable[[], None]], None] | None = None,
-    ) -> pa.Table:
+    ) -> bytes:
         """Run one read-only SQL query; raises `QueryError` with the database's own words.
 
         Args:
             text: One query.
             parameters: Values for its placeholders.
             started: Given a function that ends the query, from any thread, once it can be ended.
+
+        Returns:
+            The answer, an Arrow IPC stream.
         """
         ...
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from .core.errors import QueryError
 from .ports import ReadableStore
 from .requests import CancelSql, RunSql
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["SqlRuns"]
 
@@ -85,9 +81,7 @@ class SqlRuns:
                 interrupt()
 
         try:
-            return _stream(
-                self._store.sql(request.text, request.parameters or None, started=started)
-            )
+            return self._store.sql(request.text, request.parameters or None, started=started)
         except QueryError as error:
             raise QueryError(request.text, run.why or error.reason) from None
         finally:
@@ -96,14 +90,3 @@ class SqlRuns:
                 self._runs.pop(request.query_id, None)
             if timer is not None:
                 timer.cancel()
-
-
-def _stream(table: pa.Table) -> bytes:
-    import pyarrow as pa
-
-    # What is small is quick to make, to sign, to check and to copy: several times over all.
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())

@@ -49,7 +49,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .core.errors import QueryError
 from .core.records import EntityRecord, InstanceRecord, Record
@@ -57,9 +57,6 @@ from .definitions import Definition, DefinitionAdded
 from .history_rows import dump_history, load_history
 from .ports import EntityQuery, InstanceQuery, JournalRow, KeptOutput, Recovery, Stream
 from .replaying import ReplayReport, replay
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "MemoryStore",
@@ -231,7 +228,7 @@ class MemoryStore:
                 self._by_iid.pop(iid, None)
             self._outputs = [kept for kept in self._outputs if kept.key.iid not in iids]
 
-    def sql(self, text: str, parameters: Any = None, *, started: Any = None) -> pa.Table:  # noqa: ARG002
+    def sql(self, text: str, parameters: Any = None, *, started: Any = None) -> bytes:  # noqa: ARG002
         """Refuse: there is no database."""
         raise QueryError(text, "a MemoryStore has no SQL; use a DuckDB store for queries")
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
@@ -25,9 +25,6 @@ from .schema import JOURNAL_COLUMNS, OUTPUT_COLUMNS, RECORD_COLUMNS, TABLES_V1, 
 from .selects import interrupt, run_select
 from .text import storable
 from .views import VIEWS
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["ArchiveStore"]
 
@@ -121,7 +118,7 @@ class ArchiveStore:
         parameters: Any = None,
         *,
         started: Callable[[Callable[[], None]], None] | None = None,
-    ) -> pa.Table:
+    ) -> bytes:
         """Run one read-only SQL query; as `DuckDBStore.sql`."""
         with self._reading() as cursor:
             if started is not None:

@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
@@ -35,9 +35,6 @@ from .projections import PendingRecords, Watermark, pack_record, read_watermark,
 from .recovery import fold_tail, read_definitions, rows_after
 from .selects import interrupt, run_select
 from .text import storable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["DuckDBStore"]
 
@@ -260,13 +257,16 @@ class DuckDBStore:
         parameters: Any = None,
         *,
         started: Callable[[Callable[[], None]], None] | None = None,
-    ) -> pa.Table:
+    ) -> bytes:
         """Run one read-only SQL query over all that was appended so far.
 
         Args:
             text: One query; it may read `payload('INSTANCE', SEQ)`, see `run_select`.
             parameters: Values for its placeholders: a list for `?`, a dict for `$name`.
             started: Given a function that ends the query, from any thread.
+
+        Returns:
+            The answer, an Arrow IPC stream.
 
         Raises:
             QueryError: It is not one query, would write, failed or was ended; in DuckDB's words.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +14,7 @@ from ipydurable.runtime.core.payload import Blob, Payload, files_folder, ref_of
 from ipydurable.runtime.core.records import InstanceRecord
 
 from .queries import record_rows
-from .results import with_plain_types
+from .results import to_stream
 from .text import storable
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ __all__ = ["MAX_ANSWER_BYTES", "interrupt", "run_select"]
 MAX_ANSWER_BYTES = 2 * 1024**3
 """How large an answer may be: the host holds it in memory."""
 
-_BATCH_ROWS = 120_000
+_BATCH_ROWS = 8 * 2048
+"""Small enough that the memory of one batch serves the next."""
 _ARGUMENT = r"'(?:[^']|'')*'|\d+|\$\w+"
 # What stands in strings, names and comments is not looked at.
 _TOKENS = re.compile(
@@ -56,7 +57,7 @@ def run_select(
     max_bytes: int = MAX_ANSWER_BYTES,
     *,
     store: str = "",
-) -> pa.Table:
+) -> bytes:
     """Run one query that only reads; numbers and durations come as `with_plain_types` says.
 
     `payload('INSTANCE', SEQ)` in it is a table: the DataFrame, Arrow table or JSON that the event
@@ -69,6 +70,9 @@ def run_select(
         parameters: Values for its placeholders: a list for `?`, a dict for `$name`.
         max_bytes: How large the answer may be.
         store: The path of the store, beside which large frames lie in files.
+
+    Returns:
+        The answer, an Arrow IPC stream.
 
     Raises:
         QueryError: It is not one query, would write, answers with too much, or failed; in DuckDB's
@@ -95,7 +99,7 @@ def run_select(
         # A query can write as well (a CTE that deletes): such a transaction refuses it.
         cursor.execute("BEGIN TRANSACTION READ ONLY").fetchall()
         try:
-            return with_plain_types(_read(cursor, text, meant, parameters, max_bytes))
+            return _read(cursor, text, meant, parameters, max_bytes)
         finally:
             cursor.execute("ROLLBACK").fetchall()
     except duckdb.Error as error:
@@ -104,31 +108,37 @@ def run_select(
 
 def _read(
     cursor: duckdb.DuckDBPyConnection, text: str, meant: str, parameters: Any, max_bytes: int
-) -> pa.Table:
+) -> bytes:
     import duckdb
     import pyarrow as pa
 
-    batches, size = [], 0
     try:
         reader = cursor.sql(meant, params=parameters).to_arrow_reader(_BATCH_ROWS)
     except (duckdb.BinderException, duckdb.CatalogException):
         cursor.execute(meant, parameters).fetchall()  # fails too, and says at which place
         raise
     try:
-        for batch in reader:
-            batches.append(batch)
-            size += batch.nbytes
-            if size > max_bytes:
-                raise QueryError(
-                    text,
-                    f"The answer is larger than {max_bytes / 1024**2:,.0f} MB: choose fewer "
-                    "columns, filter, aggregate, or add a LIMIT.",
-                )
-        return pa.Table.from_batches(batches, reader.schema)
+        return to_stream(reader.schema, _bounded(reader, text, max_bytes))
     except pa.ArrowException as error:
         raise QueryError(text, str(error)) from None
     finally:
         reader.close()
+
+
+def _bounded(
+    batches: Iterable[pa.RecordBatch], text: str, max_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield what there is up to a size; raise where there is more."""
+    size = 0
+    for batch in batches:
+        size += batch.nbytes
+        if size > max_bytes:
+            raise QueryError(
+                text,
+                f"The answer is larger than {max_bytes / 1024**2:,.0f} MB: choose fewer "
+                "columns, filter, aggregate, or add a LIMIT.",
+            )
+        yield batch
 
 
 _EXPLAINED = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\b|\([^)]*\))?\s*(\w+|\()", re.IGNORECASE)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -61,6 +62,13 @@ async def transfer(ctx, amount):
     await ctx.create_timer(timedelta(milliseconds=1))
 
 
+@ipydurable.orchestrator
+async def rounds(ctx, left):
+    await cities()
+    if left:
+        ctx.continue_as_new(left - 1)
+
+
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """Give a runtime whose store holds a bit of everything."""
@@ -108,6 +116,18 @@ def test_times_are_aware_and_durations_are_in_seconds(runtime: Runtime) -> None:
     assert str(found["scheduled_at"].dtype) == "datetime64[us, UTC]"
     took = (found["finished_at"] - found["started_at"]).dt.total_seconds()
     assert took.tolist() == pytest.approx(found["duration"].tolist())
+
+
+def test_a_history_of_everything_is_in_the_order_of_its_recording(tmp_path: Path) -> None:
+    """Also where instances have executions before the present one, which are found apart."""
+    with Runtime(tmp_path / "s.duckdb", executors={"threads": ThreadExecutor()}) as own:
+        for name in ("a", "b"):
+            own.start(rounds, 2, instance_id=name).result(60)
+        found = own.history()
+        assert found["gseq"].is_monotonic_increasing
+        assert found["execution_id"].nunique() == 6
+        assert found.equals(own.sql("SELECT * FROM history ORDER BY gseq"))
+        assert own.history("b", limit=2)["seq"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from ipydurable.sql_completion import complete_sql
 from ipydurable.store import open_store
 from tests.kernel.shells import Kernel, Shell
 from tests.processes.sources import wait_until
+from tests.support.answers import answer
 
 NAMES = {
     "city": "Ba'sel",
@@ -71,7 +72,7 @@ def test_bound_values_arrive_as_they_were(tmp_path: Path) -> None:
         {none} IS NULL AS missing, 3 = ANY({rows}) AS is_any"""
     store = open_store(tmp_path / "s.duckdb")
     store.recover()
-    (row,) = store.sql(*bind_variables(text, names)).to_pylist()
+    (row,) = answer(store, *bind_variables(text, names)).to_pylist()
     store.close()
     assert row == {
         "city": "Ba'sel",

@@ -37,6 +37,7 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Stream
 from ipydurable.store import open_store
 from ipydurable.store.duckdb_store import DuckDBStore
+from tests.support.answers import answer
 
 START = datetime(2026, 1, 1)
 NAMES = ["a", "b", "ä/1"]
@@ -293,14 +294,14 @@ class StoreAgreement(RuleBasedStateMachine):
     @rule()
     def sql(self) -> None:
         """Read views."""
-        found = self.store.sql("SELECT iid, status FROM instances ORDER BY iid").to_pylist()
+        found = answer(self.store, "SELECT iid, status FROM instances ORDER BY iid").to_pylist()
         assert found == [
             {"iid": iid, "status": record.status.value}
             for iid, record in sorted(self.records.items())
             if isinstance(record, InstanceRecord)
         ]
-        assert self.store.sql("FROM entities").num_rows == len(self.records) - len(found)
-        count = self.store.sql("SELECT count(*) AS n FROM history").to_pylist()
+        assert answer(self.store, "FROM entities").num_rows == len(self.records) - len(found)
+        count = answer(self.store, "SELECT count(*) AS n FROM history").to_pylist()
         assert count == [{"n": sum(row.seq > 0 for row in self.rows)}]
 
     @invariant()

@@ -47,6 +47,7 @@ from ipydurable.store import codec, open_store
 from ipydurable.store.codec import digests_of, pack, unpack
 from ipydurable.store.payloads import LargeValue
 from ipydurable.store.projections import decode_refs, pack_record, unpack_record
+from tests.support.answers import answer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
 TIMES = st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1))
@@ -367,7 +368,7 @@ def test_text_that_utf_8_cannot_hold_is_stored_as_its_escape(tmp_path: Any, size
         assert store.query(InstanceQuery(name=BAD, prefix=BAD, tags={BAD: BAD})) == [stored_record]
         assert store.find(STORED) == stored_record
         assert store.find(BAD) is None
-        assert store.sql("SELECT input FROM instances").to_pylist() == [
+        assert answer(store, "SELECT input FROM instances").to_pylist() == [
             {"input": stored_record.input}
         ]
     assert json.loads(found[0].input) == [BAD]  # type: ignore[union-attr,arg-type]

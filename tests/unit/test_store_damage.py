@@ -26,6 +26,7 @@ from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.ports import JournalRow, Stream
 from ipydurable.store import open_store, repair
 from ipydurable.store.duckdb_store import DuckDBStore
+from tests.support.answers import answer
 
 NOW = datetime(2026, 1, 1)
 COMMITS = 6
@@ -264,7 +265,7 @@ def test_a_full_disk_at_projection_loses_nothing(store: DuckDBStore) -> None:
             store.project()
         assert store.find("a") == RECORD
     store.project()
-    assert store.sql("SELECT instance_id FROM instances").to_pylist() == [{"instance_id": "a"}]
+    assert answer(store, "SELECT instance_id FROM instances").to_pylist() == [{"instance_id": "a"}]
 
 
 def test_rows_that_are_there_after_an_error_are_not_stored_twice(store: DuckDBStore) -> None:

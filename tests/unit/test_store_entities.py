@@ -28,6 +28,7 @@ from ipydurable.runtime.core.records import EntityRecord, fold_record
 from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Stream
 from ipydurable.store import open_store
 from ipydurable.store.duckdb_store import DuckDBStore
+from tests.support.answers import answer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
 LARGE = '"' + "x" * 70_000 + '"'
@@ -206,6 +207,6 @@ def test_a_purged_entity_leaves_nothing(journal: Journal) -> None:
     journal.store.purge([1])
     assert journal.store.find("@account@a") is None
     assert journal.store.history(1) == []
-    assert journal.store.sql("SELECT text FROM payloads").to_pylist() == [{"text": LARGE}]
+    assert answer(journal.store, "SELECT text FROM payloads").to_pylist() == [{"text": LARGE}]
     assert journal.store.history(2)[-1].event == done(LARGE)
     assert journal.store.query_entities(EntityQuery()) == [journal.records[2]]

@@ -33,6 +33,7 @@ from ipydurable.runtime.ports import InstanceQuery, JournalRow, Stream
 from ipydurable.store import open_store
 from ipydurable.store.duckdb_store import DuckDBStore
 from ipydurable.store.projections import PendingRecords, Watermark
+from tests.support.answers import answer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
 LARGE = '"' + "x" * 70_000 + '"'
@@ -350,7 +351,7 @@ def test_equal_large_values_are_kept_once(store: DuckDBStore) -> None:
             TaskCompleted(timestamp=NOW, task_id=1, result=LARGE),
         )
     store.project()
-    assert store.sql("SELECT size, codec FROM payloads").to_pylist() == [
+    assert answer(store, "SELECT size, codec FROM payloads").to_pylist() == [
         {"size": len(LARGE), "codec": "json"}
     ]
 
@@ -366,7 +367,7 @@ def test_a_purged_instance_leaves_nothing(path: Path) -> None:
     store.purge([1, 3, 0])
     assert store.find_many(["a", "b", "c"]) == {"b": kept}
     assert store.history(1) == store.history(3) == []
-    assert store.sql("FROM payloads").num_rows == 0
+    assert answer(store, "FROM payloads").num_rows == 0
     store.close()
     with closing(open_store(path)) as again:
         found = again.recover()
@@ -414,7 +415,7 @@ def test_reads_from_several_threads_while_one_writes(store: DuckDBStore) -> None
         whole_commits,
         lambda: store.find("a"),
         lambda: store.query(InstanceQuery()),
-        lambda: store.sql("SELECT count(*) FROM history"),
+        lambda: answer(store, "SELECT count(*) FROM history"),
         lambda: store.checkpoint(force=True),
     ]
     threads = [threading.Thread(target=attempt, args=(read,)) for read in reads]

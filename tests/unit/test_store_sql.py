@@ -29,6 +29,7 @@ from ipydurable.runtime.definitions import CodePackage, Definition, DefinitionAd
 from ipydurable.runtime.ports import JournalRow, Stream
 from ipydurable.store import open_store
 from ipydurable.store.duckdb_store import DuckDBStore
+from tests.support.answers import answer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 LARGE = '"' + "x" * 70_000 + '"'
@@ -78,7 +79,7 @@ def store(tmp_path: Path) -> Iterator[DuckDBStore]:
 
 def rows(store: DuckDBStore, text: str, parameters: Any = None) -> list[tuple[Any, ...]]:
     """Return the rows of a query as tuples."""
-    return [tuple(row.values()) for row in store.sql(text, parameters).to_pylist()]
+    return [tuple(row.values()) for row in answer(store, text, parameters).to_pylist()]
 
 
 def test_instances_show_input_output_and_duration(store: DuckDBStore) -> None:
@@ -107,7 +108,7 @@ def test_a_failed_instance_shows_its_error(store: DuckDBStore) -> None:
 def test_history_begins_with_the_promised_columns(store: DuckDBStore) -> None:
     """The columns come in the order users know, the details to the right."""
     append(store, 1, 1, started(input="[1]"), task(1, 1, input=LARGE, version="v1"))
-    table = store.sql("SELECT * FROM history ORDER BY seq")
+    table = answer(store, "SELECT * FROM history ORDER BY seq")
     assert table.column_names[:8] == [
         *("instance_id", "execution_id", "seq", "timestamp"),
         *("event_type", "name", "task_id", "payload"),
@@ -236,7 +237,7 @@ def test_a_blob_shows_what_it_is(store: DuckDBStore) -> None:
 )
 def test_queries_take_parameters(store: DuckDBStore, text: str, parameters: Any) -> None:
     """Placeholders by place and by name."""
-    assert store.sql(text, parameters).to_pylist() == [{"n": 2}]
+    assert answer(store, text, parameters).to_pylist() == [{"n": 2}]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_queries_take_parameters(store: DuckDBStore, text: str, parameters: Any)
 )
 def test_everything_that_reads_is_allowed(store: DuckDBStore, text: str) -> None:
     """Also DuckDB's shorter forms."""
-    assert store.sql(text).num_columns >= 1
+    assert answer(store, text).num_columns >= 1
 
 
 @pytest.mark.parametrize(
@@ -286,7 +287,7 @@ def test_everything_else_is_refused_with_its_reason(
     """The error says which rule or what DuckDB says, and nothing was changed."""
     append(store, 1, 1, started())
     with pytest.raises(QueryError, match=reason) as caught:
-        store.sql(text)
+        answer(store, text)
     assert caught.value.query == text
     assert len(store.history(1)) == 1
     append(store, 2, 2, started())

@@ -46,6 +46,7 @@ from ipydurable.store import open_store
 from ipydurable.store.columns import COLUMNS
 from ipydurable.store.duckdb_store import DuckDBStore
 from ipydurable.store.results import with_plain_types
+from tests.support.answers import answer
 from tests.unit.test_core_plain_json import VALUES
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
@@ -83,7 +84,7 @@ class Journal:
 
     def rows(self, text: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query as tuples."""
-        return [tuple(row.values()) for row in self.store.sql(text).to_pylist()]
+        return [tuple(row.values()) for row in answer(self.store, text).to_pylist()]
 
 
 @pytest.fixture
@@ -388,7 +389,7 @@ def test_frames_have_the_documented_dtypes(journal: Journal, view: str, filled: 
         journal.write(1, TimerCreated(timestamp=at(3), task_id=3, fire_at=at(4)))
         journal.write(2, request(1))
         journal.write(2, LockRequested(timestamp=at(2), entity_id="@account@a", owner=OWNER))
-    found = to_frame(journal.store.sql(f"FROM {view}"))
+    found = to_frame(answer(journal.store, f"FROM {view}"))
     assert found.empty or filled
     documented = {column.name: DTYPES[column.type] for column in COLUMNS[view]}
     assert {name: str(dtype) for name, dtype in found.dtypes.items()} == documented
@@ -412,7 +413,7 @@ def test_results_are_numbers_and_durations(
 ) -> None:
     """Sums, decimals and differences of times are not objects."""
     values = "(VALUES (1, TIMESTAMP '2026-01-01'), (2, '2026-01-02 00:00:00.000005')) v(n, t)"
-    found = to_frame(journal.store.sql(f"SELECT {expression} AS x FROM {values}"))["x"]
+    found = to_frame(answer(journal.store, f"SELECT {expression} AS x FROM {values}"))["x"]
     assert str(found.dtype) == dtype
     assert found[0] == expected if expected is not None else found.isna().all()
 
@@ -420,12 +421,12 @@ def test_results_are_numbers_and_durations(
 def test_a_column_of_durations_keeps_its_gaps(journal: Journal) -> None:
     """Missing ones stay missing, in every chunk; months, of no fixed length, stay as they are."""
     text = "SELECT CASE WHEN i % 2 = 0 THEN to_seconds(i) END AS x FROM range(5000) r(i)"
-    table = journal.store.sql(text)
+    table = answer(journal.store, text)
     assert table.column("x").type == pa.duration("us")
     expected = [timedelta(seconds=i) if i % 2 == 0 else None for i in range(5000)]
     assert table.column("x").to_pylist() == expected
     raw = pa.array([None, pa.MonthDayNano([0, 1, 5000])], pa.month_day_nano_interval())
     sliced = with_plain_types(pa.table({"x": raw}).slice(1))
     assert sliced.column("x").to_pylist() == [timedelta(days=1, microseconds=5)]
-    months = journal.store.sql("SELECT INTERVAL 1 MONTH AS x")
+    months = answer(journal.store, "SELECT INTERVAL 1 MONTH AS x")
     assert months.column("x").type == pa.month_day_nano_interval()
