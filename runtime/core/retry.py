@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from .failure import FailureDetails
 
@@ -28,6 +29,8 @@ class RetryPolicy:
             It is run again at replay, so it must depend on nothing but its argument.
 
     Raises:
+        TypeError: A duration is no timedelta; the message names it. Seconds are not taken, since
+            the retry options of Azure Durable Functions are in milliseconds.
         ValueError: A value makes no sense; the message names it.
 
     Example:
@@ -46,6 +49,8 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         zero = timedelta(0)
+        for name in ("first_retry_interval", "max_retry_interval", "retry_timeout"):
+            _check_duration(name, getattr(self, name))
         if self.first_retry_interval < zero:
             raise ValueError("first_retry_interval must not be negative")
         if self.max_number_of_attempts < 1:
@@ -89,6 +94,16 @@ class RetryPolicy:
         except OverflowError:
             return limit
         return min(delay, limit)
+
+
+def _check_duration(name: str, value: Any) -> None:
+    if isinstance(value, timedelta) or (value is None and name != "first_retry_interval"):
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    example = (
+        f"write timedelta(seconds={value})" if is_number else "for example timedelta(seconds=5)"
+    )
+    raise TypeError(f"{name} is a timedelta, not a {type(value).__name__}: {example}")
 
 
 def RetryOptions(  # noqa: N802  (the name it has in Azure Durable Functions)

@@ -48,6 +48,19 @@ class TestWhatMakesNoSense:
         with pytest.raises(ValueError, match=says):
             policy(**wrong)
 
+    @pytest.mark.parametrize(
+        "name", ["first_retry_interval", "max_retry_interval", "retry_timeout"]
+    )
+    @pytest.mark.parametrize("number", [0.01, 2])
+    def test_a_bare_number_is_refused_with_what_to_write(self, name: str, number: float) -> None:
+        says = rf"{name} is a timedelta, not a \w+: write timedelta\(seconds={number}\)"
+        with pytest.raises(TypeError, match=says):
+            policy(**{name: number})
+
+    def test_other_types_are_refused_by_name(self) -> None:
+        with pytest.raises(TypeError, match="retry_timeout is a timedelta, not a str: for example"):
+            policy(retry_timeout="2s")
+
     def test_the_least_that_makes_sense_is_accepted(self) -> None:
         least = policy(first_retry_interval=timedelta(0), max_number_of_attempts=1)
         assert delay(least) is None
