@@ -27,7 +27,7 @@ __all__ = [
     "waiting_text",
 ]
 
-_TIME: Final = "datetime64[us]"
+_TIME: Final = "datetime64[us, UTC]"
 _WAITS_SHOWN = 4
 _VERSION_CHARS = 8
 
@@ -177,10 +177,21 @@ def _now() -> datetime:
 def _frame(
     rows: Sequence[tuple[Any, ...]], columns: list[str], types: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Return a DataFrame whose columns have their types even where it has no rows."""
+    """Return a DataFrame whose columns have their types even where it has no rows.
+
+    Args:
+        rows: The rows; times in them are naive UTC.
+        columns: Their names.
+        types: The dtypes of some.
+    """
     import pandas as pd
 
-    return pd.DataFrame(list(rows), columns=columns).astype(dict(types))
+    frame = pd.DataFrame(list(rows), columns=columns)
+    times = [name for name, dtype in types.items() if dtype == _TIME]
+    frame = frame.astype({**types, **dict.fromkeys(times, "datetime64[us]")})
+    for name in times:
+        frame[name] = frame[name].dt.tz_localize("UTC")
+    return frame
 
 
 def definitions_frame(definitions: Sequence[Definition]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from ipydurable.arguments import ArgumentError
 from ipydurable.entity_functions import EntityFunction
 from ipydurable.entity_handles import EntityCall, EntityHandle
 from ipydurable.entity_report import entity_line
+from ipydurable.frames import definitions_frame
 from ipydurable.runtime.client import DurableClient, InProcess
 from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.core.context import current_context
@@ -537,7 +538,7 @@ class TestLists:
         ]
         assert list(frame["key"]) == ["t", "carl", "bob", "alice"]
         assert frame["state"][3] == {"balance": 5, "owner": "nobody"}
-        assert frame["created_at"].dtype == frame["locked_at"].dtype == "datetime64[us]"
+        assert frame["created_at"].dtype == frame["locked_at"].dtype == "datetime64[us, UTC]"
         assert frame["pending"].dtype == "int64"
         assert list(session.list_entities(name="ACCOUNT", limit=1)["key"]) == ["carl"]
         assert list(session.list_entities(prefix="Account@b")["key"]) == ["bob"]
@@ -552,10 +553,20 @@ class TestLists:
         frame = session.list_entities()
         empty = pd.concat([frame, session.list_entities()])
 
-        assert frame["modified_at"].dtype == "datetime64[us]"
+        assert frame["modified_at"].dtype == "datetime64[us, UTC]"
         assert empty.empty
         assert session.list_locks()["age"].dtype == "float64"
         assert session.list_instances()["duration"].dtype == "float64"
+
+    def test_all_times_in_frames_are_aware(self, session: DurableSession):
+        """So they compare with those of the tables; also where there is no row."""
+        Account("alice").deposit(5).result(30)
+        frames = [
+            *(session.list_entities(), session.list_instances(), session.list_locks()),
+            *(Account.versions, definitions_frame(session.client.definitions())),
+        ]
+        kinds = [[str(one) for one in frame.dtypes if "datetime" in str(one)] for frame in frames]
+        assert [set(one) for one in kinds] == [{"datetime64[us, UTC]"}] * len(frames)
 
     def test_empty_entities_are_cleaned(self, session: DurableSession):
         """What has no state is not listed unless asked for, and can be deleted."""

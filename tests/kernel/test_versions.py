@@ -82,7 +82,7 @@ class TestTheList:
         (row,) = shell.must("placed.versions").to_dict("records")
 
         assert (row["notebook"], row["cell"]) == ("/work/report.ipynb", _cell(shell) - 1)
-        assert (pd.Timestamp.now("UTC").tz_localize(None) - row["created_at"]).seconds < 60
+        assert (pd.Timestamp.now("UTC") - row["created_at"]).seconds < 60
         assert row["source"] == "def placed(): return 1"
 
     def test_of_an_entity_it_counts_those_whose_last_operation_ran_it(self, shell: Shell) -> None:
