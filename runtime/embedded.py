@@ -87,10 +87,13 @@ class EmbeddedEngine:
 
     def is_at_rest(self) -> bool:
         """Whether it had nothing to do, once all that was asked before was durable."""
-        answer: Future[bool] = Future()
-        self.engine.post(
-            self.engine.after_commit, lambda: answer.set_result(self.engine.is_at_rest)
-        )
+        engine, answer = self.engine, Future[bool]()
+
+        def look() -> None:
+            answer.set_result(engine.is_at_rest)
+
+        # Not among the effects of that commit: those after it may start something.
+        engine.post(engine.after_commit, lambda: engine.post(look))
         return answer.result(timeout=_ANSWER_S)
 
     def close(self) -> None:
