@@ -1,4 +1,4 @@
-"""Hours of work in minutes, by a clock under control: what runs for ever costs no more with time."""
+"""Hours of work in minutes, by a clock under control: what never ends takes no more memory."""
 
 from __future__ import annotations
 
