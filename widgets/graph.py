@@ -13,6 +13,7 @@ from ipydurable.runtime.ports import InstanceUpdate
 from .graph_layout import MAX_NODES, lay_out
 from .graph_model import GraphModel
 from .graph_scene import Box, Scene
+from .graph_shortening import drawn_nodes
 from .graph_static import graph_html, graph_text
 from .live import LiveView
 
@@ -136,9 +137,8 @@ class Graph(LiveView, view="graph"):
         for path, model in models.items():
             if model.timeline.record is None:
                 continue
-            for node in model.graph().nodes:
-                if f"{path}/{node.key}" == key and node.target:
-                    self._adopt(node.target)
+            if key.startswith(f"{path}/") and (child := model.child_of(key[len(path) + 1 :])):
+                self._adopt(child)
 
     def _adopt(self, instance_id: str) -> None:
         """Follow a sub-orchestration from now on."""
@@ -168,7 +168,7 @@ class Graph(LiveView, view="graph"):
             **msgspec.to_builtins(self.model.timeline.header()),
             "width": scene.width,
             "height": scene.height,
-            "is_cut": len(self.model.graph().nodes) > MAX_NODES,
+            "is_cut": drawn_nodes(self.model) + 2 > MAX_NODES,
         }
 
     def _show_detail(self) -> None:

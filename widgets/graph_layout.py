@@ -84,7 +84,7 @@ class _Layout:
     def graph(
         self, model: GraphModel, path: str, depth: int
     ) -> tuple[float, float, list[Box], list[Link]]:
-        graph = shortened(model.graph(), max(8, self._left))
+        graph = shortened(model, max(8, self._left))
         self._left -= len(graph.nodes)
         layers: dict[int, list[_Part]] = {}
         for node in graph.nodes:
@@ -110,7 +110,7 @@ class _Layout:
         shown = max(1, min(node.total, self._left))
         self._left -= shown
         boxes = []
-        rows = {row.index: row for row in model.members((node.key, *node.also), shown)}
+        rows = {row.index: row for row in model.members(node.key, shown)}
         order = self._places[box.key] = _in_place(self._places.get(box.key, []), rows)
         for place, row in enumerate(map(rows.__getitem__, order)):
             line, column = divmod(place, _CELLS_PER_ROW)
@@ -380,8 +380,7 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
         return "waits for this event"
     taken = ""
     if node.row >= 0:
-        (row,) = model.members((node.key,))
-        found = duration_ms(row, model.timeline.header().now)
+        found = duration_ms(model.row(node.row), model.timeline.header().now)
         still = node.kind in (RowKind.EVENT, RowKind.EVENT_SENT, RowKind.SIGNAL)
         live = node.state <= RowState.WAITING
         taken = "" if found is None or still or live else duration_words(found)

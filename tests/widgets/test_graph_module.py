@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.widgets.contrast import least_contrast
 from tests.widgets.graph_page import GraphKernel
-from tests.widgets.graph_stories import critical_section, nested, race, three
+from tests.widgets.graph_stories import critical_section, nested, race, sequence, three
 from tests.widgets.harness import make_dark
 from tests.widgets.scenarios import Story, failed, fan_out, small
 
@@ -254,6 +254,29 @@ def test_a_change_of_ten_thousand_tasks_costs_the_kernel_little(page: Page, is_o
     assert min(costs) < 0.0075, costs
     assert _draw_ms(page) < 50
     assert sum(kernel.sizes[-len(news) :]) / len(news) < 20_000
+
+
+@pytest.mark.parametrize("names", [("step",), ("load", "clean", "save")])
+def test_a_step_after_ten_thousand_costs_no_more_than_after_ten(
+    page: Page, names: tuple[str, ...]
+) -> None:
+    """One after the other, also where no two that follow each other are alike."""
+    first, *news = sequence(10_000, *names).updates(*(99.0 + n * 0.1 for n in range(10)))
+    kernel = GraphKernel(page)
+    kernel.tell(first)
+    kernel.mount()
+    costs = []
+    for update in news:
+        begun = time.thread_time()
+        kernel.widget.model.apply(update)
+        kernel.widget.send_changes()
+        costs.append(time.thread_time() - begun)
+        kernel.sync()
+        kernel.settle()
+    assert min(costs) < 0.005, costs
+    assert _draw_ms(page) < 50
+    assert page.locator(".ipd-box").count() <= 200
+    assert sum(kernel.sizes[-len(news) :]) / len(news) < 40_000
 
 
 @pytest.mark.parametrize("is_dark", [False, True])
