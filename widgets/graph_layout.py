@@ -338,6 +338,7 @@ def _box(node: GraphNode, path: str, model: GraphModel) -> Box:
         is_dimmed=node.has_lost,
         path=path,
         kind=str(node.kind),
+        asks=_asks(node, model),
     )
 
 
@@ -371,6 +372,8 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
         ]
         return " · ".join([*signs[:2], *([retried] if retried else [])])
     word = _SECOND_LINES.get(node.kind, "")
+    if _asks(node, model):
+        return "has a form to fill in"
     if node.has_lost:
         return "lost the race"
     if node.state is RowState.WAITING and node.due is not None:
@@ -387,6 +390,15 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
     if node.kind is RowKind.TIMER and taken:
         taken = f"waited {taken}"
     return " · ".join(part for part in (word, retried, taken, node.hint) if part)
+
+
+def _asks(node: GraphNode, model: GraphModel) -> str:
+    """Return the event whose form people have to fill in before a node goes on."""
+    for form in model.timeline.forms if node.state is not RowState.COMPLETED else ():
+        is_here = node.kind is RowKind.EVENT and form.name.casefold() == node.name.casefold()
+        if form.state == "open" and (form.instance == node.target if form.instance else is_here):
+            return form.name
+    return ""
 
 
 _URGENT_FIRST = (
