@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from notebooks.save_notebooks import DROPPED, METADATA, PLOTLY, tidy
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 500_000
+QUICK = [path for path in NOTEBOOKS if path.name[:2] in {"05", "07"}]  # 07 keeps its store
+RERUN = NOTEBOOKS if os.environ.get("IPYDURABLE_RERUN_ALL") == "1" else QUICK
+RUN_ONCE = [path for path in NOTEBOOKS if path not in QUICK]
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -21,6 +25,16 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return the cells that are run."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def blank(path: Path, id_prefix: str = "") -> nbformat.NotebookNode:
+    """Return a notebook as before its first run, with cells of other ids."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell["id"] = f"{id_prefix}{cell.id}"
+    for cell in code_cells(notebook):
+        cell.outputs = []
+    return notebook
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -43,17 +57,30 @@ def test_there_are_eight_in_order():
 
 
 @pytest.mark.processes
-@each
+@pytest.mark.parametrize("path", RUN_ONCE, ids=lambda path: path.stem)
 def test_a_clean_kernel_runs_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Every cell succeeds, its asserts included, and nothing is said that is no part of it."""
     monkeypatch.setenv("IPYDURABLE_IDLE_S", "2")
-    notebook = nbformat.read(path, as_version=4)
-    for cell in code_cells(notebook):
-        cell.outputs = []
+    notebook = blank(path)
 
     run(notebook, tmp_path, timeout_s=100)
 
     assert noise(notebook) == []
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("path", RERUN, ids=lambda path: path.stem)
+def test_a_clean_kernel_runs_it_twice_and_another_again(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Also `Run All` a second time, and `Restart and Run All`, on the store that is there then."""
+    monkeypatch.setenv("IPYDURABLE_IDLE_S", "2")
+    twice, restarted = blank(path), blank(path)
+    twice.cells += blank(path, "again-").cells
+
+    for notebook in (twice, restarted):
+        run(notebook, tmp_path, timeout_s=100)
+        assert noise(notebook) == []
 
 
 @each

@@ -132,6 +132,7 @@ def parts(options: argparse.Namespace) -> list[Part]:
             f"{processes}/test_waiting_mass.py",
             WAITING=options.waiting,
         ),
+        one("tutorials, run again and after a restart", "tests/test_notebooks.py", RERUN_ALL=1),
     ]
 
 
