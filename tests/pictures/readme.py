@@ -1,17 +1,18 @@
-"""The picture of a live graph that README shows: a report that waits for somebody."""
+"""The pictures of README: a graph that waits for somebody, and the five-minute tour."""
 
 from __future__ import annotations
 
 from playwright.sync_api import Page
 
 from tests.pictures.picture import Picture
+from tests.pictures.timeline import told
 from tests.widgets.graph_page import GraphKernel
 from tests.widgets.scenarios import BOOM, Story
 
 _MONTHS, _CARRIERS = 12, 16
 
 
-def _story() -> Story:
+def _report() -> Story:
     """Months are loaded, carriers ranked, one after a retry; then a person or a timer decides."""
     story = Story("delay_report", "delay_report-2013")
     for month in range(_MONTHS):
@@ -30,10 +31,23 @@ def _story() -> Story:
     return story
 
 
+def _tour() -> Story:
+    """What the orchestrator of the tour has done when it waits for its approval."""
+    story = Story("report", "monday")
+    story.activity("fetch", 0, 0.12, 0.5, input='"Basel"')
+    story.activity("fetch", 0, 0.16, 0.62, input='"Zürich"')
+    story.timer(0.62, 1.62)
+    story.wait(1.62, "approval")
+    return story
+
+
 def _show(page: Page) -> None:
     kernel = GraphKernel(page)
-    kernel.tell_until(_story(), 6)
+    kernel.tell_until(_report(), 6)
     kernel.mount()
 
 
-PICTURES = [Picture("graph-readme", "graph", _show)]
+PICTURES = [
+    Picture("graph-readme", "graph", _show),
+    Picture("timeline-tour", "timeline", told(_tour, 4)),
+]
