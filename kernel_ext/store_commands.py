@@ -104,16 +104,20 @@ def _export(desk: Desk, rest: str) -> Line:
     given = parser.parse(rest)
     path, ids, tags = given.pop("path"), given.pop("ids"), parse_tags(given.pop("tag"))
     count = export_instances(desk.session, path, ids, tags=tags, **given)
-    return Line("exported", path, f"· {count:,} instance{'' if count == 1 else 's'}")
+    return Line("exported", path, f"· {_instances(count)}")
 
 
 def _import(desk: Desk, rest: str) -> Line:
     path = take_word(rest)[0]
     archive = open_archive(path)
     desk.use(archive)
-    count = len(archive.instances())
-    detail = f"· {count:,} instances, only to be read; %durable open PATH goes back to a store"
+    count = _instances(len(archive.instances()))
+    detail = f"· {count}, only to be read; %durable open PATH goes back to a store"
     return Line("archive", path, detail)
+
+
+def _instances(count: int) -> str:
+    return f"{count:,} instance{'' if count == 1 else 's'}"
 
 
 def _dashboard(desk: Desk, rest: str) -> DashboardView:  # noqa: ARG001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -62,6 +63,15 @@ _READS: Final = (
     *(GetInstance, GetOutput, GetPayload, HostStatusRequest, ListDefinitions, ListLocks),
     *(ListUntrusted, QueryEntities, QueryInstances, RunSql, WaitForCompletion, WaitForStart),
 )
+
+_IN_WORDS: Final = {
+    "CallEntity": "call an entity",
+    "Define": "define a function",
+    "RaiseEvent": "raise an event",
+    "SignalMany": "signal entities",
+    "StartMany": "start an instance",
+}
+"""What requests ask for, where their names say it too shortly."""
 
 
 class PlainConverter(NamespaceConverter):
@@ -197,7 +207,7 @@ class ArchiveTransport:
     def _ended(self, request: WaitForCompletion | WaitForStart) -> InstanceRecord:
         record = self._reads.instance(GetInstance(instance_id=request.instance_id))
         if not record.status.is_terminal:
-            raise ReadOnlyStoreError(self._store.path, f"waiting for {request.instance_id!r}")
+            raise ReadOnlyStoreError(self._store.path, f"wait for {request.instance_id!r}")
         return record
 
     def _output(self, request: GetOutput) -> AttemptOutput | None:
@@ -223,5 +233,7 @@ class ArchiveTransport:
 
 def _refused(path: str, request: Request) -> Future[Any]:
     future: Future[Any] = Future()
-    future.set_exception(ReadOnlyStoreError(path, type(request).__name__))
+    name = type(request).__name__
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+    future.set_exception(ReadOnlyStoreError(path, _IN_WORDS.get(name, words)))
     return future

@@ -135,7 +135,7 @@ class ReadOnlyStoreError(StoreError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} is open for reading only, and {self.what} is more than that. "
+            f"{self.path} is open for reading only, and was asked to {self.what}. "
             "To run it: %durable open PATH, or ipydurable.connect(path)."
         )
 

@@ -117,14 +117,16 @@ def test_views_are_drawn_without_unpickling(archive: DurableSession) -> None:
 
 def test_nothing_of_it_can_run(archive: DurableSession) -> None:
     run = archive.instance("p")
-    for forbidden in (
-        lambda: parent.start(1),
-        run.restart,
-        lambda: run.raise_event("go"),
-        run.purge,
-        lambda: archive.entity("Tally@t").add(1),
+    for what, forbidden in (
+        ("define a function", lambda: parent.start(1)),
+        ("restart", run.restart),
+        ("raise an event", lambda: run.raise_event("go")),
+        ("purge", run.purge),
+        ("define a function", lambda: archive.entity("Tally@t").add(1)),
     ):
-        with pytest.raises(ReadOnlyStoreError, match="reading only"):
+        with pytest.raises(
+            ReadOnlyStoreError, match=f"reading only, and was asked to {what}\\. To"
+        ):
             forbidden()
     with pytest.raises(UnknownInstanceError, match="nobody"):
         archive.instance("nobody")
@@ -133,7 +135,7 @@ def test_nothing_of_it_can_run(archive: DurableSession) -> None:
 def test_waiting_for_what_will_not_end_is_refused(store: Path) -> None:
     with ipydurable.connect(store, read_only=True) as archive:
         assert archive.instance("w").status.value == "Running"
-        with pytest.raises(ReadOnlyStoreError, match="waiting for 'w'"):
+        with pytest.raises(ReadOnlyStoreError, match="asked to wait for 'w'"):
             archive.instance("w").result(5)
 
 
@@ -224,7 +226,7 @@ def test_the_magics_export_import_and_go_back(shell: Shell) -> None:
     shell.must("%durable export sent.parquet {run}")
     assert "sent.parquet · 1 instance" in " ".join(shell.text.split())
     shell.must("%durable import sent.parquet")
-    assert "1 instances, only to be read" in " ".join(shell.text.split())
+    assert "1 instance, only to be read" in " ".join(shell.text.split())
     assert shell.must("%durable list")["instance_id"].tolist() == ["sent"]
     assert len(shell.must("%durable sql SELECT * FROM activities")) == 1
     shell.must("%durable")

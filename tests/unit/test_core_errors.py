@@ -180,8 +180,8 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             ("a.duckdb is damaged", "row 7 is missing", "Restore a backup."),
         ),
         (
-            errors.ReadOnlyStoreError("a.duckdb", "Start"),
-            ("a.duckdb", "reading only", "Start is more", "%durable open PATH"),
+            errors.ReadOnlyStoreError("a.duckdb", "start an instance"),
+            ("a.duckdb", "reading only", "asked to start an instance", "%durable open PATH"),
         ),
         (errors.QueryError("SELEC 1", "syntax error at SELEC"), ("syntax error at SELEC",)),
         (
