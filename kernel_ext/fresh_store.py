@@ -39,7 +39,7 @@ def set_aside(store: str | Path) -> Path | None:
         client.close()
     _wait_for_its_end(paths)
     kept = None
-    for suffix in ("", ".wal"):
+    for suffix in ("", ".wal", ".wal.checkpoint", ".wal.mark"):
         file = paths.store.with_name(f"{paths.store.name}{suffix}")
         aside = paths.store.with_name(f"{paths.store.name}.before{suffix}")
         aside.unlink(missing_ok=True)

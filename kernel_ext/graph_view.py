@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.ports import InstanceUpdate
 
-from .backstage import Backstage
 from .display import current_shell, is_notebook, show
 from .live_output import LiveOutput, current_update
 
@@ -73,7 +72,7 @@ class GraphView(LiveOutput):
     def _make(self) -> Graph:
         from ipydurable.widgets import Graph
 
-        return Graph(backstage=Backstage(self.client, self._instance_id))
+        return Graph(follow=self.client.subscribe)
 
     def _follow(self, widget: LiveView) -> Callable[[], None]:
         def tell(update: InstanceUpdate) -> None:

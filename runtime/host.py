@@ -69,10 +69,10 @@ def run_host(
     paths.connection.unlink(missing_ok=True)
     try:
         store = open_store(paths.store)
+        engine = Engine(store, ThreadedJournal, SystemClock(), executors(), options=options)
     except DurableError as error:
         write_private(paths.error, msgspec.json.encode(encode_error(error)))
         return 1
-    engine = Engine(store, ThreadedJournal, SystemClock(), executors(), options=options)
     service = Service(engine, version, str(paths.log))
     key = secrets.token_bytes(32)
     server = Server(service, key)

@@ -17,7 +17,6 @@ from .core.records import EntityRecord, InstanceRecord, Record
 from .core.status import RuntimeStatus
 from .definitions import CodePackage, Definition, DefinitionAdded
 from .updates import EntityUpdate, InstanceUpdate, LaneLoad, RunningAttempt, StoreUpdate, Work
-from .waits import OpenForm
 
 __all__ = [
     "ActivityExecutor",
@@ -33,7 +32,6 @@ __all__ = [
     "Journaled",
     "KeptOutput",
     "LaneLoad",
-    "OpenForm",
     "Progress",
     "ProgressSink",
     "ReadableStore",

@@ -61,6 +61,9 @@ class Database:
         path: Where it is.
         report: What was repaired on opening, one sentence each.
         broken: DuckDB refuses everything until `reopen`, as it does after a failed checkpoint.
+        is_checkpointing: A checkpoint is being made.
+        had_log: Whether a write-ahead log was there when it was opened.
+        mode: The permissions of the file, and of all beside it.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, salvage: bool = False) -> None:
@@ -68,7 +71,7 @@ class Database:
         self.path = str(Path(path).expanduser().resolve())
         self._wal = str(repair.wal_path(self.path))
         self.report: list[str] = []
-        self.broken = False
+        self.broken = self.is_checkpointing = False
         self._salvage = salvage
         self._lock = threading.Lock()
         _check_place(self.path)
@@ -77,7 +80,8 @@ class Database:
                 raise StoreLockedError(self.path, os.getpid(), "this one")
             _open_here.add(self.path)
         try:
-            self._mode = _mode_of(self.path)
+            self.mode = _mode_of(self.path)
+            self.had_log = repair.wal_path(self.path).exists()
             self._connection = self._connect()
         except BaseException:
             self._forget()
@@ -145,11 +149,35 @@ class Database:
 
     def protect_wal(self) -> None:
         """Give the write-ahead log, which DuckDB makes anew now and then, the file's own mode."""
-        _protect(self._wal, self._mode)
+        _protect(self._wal, self.mode)
+        if self.is_checkpointing:  # Commits go to another one until that is done.
+            _protect(f"{self._wal}.checkpoint", self.mode)
 
-    def close(self) -> None:
-        """Release the file."""
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file, unless somebody reads; any thread."""
+        self.is_checkpointing = True
+        try:
+            with contextlib.closing(self.cursor()) as cursor:
+                cursor.execute("CHECKPOINT").fetchall()
+        except duckdb.FatalException:
+            self.broken = True  # the writer thread opens it anew
+        except duckdb.TransactionException:
+            pass  # the next call will do it
+        finally:
+            self.protect_wal()
+            self.is_checkpointing = False
+
+    def close(self, *, keep_log: bool = False) -> None:
+        """Release the file.
+
+        Args:
+            keep_log: Leave the log as it is, for somebody to look at, instead of moving it into
+                the file.
+        """
         with self._lock:
+            if keep_log:
+                with contextlib.suppress(duckdb.Error):
+                    self._connection.execute("PRAGMA disable_checkpoint_on_shutdown").fetchall()
             self._connection.close()
         self._forget()
 
@@ -163,7 +191,7 @@ class Database:
             connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
         except duckdb.Error as error:
             raise store_error(self.path, error) from error
-        _protect(self.path, self._mode)
+        _protect(self.path, self.mode)
         opened = Path(self.path).stat()
         self._inode = opened.st_dev, opened.st_ino
         return connection

@@ -28,6 +28,7 @@ from .database import Database, store_error
 from .files import drop_unused_files
 from .journal_writer import JournalWriter
 from .known_ids import KnownIds
+from .log_mark import LogGuard
 from .migrations import migrate
 from .outputs import read_outputs, write_outputs
 from .payloads import LargeValue, LargeValues
@@ -58,14 +59,16 @@ class DuckDBStore:
         """Open or create the file; the arguments and errors are those of `open_store`."""
         self._database = Database(path, salvage=salvage)
         self.path = self._database.path
+        self._log = LogGuard(self._database)
         try:
             with self._database.reading() as cursor:
-                self._report = [*self._database.report, *migrate(cursor, self.path)]
+                found = self._log.check(cursor, salvage=salvage)
+                self._report = [*self._database.report, *found, *migrate(cursor, self.path)]
                 self._projected = read_watermark(cursor)
                 self._known_ids = KnownIds(cursor)
             self._database.protect_wal()
         except BaseException:
-            self._database.close()
+            self._database.close(keep_log=True)
             raise
         self._pending = PendingRecords(self._projected)
         self._large = LargeValues()
@@ -83,6 +86,9 @@ class DuckDBStore:
         with self._database.reading() as cursor:
             folded = fold_tail(cursor, self.path)
             definitions = read_definitions(cursor)
+            is_to_be_told = self._log.begin(cursor, folded.mark.gseq)
+        if is_to_be_told:
+            self.checkpoint(force=True)
         self._keep(folded.changed, folded.mark)
         return Recovery(
             last_gseq=folded.mark.gseq,
@@ -116,6 +122,8 @@ class DuckDBStore:
                 self._reopen()
                 self._append_columns(columns, large)
             self._database.protect_wal()
+            if not self._log.is_noted:
+                self._log.note(mark.gseq)
         self._keep(records, mark)
 
     def project(self) -> None:
@@ -135,19 +143,15 @@ class DuckDBStore:
             force: Also where the log is small.
         """
         self._database.check_place()
+        self._log.note(self._pending.mark.gseq)
         size = self._database.wal_size()
         if size < (1 if force else _CHECKPOINT_BYTES):
             return
         # A checkpoint that runs out of space breaks the connection: better none at all.
         if shutil.disk_usage(Path(self.path).parent).free < 2 * size + _SPARE_BYTES:
             return
-        try:
-            with contextlib.closing(self._database.cursor()) as cursor:
-                cursor.execute("CHECKPOINT").fetchall()
-        except duckdb.FatalException:
-            self._database.broken = True  # the writer thread opens it anew
-        except duckdb.TransactionException:
-            pass  # somebody reads; the next call will do it
+        self._database.checkpoint()
+        self._log.is_noted = False
 
     def find(self, instance_id: str) -> Record | None:
         """Return the newest record of an instance, or of an entity by its id as text; or None."""
@@ -284,8 +288,11 @@ class DuckDBStore:
         self._closed = True
         with contextlib.suppress(StoreError):  # the journal has it all
             self.project()
+            with self._database.reading() as cursor:
+                self._log.end(cursor)
         self._close_writer()
         self._database.close()
+        self._log.closed()
 
     def _keep(self, records: Sequence[Record], mark: Watermark) -> None:
         known = self._pending.mark.iid

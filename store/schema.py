@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "APPLIED_GSEQ",
     "INLINE_LIMIT",
+    "IN_USE",
     "JOURNAL_COLUMNS",
     "LAST_IID",
     "META_DEFAULTS",
@@ -27,6 +28,9 @@ APPLIED_GSEQ = "applied_gseq"
 
 LAST_IID = "last_iid"
 """Key in `meta`: the highest instance number used up to `APPLIED_GSEQ`."""
+
+IN_USE = "in_use"
+"""Key in `meta`: `1` from the opening of the file until it is closed in good order."""
 
 META_DEFAULTS = {APPLIED_GSEQ: 0, LAST_IID: 0}
 

@@ -73,6 +73,18 @@ def test_new_files_are_private(path: Path) -> None:
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_the_log_that_is_written_during_a_checkpoint_is_private(path: Path) -> None:
+    """DuckDB makes it as the umask says; commits of that time are in it."""
+    with closing(open_store(path)) as store:
+        store.recover()
+        other = Path(f"{path}.wal.checkpoint")
+        other.touch(0o644)
+        store._database.is_checkpointing = True
+        store.append([ROW], [])
+        assert stat.S_IMODE(other.stat().st_mode) == 0o600
+        other.unlink()
+
+
 def test_a_file_keeps_the_mode_its_owner_gave_it(used: Path) -> None:
     """A store opened to a group stays so, and its log with it."""
     used.chmod(0o660)

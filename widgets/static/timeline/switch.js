@@ -6,7 +6,6 @@ import { make } from "../shared/dom.js";
 import { GraphView } from "../graph/view.js";
 
 /** @import { Commands } from "../shared/commands.js" */
-/** @import { Forms } from "../shared/forms.js" */
 /** @import { Model } from "../shared/model.js" */
 
 const REMEMBERED = "ipydurable.view";
@@ -17,11 +16,9 @@ export class Switch {
    * @param {Model} model @param {Commands} commands
    * @param {HTMLElement} bar where the choice stands
    * @param {HTMLElement} root what the graph is shown in
-   * @param {Forms} forms where people answer
    * @param {() => void} changed
    */
-  constructor(model, commands, bar, root, forms, changed) {
-    this.forms = forms;
+  constructor(model, commands, bar, root, changed) {
     this.model = model;
     this.commands = commands;
     this.changed = changed;
@@ -64,7 +61,7 @@ export class Switch {
       const id = await this.commands.ask("look", { graph: true });
       const model = await this.model.widget_manager?.get_model?.(id);
       if (!model) throw new Error("There is no such graph.");
-      this.view ??= new GraphView(/** @type {Model} */ (model), this.host, this.forms);
+      this.view ??= new GraphView(/** @type {Model} */ (model), this.host);
     } catch {
       this.isGraph = false;
     }
