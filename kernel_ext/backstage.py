@@ -75,12 +75,13 @@ class Backstage:
             raise DurableError(f"The data is not JSON ({hint}).") from None
         self._client.raise_event(self._instance_id, name.strip(), value)
 
-    def answer(self, form_id: str, values: Any) -> dict[str, str]:
+    def answer(self, form_id: str, values: Any, instance_id: str = "") -> dict[str, str]:
         """Answer an open form.
 
         Args:
             form_id: Which form.
             values: Values by field, or the choice.
+            instance_id: The sub-orchestration that asks; empty for the instance itself.
 
         Returns:
             What is wrong, by the name of the field; empty if nothing is.
@@ -88,7 +89,7 @@ class Backstage:
         Raises:
             FormClosedError: It is not open any more.
         """
-        return answer_problems(self._client, self._instance_id, form_id, values)
+        return answer_problems(self._client, instance_id or self._instance_id, form_id, values)
 
     def follow(
         self, instance_id: str, tell: Callable[[InstanceUpdate], None]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.ports import InstanceUpdate
 
+from .backstage import Backstage
 from .display import current_shell, is_notebook, show
 from .live_output import LiveOutput, current_update
 
@@ -72,7 +73,7 @@ class GraphView(LiveOutput):
     def _make(self) -> Graph:
         from ipydurable.widgets import Graph
 
-        return Graph(follow=self.client.subscribe)
+        return Graph(backstage=Backstage(self.client, self._instance_id))
 
     def _follow(self, widget: LiveView) -> Callable[[], None]:
         def tell(update: InstanceUpdate) -> None:

@@ -6,8 +6,9 @@ still open; what fits becomes an ordinary external event that names the form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .core.asked_forms import AskedForm
@@ -23,7 +24,9 @@ from .waits import OpenForm
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["FormDesk", "decode_plain"]
+__all__ = ["FormDesk", "child_forms", "decode_plain"]
+
+_CHILD_FORMS = 20
 
 _HOW = {
     "answered": "it was answered",
@@ -120,6 +123,23 @@ class FormDesk:
         if not how:
             how = "there is no such form" if name == request.form_id else "its instance has ended"
         return FormClosedError(request.instance_id, name, how)
+
+
+def child_forms(by_id: Mapping[str, Instance], instance: Instance | None) -> list[OpenForm]:
+    """Return the first open forms of an instance's sub-orchestrations, at any depth.
+
+    Args:
+        by_id: The live instances.
+        instance: The one at the top; None for one that has ended.
+    """
+
+    def found(of: Instance) -> Iterator[OpenForm]:
+        for child in map(by_id.get, of.children.values()):
+            if child is not None:
+                yield from _open_forms(child)
+                yield from found(child)
+
+    return [] if instance is None else list(islice(found(instance), _CHILD_FORMS))
 
 
 def decode_plain(payload: Payload | None) -> Any:

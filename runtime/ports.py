@@ -17,6 +17,7 @@ from .core.records import EntityRecord, InstanceRecord, Record
 from .core.status import RuntimeStatus
 from .definitions import CodePackage, Definition, DefinitionAdded
 from .updates import EntityUpdate, InstanceUpdate, LaneLoad, RunningAttempt, StoreUpdate, Work
+from .waits import OpenForm
 
 __all__ = [
     "ActivityExecutor",
@@ -32,6 +33,7 @@ __all__ = [
     "Journaled",
     "KeptOutput",
     "LaneLoad",
+    "OpenForm",
     "Progress",
     "ProgressSink",
     "ReadableStore",

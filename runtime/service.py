@@ -18,6 +18,7 @@ from .engine import Engine
 from .entity_news import EntityFollower, entity_snapshot
 from .finder import Finder
 from .followers import Follower
+from .form_desk import child_forms
 from .ports import EntityUpdate, InstanceUpdate, StoreUpdate, Stream
 from .reads import StoreReads
 from .requests import (
@@ -148,9 +149,10 @@ class Service:
             future.set_exception(error)
             return
         follower: Follower[InstanceUpdate] = Follower(tell)
-        subscription = Subscription(record, follower.update)
-        engine.subscriptions.add(subscription)
         instance = engine.orchestrations.by_iid.get(record.iid)
+        asked = child_forms(engine.orchestrations.by_id, instance)
+        subscription = Subscription(record, follower.update, has_forms=bool(asked))
+        engine.subscriptions.add(subscription)
         if instance is not None:
             engine.orchestrations.know_awaited_events(instance)
         running = list(instance.running.values()) if instance else []
@@ -168,6 +170,7 @@ class Service:
                     events=events,  # type: ignore[arg-type]
                     running=running,
                     awaited_events=awaited,
+                    child_forms=asked,
                     now=engine.clock.now(),
                 )
             )

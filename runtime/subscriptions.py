@@ -6,9 +6,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from .core.events import HistoryEvent
+from .core.events import (
+    EventFormClosed,
+    EventFormOpened,
+    EventRaised,
+    ExecutionRewound,
+    HistoryEvent,
+)
 from .core.records import InstanceRecord, Record
 from .entity_news import EntityFollower, EntityFollowers
+from .form_desk import child_forms
 from .ports import InstanceUpdate, JournalRow, Stream
 from .store_news import StoreFollowers
 
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Subscription", "Subscriptions"]
 
 _MIN_INTERVAL = timedelta(milliseconds=50)
+_FORM_EVENTS = (EventFormOpened, EventFormClosed, ExecutionRewound)
 
 
 class Subscription:
@@ -26,11 +34,23 @@ class Subscription:
     Args:
         record: The instance's record; replaced as it changes.
         tell: Called in the engine's thread with each update; must return at once.
+        has_forms: Whether it was told of forms of sub-orchestrations.
+
+    Attributes:
+        is_asked: Whether these may be others by now.
     """
 
-    __slots__ = ("events", "is_touched", "record", "tell")
+    __slots__ = ("events", "has_forms", "is_asked", "is_touched", "record", "tell")
 
-    def __init__(self, record: InstanceRecord, tell: Callable[[InstanceUpdate], None]) -> None:
+    def __init__(
+        self,
+        record: InstanceRecord,
+        tell: Callable[[InstanceUpdate], None],
+        *,
+        has_forms: bool = False,
+    ) -> None:
+        self.has_forms = has_forms
+        self.is_asked = False
         self.record = record
         self.tell = tell
         self.events: list[tuple[int, HistoryEvent]] = []
@@ -51,6 +71,9 @@ class Subscriptions:
         self._touched_entities: list[EntityFollower] = []
         self._by_iid: dict[int, list[Subscription]] = {}
         self._touched: list[Subscription] = []
+        # Parents of instances whose forms changed, and of those that ended.
+        self._asked: set[str] = set()
+        self._bereft: set[str] = set()
         self._next_at = datetime.min  # noqa: DTZ901  (naive UTC, as all times here)
 
     def add(self, subscription: Subscription) -> None:
@@ -71,6 +94,7 @@ class Subscriptions:
         self._touched_entities += self.entities.collect(rows, records)
         if not self._by_iid:
             return
+        asking = {row.iid for row in rows if _concerns_forms(row)}
         for row in rows:
             followers = self._by_iid.get(row.iid)
             if followers and row.stream is Stream.HISTORY:
@@ -82,6 +106,14 @@ class Subscriptions:
             for follower in self._by_iid.get(record.iid, ()):
                 follower.record = record
             self.touch(record.iid)
+            if record.parent_instance_id:
+                self._note_child(record, has_forms=record.iid in asking)
+
+    def _note_child(self, record: InstanceRecord, *, has_forms: bool) -> None:
+        if has_forms:
+            self._asked.add(record.parent_instance_id)
+        elif record.status.is_terminal:
+            self._bereft.add(record.parent_instance_id)
 
     def touch(self, iid: int) -> None:
         """Have the followers of an instance told soon."""
@@ -93,13 +125,15 @@ class Subscriptions:
     @property
     def next_at(self) -> datetime | None:
         """When somebody is to be told; None if nobody is."""
-        mine = self._next_at if self._touched or self._touched_entities else None
+        is_due = self._touched or self._touched_entities or self._asked or self._bereft
+        mine = self._next_at if is_due else None
         times = [one for one in (mine, self.store.next_at) if one is not None]
         return min(times, default=None)
 
     def flush(self, engine: Engine) -> None:
         """Tell those who are to be told, unless the last time was just now."""
         self.store.flush(engine)
+        self._pass_up(engine)
         is_due = self._touched or self._touched_entities
         if not is_due or engine.now < self._next_at:
             return
@@ -108,12 +142,14 @@ class Subscriptions:
         for one in entities:
             one.flush(engine.now)
         touched, self._touched = self._touched, []
-        told: dict[tuple[int, int, int], InstanceUpdate] = {}
+        told: dict[tuple[int, int, int, bool], InstanceUpdate] = {}
+        by_id = engine.orchestrations.by_id
         for follower in touched:
             follower.is_touched = False
             events, follower.events = follower.events, []
             # Who has seen as much gets the same object, so that it need be encoded only once.
-            key = follower.record.iid, events[0][0] if events else 0, len(events)
+            first = events[0][0] if events else 0
+            key = follower.record.iid, first, len(events), follower.is_asked
             update = told.get(key)
             if update is None:
                 instance = engine.orchestrations.by_iid.get(follower.record.iid)
@@ -122,6 +158,29 @@ class Subscriptions:
                     events=events,
                     running=list(instance.running.values()) if instance else [],
                     awaited_events=dict(instance.awaited_events) if instance else {},
+                    child_forms=child_forms(by_id, instance) if follower.is_asked else None,
                     now=engine.now,
                 )
+            if update.child_forms is not None:
+                follower.has_forms = bool(update.child_forms)
+            follower.is_asked = False
             follower.tell(update)
+
+    def _pass_up(self, engine: Engine) -> None:
+        """Have those told of forms who follow an instance above the one that asks."""
+        asked, self._asked = self._asked, set()
+        bereft, self._bereft = self._bereft, set()
+        for instance_id in asked | bereft:
+            above = engine.orchestrations.by_id.get(instance_id)
+            while above is not None:
+                for follower in self._by_iid.get(above.iid, ()):
+                    if instance_id in asked or follower.has_forms:
+                        follower.is_asked = True
+                        self.touch(above.iid)
+                above = engine.orchestrations.by_id.get(above.record.parent_instance_id)
+
+
+def _concerns_forms(row: JournalRow) -> bool:
+    if isinstance(row.event, EventRaised):
+        return row.event.form_id != ""
+    return isinstance(row.event, _FORM_EVENTS)

@@ -10,6 +10,7 @@ import msgspec
 from .core.entity_events import EntityEvent
 from .core.events import HistoryEvent
 from .core.records import EntityRecord, InstanceRecord
+from .waits import OpenForm
 
 __all__ = [
     "EntityUpdate",
@@ -54,6 +55,8 @@ class InstanceUpdate(msgspec.Struct, kw_only=True, tag="instance"):
         awaited_events: Names of the external events the code waits for, and since when (naive
             UTC).
         now: The host's time, naive UTC.
+        child_forms: The forms that its sub-orchestrations, and theirs, wait for somebody to fill
+            in, not more than 20; None where they are what was told before.
     """
 
     record: InstanceRecord
@@ -61,6 +64,7 @@ class InstanceUpdate(msgspec.Struct, kw_only=True, tag="instance"):
     running: list[RunningAttempt]
     now: datetime
     awaited_events: dict[str, datetime] = {}
+    child_forms: list[OpenForm] | None = None
 
 
 class EntityUpdate(msgspec.Struct, kw_only=True, tag="entity"):

@@ -29,7 +29,8 @@ class Watchdog:
 
     Args:
         limit_s: Seconds a piece of code may run from one wait to the next; twenty times as long
-            while it goes on asking for activities and the like, as a very wide fan-out does.
+            while it goes on asking for activities and the like, as a very wide fan-out does, or
+            while its values are encoded and decoded, as a large DataFrame is.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -75,8 +76,9 @@ class Watchdog:
             watched = self._watched
             sample = None if watched is None else (id(watched), watched.steps)
             before, asked = asked, 0 if watched is None else watched.asked
+            is_converting = watched is not None and watched.is_converting
             seen = seen + 1 if sample == last else 0
-            idle = idle + 1 if seen and asked == before else 0
+            idle = idle + 1 if seen and asked == before and not is_converting else 0
             last = sample
             is_over = idle >= _LOOKS_PER_LIMIT or seen >= _LOOKS_PER_LIMIT * _BUSY_FACTOR
             if sample is not None and is_over:

@@ -14,10 +14,11 @@ from ipydurable.runtime.core.errors import DecodingError
 from ipydurable.runtime.core.form_answers import answer_words
 from ipydurable.runtime.core.payload import Payload
 from ipydurable.runtime.core.serialization import decode_json
+from ipydurable.runtime.ports import OpenForm
 
 from .views import PREVIEW_CHARS, preview, shorten
 
-__all__ = ["FormFold", "FormState", "FormView"]
+__all__ = ["FormFold", "FormState", "FormView", "view_of"]
 
 FormState = Literal["open", "answered", "expired", "withdrawn", "ended"]
 """`"ended"`: it was open when its instance ended."""
@@ -38,6 +39,7 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
         closed: When it was closed; None while it is open.
         answer: What was answered, as labels and values; a single choice has no label.
         by: From where it was answered, e.g. the notebook; empty if that is not known.
+        instance: The sub-orchestration that asks; empty for the instance itself.
     """
 
     id: str
@@ -49,6 +51,19 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     closed: int | None = None
     answer: tuple[tuple[str, str], ...] = ()
     by: str = ""
+    instance: str = ""
+
+
+def view_of(form: OpenForm) -> FormView:
+    """Return an open form of a sub-orchestration as views show it."""
+    return FormView(
+        id=form.form_id,
+        name=form.name,
+        form=form.form,
+        since=_epoch_ms(form.since),
+        until=None if form.until is None else _epoch_ms(form.until),
+        instance=form.instance_id,
+    )
 
 
 class FormFold:

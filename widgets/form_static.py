@@ -50,7 +50,8 @@ def forms_text(forms: Iterable[FormView]) -> list[str]:
     """Return forms as lines of text."""
     lines = []
     for form in forms:
-        lines.append(f"  {SIGNS[form.state]} {form.form.title or form.name}: {outcome_words(form)}")
+        title = (form.form.title or form.name) + (f" in {form.instance}" if form.instance else "")
+        lines.append(f"  {SIGNS[form.state]} {title}: {outcome_words(form)}")
         if form.state == "open":
             asked = [one for one in form.form.fields if one.name] or form.form.fields
             lines += [f"      {one.words}: {_wanted(one)}".replace(" : ", " ") for one in asked]
@@ -73,6 +74,8 @@ def outcome_words(form: FormView) -> str:
 def _html(form: FormView) -> str:
     colour = _COLOURS[form.state]
     title = escape(form.form.title or form.name)
+    if form.instance:
+        title += f' <span style="{_DIM};font-weight:400">in {escape(form.instance)}</span>'
     sign = f'<b style="color:{colour}">{SIGNS[form.state]}</b>'
     parts = [f'<div style="{_BOX}"><div>{sign} <b>{title}</b></div>']
     if form.form.text and form.state == "open":

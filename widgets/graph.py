@@ -10,22 +10,22 @@ import traitlets
 
 from ipydurable.runtime.ports import InstanceUpdate
 
+from .backstage import Backstage, more_of
+from .form_model import FormView
 from .graph_layout import MAX_NODES, lay_out
 from .graph_model import GraphModel
 from .graph_scene import Box, Scene
+from .graph_shortening import drawn_nodes
 from .graph_static import graph_html, graph_text
-from .live import LiveView
+from .live import Command, LiveView
 
-__all__ = ["PARTS", "Follow", "Graph", "parts_of"]
+__all__ = ["PARTS", "Graph", "parts_of"]
 
 PARTS = 16
 """Traits that the boxes are spread over: what changed travels alone."""
 _PART_BOXES = 13
 _EVERYTHING = 5000
 _MAX_CHILDREN = 20
-
-Follow = Callable[[str, Callable[[InstanceUpdate], None]], Callable[[], None]]
-"""Has updates of an instance told to a function until what it returned is called."""
 
 
 class Graph(LiveView, view="graph"):
@@ -37,16 +37,20 @@ class Graph(LiveView, view="graph"):
 
     Args:
         model: What to show; by default a new, empty one. Feed it through `update` only.
-        follow: Subscribes to the sub-orchestrations that are opened; without it none can be.
+        backstage: Follows the sub-orchestrations that are opened, and carries out what is asked
+            for; without one nothing can be.
     """
 
     head = traitlets.Dict().tag(sync=True)
     links: traitlets.List[Any] = traitlets.List().tag(sync=True)
     detail = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model: GraphModel | None = None, follow: Follow | None = None) -> None:
+    forms: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+
+    def __init__(self, model: GraphModel | None = None, backstage: Backstage | None = None) -> None:
         self.model = model if model is not None else GraphModel()
-        self._follow = follow
+        self._backstage = backstage
+        self._forms_sent: tuple[FormView, ...] = ()
         self._children: dict[str, GraphModel] = {}
         self._unsubscribe: list[Callable[[], None]] = []
         self._opened: set[str] = set()
@@ -57,7 +61,10 @@ class Graph(LiveView, view="graph"):
         self.add_traits(**{f"boxes_{n}": traitlets.List().tag(sync=True) for n in range(PARTS)})
         if self.model.timeline.record is not None:
             self._draw()
-        super().__init__()
+        commands: dict[str, Command] = {}
+        if backstage is not None:
+            commands = {"answer": backstage.commands()["answer"], "more": self._more}
+        super().__init__(commands)
 
     @property
     def finished(self) -> bool:
@@ -136,13 +143,12 @@ class Graph(LiveView, view="graph"):
         for path, model in models.items():
             if model.timeline.record is None:
                 continue
-            for node in model.graph().nodes:
-                if f"{path}/{node.key}" == key and node.target:
-                    self._adopt(node.target)
+            if key.startswith(f"{path}/") and (child := model.child_of(key[len(path) + 1 :])):
+                self._adopt(child)
 
     def _adopt(self, instance_id: str) -> None:
         """Follow a sub-orchestration from now on."""
-        if self._follow is None or instance_id in self._children:
+        if self._backstage is None or instance_id in self._children:
             return
         if len(self._children) >= _MAX_CHILDREN:
             return
@@ -153,7 +159,14 @@ class Graph(LiveView, view="graph"):
                 child.apply(update)
                 self.send_soon()
 
-        self._unsubscribe.append(self._follow(instance_id, tell))
+        self._unsubscribe.append(self._backstage.follow(instance_id, tell))
+
+    def _more(self, path: str, index: int) -> dict[str, Any]:
+        """Return what the host knows of a row besides its history. A command of the view."""
+        assert self._backstage is not None
+        with self.lock:
+            model = self._children.get(path) if path else self.model
+        return more_of(self._backstage, None if model is None else model.timeline, index)
 
     def _draw(self) -> None:
         scene = lay_out(self.model, self._opened, self._children, self._limit, self._places)
@@ -161,6 +174,9 @@ class Graph(LiveView, view="graph"):
             # A trait that is set to what it is already is not sent.
             self.set_trait(f"boxes_{number}", part)
         self.links = msgspec.to_builtins(scene.links)
+        if self._forms_sent is not self.model.timeline.forms:
+            self._forms_sent = self.model.timeline.forms
+            self.forms = msgspec.to_builtins(list(self._forms_sent))
         self.head = self._heading(scene)
 
     def _heading(self, scene: Scene) -> dict[str, Any]:
@@ -168,7 +184,7 @@ class Graph(LiveView, view="graph"):
             **msgspec.to_builtins(self.model.timeline.header()),
             "width": scene.width,
             "height": scene.height,
-            "is_cut": len(self.model.graph().nodes) > MAX_NODES,
+            "is_cut": drawn_nodes(self.model) + 2 > MAX_NODES,
         }
 
     def _show_detail(self) -> None:

@@ -84,7 +84,7 @@ class _Layout:
     def graph(
         self, model: GraphModel, path: str, depth: int
     ) -> tuple[float, float, list[Box], list[Link]]:
-        graph = shortened(model.graph(), max(8, self._left))
+        graph = shortened(model, max(8, self._left))
         self._left -= len(graph.nodes)
         layers: dict[int, list[_Part]] = {}
         for node in graph.nodes:
@@ -110,7 +110,7 @@ class _Layout:
         shown = max(1, min(node.total, self._left))
         self._left -= shown
         boxes = []
-        rows = {row.index: row for row in model.members((node.key, *node.also), shown)}
+        rows = {row.index: row for row in model.members(node.key, shown)}
         order = self._places[box.key] = _in_place(self._places.get(box.key, []), rows)
         for place, row in enumerate(map(rows.__getitem__, order)):
             line, column = divmod(place, _CELLS_PER_ROW)
@@ -338,6 +338,7 @@ def _box(node: GraphNode, path: str, model: GraphModel) -> Box:
         is_dimmed=node.has_lost,
         path=path,
         kind=str(node.kind),
+        asks=_asks(node, model),
     )
 
 
@@ -371,6 +372,8 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
         ]
         return " · ".join([*signs[:2], *([retried] if retried else [])])
     word = _SECOND_LINES.get(node.kind, "")
+    if _asks(node, model):
+        return "has a form to fill in"
     if node.has_lost:
         return "lost the race"
     if node.state is RowState.WAITING and node.due is not None:
@@ -380,14 +383,22 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
         return "waits for this event"
     taken = ""
     if node.row >= 0:
-        (row,) = model.members((node.key,))
-        found = duration_ms(row, model.timeline.header().now)
+        found = duration_ms(model.row(node.row), model.timeline.header().now)
         still = node.kind in (RowKind.EVENT, RowKind.EVENT_SENT, RowKind.SIGNAL)
         live = node.state <= RowState.WAITING
         taken = "" if found is None or still or live else duration_words(found)
     if node.kind is RowKind.TIMER and taken:
         taken = f"waited {taken}"
     return " · ".join(part for part in (word, retried, taken, node.hint) if part)
+
+
+def _asks(node: GraphNode, model: GraphModel) -> str:
+    """Return the event whose form people have to fill in before a node goes on."""
+    for form in model.timeline.forms if node.state is not RowState.COMPLETED else ():
+        is_here = node.kind is RowKind.EVENT and form.name.casefold() == node.name.casefold()
+        if form.state == "open" and (form.instance == node.target if form.instance else is_here):
+            return form.name
+    return ""
 
 
 _URGENT_FIRST = (

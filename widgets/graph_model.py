@@ -6,23 +6,31 @@ has few nodes for any history. Where they are drawn is the business of `graph_la
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import Counter
-from collections.abc import Collection
-from heapq import merge
+from collections.abc import Collection, Iterable
 from itertools import chain, islice
 from typing import NamedTuple
 
 from ipydurable.runtime.ports import InstanceUpdate
 
 from .causality import Causality, NodeKey, Operation
+from .graph_runs import Counted, Run, Runs, Tally
 from .view_models import TimelineModel
 from .views import Header, RowKind, RowState, RowView
 
-__all__ = ["END", "START", "Graph", "GraphEdge", "GraphFrame", "GraphModel", "GraphNode"]
+__all__ = [
+    "END",
+    "START",
+    "Graph",
+    "GraphEdge",
+    "GraphFrame",
+    "GraphModel",
+    "GraphNode",
+    "edge_kind",
+]
 
 START = "start"
 END = "end"
+_WAITS_SHOWN = 20
 
 
 class GraphNode(NamedTuple):
@@ -41,8 +49,7 @@ class GraphNode(NamedTuple):
         due: Of a single timer or back-off, when it is due, in milliseconds from the start.
         row: Its row in the timeline, of a single operation; else -1.
         target: The child instance, of a single sub-orchestration.
-        also: Keys of further nodes that are drawn as this one.
-        is_chain: Whether its operations came one after the other.
+        is_chain: Whether it stands for a run of equal nodes, one after the other.
     """
 
     key: str
@@ -57,7 +64,6 @@ class GraphNode(NamedTuple):
     due: int | None = None
     row: int = -1
     target: str = ""
-    also: tuple[str, ...] = ()
     is_chain: bool = False
 
     @property
@@ -133,38 +139,6 @@ _URGENT = (
 )
 
 
-class _Tally:
-    """The operations of a node, counted."""
-
-    def __init__(self, key: NodeKey) -> None:
-        self.key = key
-        self.name = f"{key.layer}:{key.kind}:{key.name}:{key.section}"
-        # By state and in order, so that the first ones are at hand however many there are.
-        self.rows: tuple[list[int], ...] = tuple([] for _ in RowState)
-        self.attempts = 0
-        self.lost = 0
-        self.parents: Counter[NodeKey] = Counter()
-        self.from_start = 0
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """How many of its rows are in each state."""
-        return tuple(map(len, self.rows))
-
-    @property
-    def only(self) -> int:
-        """The row of a node that stands for one operation; -1 where it stands for several."""
-        return next(chain.from_iterable(self.rows)) if sum(self.counts) == 1 else -1
-
-    def move(self, index: int, old: RowState | None, new: RowState) -> None:
-        """Count a row that is new (`old` is None) or is in another state now."""
-        if old is new:
-            return
-        if old is not None:
-            del self.rows[old][bisect_left(self.rows[old], index)]
-        insort(self.rows[new], index)
-
-
 class GraphModel:
     """Folds the updates of one instance. Not thread-safe: the caller holds a lock.
 
@@ -172,6 +146,7 @@ class GraphModel:
 
     Attributes:
         timeline: The rows behind the nodes, with their details.
+        runs: The nodes by layer, for whoever draws a few of them.
     """
 
     def __init__(self) -> None:
@@ -182,12 +157,19 @@ class GraphModel:
         self._start_over()
 
     def _start_over(self) -> None:
-        self._tallies: dict[NodeKey, _Tally] = {}
-        self._named: dict[str, _Tally] = {}
+        self.runs = Runs()
+        self._tallies: dict[NodeKey, Tally] = {}
+        self._named: dict[str, Tally] = {}
+        self._sections: dict[int, list[Tally]] = {}
         self._rows: dict[int, RowView] = {}
         self._operations: dict[int, Operation] = {}
         self._lost: set[Operation] = set()
         self._events_seen = 0
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are, start and end and what is waited for not counted."""
+        return len(self._tallies)
 
     @property
     def epoch(self) -> int:
@@ -220,30 +202,35 @@ class GraphModel:
         self._count_losses()
 
     def graph(self) -> Graph:
-        """Return the graph as it is now.
+        """Return the whole graph as it is now, however large it is.
 
         Raises:
             ValueError: Nothing was applied yet.
         """
         header = self.timeline.header()
-        nodes = [GraphNode(START, 0, None, header.name, (0,) * len(RowState))]
-        nodes.extend(map(self._node, self._tallies.values()))
+        nodes = [self.start(header), *map(self.node, self._tallies.values())]
         edges = [edge for tally in self._tallies.values() for edge in self._edges(tally)]
-        self._add_waits(header, nodes, edges)
-        self._add_end(header, nodes, edges)
+        for node, parents in self.ends(header):
+            nodes.append(node)
+            edges.extend(GraphEdge(one.name, node.key) for one in parents)
+            if not parents:
+                edges.append(GraphEdge(START, node.key))
         nodes.sort(key=lambda node: node.layer)
-        return Graph(header, tuple(nodes), tuple(edges), tuple(self._frames()))
+        return Graph(header, tuple(nodes), tuple(edges), tuple(self.frames(self._sections)))
 
-    def members(self, keys: Collection[str], limit: int | None = None) -> list[RowView]:
-        """Return the rows of nodes: what failed, then what is open, then the rest, by index.
+    def members(self, key: str, limit: int | None = None) -> list[RowView]:
+        """Return the rows of a node as it is drawn: what failed, then what is open, then the rest.
 
         Args:
-            keys: The nodes' keys; an unknown one has no rows.
+            key: The node's key; an unknown one has no rows.
             limit: How many at most.
         """
-        found = [self._named[key] for key in keys if key in self._named]
-        ordered = (merge(*(tally.rows[state] for tally in found)) for state in _URGENT)
-        return [self._rows[index] for index in islice(chain.from_iterable(ordered), limit)]
+        tally = self._named.get(key)
+        if tally is None:
+            return []
+        counted: Counted = tally.run if tally.run.is_merged else tally
+        found = chain.from_iterable(counted.rows[state] for state in _URGENT)
+        return [self._rows[index] for index in islice(found, limit)]
 
     def row(self, index: int) -> RowView:
         """Return a row by its number.
@@ -252,6 +239,11 @@ class GraphModel:
             KeyError: There is no such row.
         """
         return self._rows[index]
+
+    def child_of(self, key: str) -> str:
+        """Return the child instance that a node stands for; empty for none."""
+        tally = self._named.get(key)
+        return "" if tally is None else self.node(tally).target
 
     def target(self, index: int) -> str:
         """Return the entity or child instance that a row concerns; empty for none."""
@@ -279,24 +271,36 @@ class GraphModel:
     def _count(self, row: RowView) -> None:
         old = self._rows.get(row.index)
         self._rows[row.index] = row
+        more = len(row.spans) - 1
         if old is None:
             operation = self._operation_of(row)
             if operation is None:
                 return
             self._operations[row.index] = operation
-            tally = self._tallies.get(operation.node)
-            if tally is None:
-                tally = self._tallies[operation.node] = _Tally(operation.node)
-                self._named[tally.name] = tally
-            tally.parents.update(operation.parents)
-            tally.from_start += not operation.parents
+            tally = self._tally(operation.node)
+            for parent in operation.parents:
+                if parent != operation.node:
+                    self.runs.link(self._tally(parent), tally)
+            for one in (tally, tally.run):
+                one.from_start += not operation.parents
         elif row.index in self._operations:
             tally = self._tallies[self._operations[row.index].node]
-            tally.attempts -= len(old.spans) - 1
+            more -= len(old.spans) - 1
         else:
             return
-        tally.move(row.index, None if old is None else old.state, row.state)
-        tally.attempts += len(row.spans) - 1
+        for one in (tally, tally.run):
+            one.move(row.index, None if old is None else old.state, row.state)
+            one.attempts += more
+
+    def _tally(self, key: NodeKey) -> Tally:
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = Tally(key)
+            self._named[tally.name] = tally
+            self.runs.add(tally)
+            if key.section:
+                self._sections.setdefault(key.section, []).append(tally)
+        return tally
 
     def _operation_of(self, row: RowView) -> Operation | None:
         if row.task_id:
@@ -309,21 +313,22 @@ class GraphModel:
             tally = self._tallies.get(operation.node)
             if tally is None or (operation in self._lost) == operation.has_lost:
                 continue
-            tally.lost += 1 if operation.has_lost else -1
+            for one in (tally, tally.run):
+                one.lost += 1 if operation.has_lost else -1
             (self._lost.add if operation.has_lost else self._lost.discard)(operation)
         self._causality.changed.clear()
 
-    def _node(self, tally: _Tally) -> GraphNode:
+    def start(self, header: Header) -> GraphNode:
+        """Return the node at which all begins."""
+        return GraphNode(START, 0, None, header.name, (0,) * len(RowState))
+
+    def node(self, of: Tally | Run) -> GraphNode:
+        """Return a node as it is shown: of one name at one step, or a run of such."""
+        tally = of.tallies[0] if isinstance(of, Run) else of
         layer, kind, name, _ = tally.key
-        node = GraphNode(
-            tally.name,
-            layer,
-            kind,
-            name,
-            tally.counts,
-            tally.lost,
-            tally.attempts,
-        )
+        node = GraphNode(tally.name, layer, kind, name, of.counts, of.lost, of.attempts)
+        if isinstance(of, Run):
+            return node._replace(is_chain=True)
         if tally.only < 0:
             return node
         row = self._rows[tally.only]
@@ -332,52 +337,62 @@ class GraphModel:
             hint=row.hint, note=row.note, due=row.due, row=row.index, target=target
         )
 
-    def _edges(self, tally: _Tally) -> list[GraphEdge]:
-        kind = {RowKind.ENTITY_CALL: "call", RowKind.SIGNAL: "signal"}.get(tally.key.kind, "flow")
-        lost = 0 < sum(tally.counts) == tally.lost
+    def _edges(self, tally: Tally) -> list[GraphEdge]:
+        kind, lost = edge_kind(tally.key.kind), 0 < sum(tally.counts) == tally.lost
         sources = [START] if tally.from_start else []
-        sources.extend(_key(parent) for parent in tally.parents if parent != tally.key)
-        return [GraphEdge(source, _key(tally.key), kind, lost) for source in sources]
+        sources.extend(parent.name for parent in tally.parents)
+        return [GraphEdge(source, tally.name, kind, lost) for source in sources]
 
-    def _add_waits(self, header: Header, nodes: list[GraphNode], edges: list[GraphEdge]) -> None:
-        """Add what leaves no trace in a history: external events that are waited for now."""
+    def ends(self, header: Header) -> list[tuple[GraphNode, list[Tally]]]:
+        """Return what follows from the rest: the end, or the external events waited for now.
+
+        Such waits leave no trace in a history.
+
+        Returns:
+            Nodes, each with those that it follows from; from the start where there are none.
+        """
         if header.finished:
-            return
-        layer, parents = self._causality.last
-        counts = [0] * len(RowState)
-        counts[RowState.WAITING] = 1
-        for name in dict.fromkeys(self._awaited):
-            key = f"wait:{layer}:{name}"
-            nodes.append(GraphNode(key, layer, RowKind.EVENT, name, tuple(counts)))
-            sources = [_key(parent) for parent in parents] or [START]
-            edges.extend(GraphEdge(source, key) for source in sources)
+            # A terminated instance may end before anything of its own has.
+            layer = 1 + self.runs.last
+            end = GraphNode(END, layer, None, str(header.status), (0,) * len(RowState))
+            return [(end, self._known(self._causality.ending or ()))]
+        layer, keys = self._causality.last
+        parents = self._known(keys)
+        names = list(dict.fromkeys(self._awaited))
+        waits = [(name, 1) for name in names[:_WAITS_SHOWN]]
+        if len(names) > _WAITS_SHOWN:
+            waits.append(("other events", len(names) - _WAITS_SHOWN))
+        return [(_wait(layer, name, count), parents) for name, count in waits]
 
-    def _add_end(self, header: Header, nodes: list[GraphNode], edges: list[GraphEdge]) -> None:
-        ending = self._causality.ending
-        if not header.finished:
-            return
-        # A terminated instance may end before anything of its own has.
-        sources = [_key(parent) for parent in ending or ()] or [START]
-        layer = 1 + max(node.layer for node in nodes)
-        nodes.append(GraphNode(END, layer, None, str(header.status), (0,) * len(RowState)))
-        edges.extend(GraphEdge(source, END) for source in sources)
+    def _known(self, keys: Iterable[NodeKey]) -> list[Tally]:
+        return [self._tallies[key] for key in keys if key in self._tallies]
 
-    def _frames(self) -> list[GraphFrame]:
-        members: dict[int, list[str]] = {}
-        for key in self._tallies:
-            if key.section:
-                members.setdefault(key.section, []).append(_key(key))
+    def frames(self, sections: Iterable[int], only: Collection[str] = ()) -> list[GraphFrame]:
+        """Return critical sections.
+
+        Args:
+            sections: Action ids of their lock requests.
+            only: Keys of the nodes that are shown; empty for all.
+        """
         frames = []
-        for section, keys in members.items():
+        for section in sections:
             lock = self._causality.operations.get(section)
             locked = "" if lock is None else lock.target
             names = ", ".join(_entity(one) for one in locked.split(", "))
+            keys = [one.name for one in self._sections[section] if not only or one.name in only]
             frames.append(GraphFrame(f"section:{section}", names, tuple(keys)))
         return frames
 
 
-def _key(node: NodeKey) -> str:
-    return f"{node.layer}:{node.kind}:{node.name}:{node.section}"
+def _wait(layer: int, name: str, count: int) -> GraphNode:
+    counts = [0] * len(RowState)
+    counts[RowState.WAITING] = count
+    return GraphNode(f"wait:{layer}:{name}", layer, RowKind.EVENT, name, tuple(counts))
+
+
+def edge_kind(kind: RowKind) -> str:
+    """Return what an edge that leads to an operation stands for."""
+    return {RowKind.ENTITY_CALL: "call", RowKind.SIGNAL: "signal"}.get(kind, "flow")
 
 
 def _entity(entity_id: str) -> str:

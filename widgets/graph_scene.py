@@ -31,6 +31,7 @@ class Box(msgspec.Struct, array_like=True, frozen=True):
         path: Instance id of the child it belongs to; empty for the graph's own.
         kind: The `RowKind` it stands for, or empty.
         depth: In how many sub-orchestrations it stands.
+        asks: The event whose form is to be filled in; empty for none.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Box(msgspec.Struct, array_like=True, frozen=True):
     path: str = ""
     kind: str = ""
     depth: int = 0
+    asks: str = ""
 
 
 class Link(msgspec.Struct, array_like=True, frozen=True):

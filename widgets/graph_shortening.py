@@ -1,102 +1,160 @@
-"""Makes a graph small enough to draw: merges chains of equal steps, leaves out the middle."""
+"""What is drawn of a graph: runs of equal steps as one node, and of what is large both ends.
+
+Only what is drawn is looked at, so that a step more costs the same whatever came before it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from itertools import islice
+from typing import NamedTuple
 
-from .graph_model import Graph, GraphEdge, GraphNode
+from .graph_model import START, Graph, GraphEdge, GraphModel, GraphNode, edge_kind
+from .graph_runs import Run, Slot, Tally
 from .views import RowKind, RowState
 
-__all__ = ["shortened"]
+__all__ = ["drawn_nodes", "shortened"]
 
-_CHAIN_FROM = 5
+_GAP = "…"
 _END_LAYERS = 24
 
 
-def shortened(graph: Graph, limit: int) -> Graph:
-    """Return a graph with at most `limit` nodes, whole where it has no more than that.
+class _Kept(NamedTuple):
+    """What is drawn of the layers between start and end.
+
+    Attributes:
+        slots: The layers, first to last.
+        layer: The first one of what is left out.
+        away: How many nodes are left out.
+        steps: How many layers.
+    """
+
+    slots: list[Slot]
+    layer: int = 0
+    away: int = 0
+    steps: int = 0
+
+
+def drawn_nodes(model: GraphModel) -> int:
+    """Return how many nodes there are to draw, runs told as one; start and end are not counted."""
+    return model.size - model.runs.saved
+
+
+def shortened(model: GraphModel, limit: int) -> Graph:
+    """Return what is drawn of a graph: all of it where it has no more than `limit` nodes.
 
     Args:
-        graph: The graph.
-        limit: At least 4: start, end, and what is left out.
+        model: The graph.
+        limit: At least 8: start, end, what is waited for, what is left out.
+
+    Raises:
+        ValueError: Nothing was applied to the model yet.
     """
-    graph = _merged(graph, _chains(graph))
-    if len(graph.nodes) <= limit:
-        return graph
-    layers = sorted({node.layer for node in graph.nodes})
-    keep = min(_END_LAYERS, max(1, len(layers) // 2 - 1))
-    while keep > 1 and _kept(graph, layers, keep) > limit - 1:
+    header = model.timeline.header()
+    ends = model.ends(header)
+    kept = _choose(model, max(4, limit - 1 - len(ends)))
+    units = [one for slot in kept.slots for one in slot.nodes]
+    nodes = [model.start(header), *map(model.node, units)]
+    if kept.away:
+        words = f"{_GAP} {kept.away:,} more nodes, {kept.steps:,} steps"
+        nodes.append(GraphNode(_GAP, kept.layer, RowKind.ACTIVITY, words, (0,) * len(RowState)))
+    nodes.extend(node for node, _ in ends)
+    nodes.sort(key=lambda node: node.layer)
+    edges = _Edges(one.name for one in units)
+    for unit in units:
+        edges.add_unit(unit)
+    if kept.away:
+        edges.reach(_GAP)
+    for node, parents in ends:
+        for key in [edges.place(one) for one in parents] or [START]:
+            edges.add(key, node.key)
+    sections = dict.fromkeys(_first(one).key.section for one in units)
+    sections.pop(0, None)
+    frames = model.frames(sections, edges.shown)
+    return Graph(header, tuple(nodes), tuple(edges.found.values()), tuple(frames))
+
+
+def _choose(model: GraphModel, room: int) -> _Kept:
+    """Choose what is drawn: both ends, or the first of what is too wide."""
+    runs = model.runs
+    if drawn_nodes(model) <= room:
+        return _Kept(list(runs.walk()))
+    room -= 1
+    layers = len(runs) - runs.saved
+    keep = min(_END_LAYERS, (layers - 1) // 2)
+    first = list(islice(runs.walk(), keep + 1))
+    last = list(islice(runs.walk(from_end=True), keep))
+    while keep and _size(first[:keep]) + _size(last[:keep]) > room:
         keep -= 1
-    middle = layers[keep:-keep]
-    away = {node.key: "…" for node in graph.nodes if node.layer in middle}
-    if not away:
-        # One layer that is too wide: its first nodes stand for it.
-        away = {node.key: "…" for node in graph.nodes[limit - 2 : -1]}
-    names = f"… {len(away):,} more nodes, {len(set(middle)) or 1:,} steps"
-    layer = min(node.layer for node in graph.nodes if node.key in away)
-    gap = GraphNode("…", layer, RowKind.ACTIVITY, names, (0,) * len(RowState))
-    nodes = [node for node in graph.nodes if node.key not in away]
-    nodes.append(gap)
-    return _rewired(graph, sorted(nodes, key=lambda node: node.layer), away)
+    if keep:
+        slots = [*first[:keep], *reversed(last[:keep])]
+        left_out = first[keep].layer
+    else:
+        slots, left_out = _fitting(runs.walk(), room)
+    away = drawn_nodes(model) - _size(slots)
+    return _Kept(slots, left_out, away, max(1, layers - len(slots)))
 
 
-def _kept(graph: Graph, layers: list[int], keep: int) -> int:
-    ends = {*layers[:keep], *layers[-keep:]}
-    return sum(node.layer in ends for node in graph.nodes)
+def _fitting(walk: Iterable[Slot], room: int) -> tuple[list[Slot], int]:
+    """Return the first nodes that fit, and the layer of the next one."""
+    slots: list[Slot] = []
+    for layer, nodes in walk:
+        slots.append(Slot(layer, nodes[:room]))
+        room -= len(nodes)
+        if room < 0:
+            return slots, layer
+    return slots, 0
 
 
-def _chains(graph: Graph) -> list[list[GraphNode]]:
-    """Find runs of layers that hold one node each, all of one kind and name."""
-    layers: dict[int, list[GraphNode]] = {}
-    for node in graph.nodes:
-        layers.setdefault(node.layer, []).append(node)
-    chains: list[list[GraphNode]] = []
-    run: list[GraphNode] = []
-    for members in [*layers.values(), []]:
-        only: GraphNode | None = members[0] if len(members) == 1 else None
-        if run and (
-            only is None
-            or only.kind is None
-            or (only.kind, only.name) != (run[-1].kind, run[-1].name)
-        ):
-            if len(run) >= _CHAIN_FROM:
-                chains.append(run)
-            run = []
-        if only is not None and only.kind is not None and not only.key.startswith("wait:"):
-            run.append(only)
-    return chains
+def _size(slots: Iterable[Slot]) -> int:
+    return sum(len(slot.nodes) for slot in slots)
 
 
-def _merged(graph: Graph, chains: list[list[GraphNode]]) -> Graph:
-    away: dict[str, str] = {}
-    merged: dict[str, GraphNode] = {}
-    for run in chains:
-        first = run[0]
-        away.update({node.key: first.key for node in run[1:]})
-        counts = tuple(sum(column) for column in zip(*(node.counts for node in run), strict=True))
-        merged[first.key] = first._replace(
-            counts=counts,
-            is_chain=True,
-            also=tuple(node.key for node in run[1:]),
-            lost=sum(node.lost for node in run),
-            attempts=sum(node.attempts for node in run),
-            hint="",
-            row=-1,
-            due=None,
-            target="",
-        )
-    nodes = [merged.get(node.key, node) for node in graph.nodes if node.key not in away]
-    return _rewired(graph, nodes, away) if away else graph
+class _Edges:
+    """Collects the edges between what is shown; what is not shown is at the gap.
 
+    Args:
+        shown: Keys of the nodes that are shown.
 
-def _rewired(graph: Graph, nodes: list[GraphNode], away: Mapping[str, str]) -> Graph:
-    edges: dict[tuple[str, str], GraphEdge] = {}
-    for edge in graph.edges:
-        source, target = away.get(edge.source, edge.source), away.get(edge.target, edge.target)
+    Attributes:
+        found: By source and target.
+    """
+
+    def __init__(self, shown: Iterable[str]) -> None:
+        self.shown = frozenset(shown)
+        self.found: dict[tuple[str, str], GraphEdge] = {}
+
+    def add(
+        self,
+        source: str,
+        target: str,
+        kind: str = "flow",
+        is_dimmed: bool = False,
+    ) -> None:
         if source != target:
-            edges[source, target] = edge._replace(source=source, target=target)
-    frames = [
-        frame._replace(members=tuple({away.get(one, one): None for one in frame.members}))
-        for frame in graph.frames
-    ]
-    return Graph(graph.header, tuple(nodes), tuple(edges.values()), tuple(frames))
+            self.found[source, target] = GraphEdge(source, target, kind, is_dimmed)
+
+    def add_unit(self, unit: Tally | Run) -> None:
+        """Add what leads to a node, and what leads from it to the gap."""
+        kind, lost = edge_kind(_first(unit).key.kind), 0 < sum(unit.counts) == unit.lost
+        if unit.from_start:
+            self.add(START, unit.name, kind, lost)
+        for parent in unit.parents:
+            self.add(self.place(parent), unit.name, kind, lost)
+        for child in unit.children:
+            if self.place(child) == _GAP:
+                self.add(unit.name, _GAP)
+
+    def reach(self, key: str) -> None:
+        """Have something lead to a node."""
+        if not any(target == key for _, target in self.found):
+            self.add(START, key)
+
+    def place(self, tally: Tally) -> str:
+        """Return the key of the node that a node is drawn as."""
+        name = tally.run.name if tally.run.is_merged else tally.name
+        return name if name in self.shown else _GAP
+
+
+def _first(unit: Tally | Run) -> Tally:
+    return unit.tallies[0] if isinstance(unit, Run) else unit

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 import traitlets
@@ -12,6 +12,7 @@ import traitlets
 from ipydurable.runtime.core.errors import DurableError
 from ipydurable.runtime.ports import InstanceUpdate
 
+from .backstage import Backstage, more_of
 from .form_model import FormView
 from .graph import Graph
 from .live import Command, LiveView
@@ -19,43 +20,13 @@ from .row_log import PAGES, RowLog
 from .static_render import static_html
 from .text import text
 from .view_models import TimelineModel
-from .views import RowDetail, RowKind, RowState, RowView, SourceView
+from .views import RowState, RowView, SourceView
 
-__all__ = ["Backstage", "Timeline"]
+__all__ = ["Timeline"]
 
 _FAILURES_SENT = 20
 _DETAILS_KEPT = 8
 _SOURCES_KEPT = 40
-
-
-class Backstage(Protocol):
-    """What a timeline asks of the host when somebody clicks."""
-
-    def commands(self) -> Mapping[str, Command]:
-        """Return what its buttons do, by name."""
-        ...
-
-    def follow(
-        self, instance_id: str, tell: Callable[[InstanceUpdate], None]
-    ) -> Callable[[], None]:
-        """Have `tell` told of another instance; returns how to end it."""
-        ...
-
-    def execution(self, generation: int) -> InstanceUpdate:
-        """Return an earlier execution of the instance."""
-        ...
-
-    def more(
-        self,
-        kind: str,
-        name: str,
-        version: str,
-        target: str,
-        instance_id: str,
-        attempts: Sequence[tuple[int, int]],
-    ) -> dict[str, Any]:
-        """Return what else is known of a row."""
-        ...
 
 
 class _Source:
@@ -223,7 +194,7 @@ class Timeline(LiveView, view="timeline"):
                 return str(self._graph.model_id)
             if self.model.record is None:
                 raise DurableError("Nothing is known of this instance yet.")
-            made = self._graph = Graph(follow=self._backstage.follow)
+            made = self._graph = Graph(backstage=self._backstage)
             instance_id = self.model.record.instance_id
         ends: list[Callable[[], None]] = []
 
@@ -253,18 +224,7 @@ class Timeline(LiveView, view="timeline"):
         assert self._backstage is not None
         with self.lock:
             model = self._model_of(source)
-            found = None if model is None else model.detail(index)
-            record = None if model is None else model.record
-        if found is None or record is None:
-            raise DurableError("This row is not shown any more.")
-        return self._backstage.more(
-            kind=found.kind,
-            name=found.name,
-            version=found.version,
-            target=found.target if found.kind is not RowKind.ORCHESTRATION else "",
-            instance_id=record.instance_id,
-            attempts=_numbered(found),
-        )
+        return more_of(self._backstage, model, index)
 
     def _next_slot(self) -> int:
         self._slots += 1
@@ -324,13 +284,3 @@ class Timeline(LiveView, view="timeline"):
             if found is not None:
                 details.append(msgspec.to_builtins(msgspec.structs.replace(found, source=slot)))
         self.details = details
-
-
-def _numbered(detail: RowDetail) -> list[tuple[int, int]]:
-    """Return action id and number of each attempt; a lost one keeps its id for the next."""
-    seen: dict[int, int] = {}
-    numbered = []
-    for attempt in detail.attempts:
-        seen[attempt.task_id] = seen.get(attempt.task_id, 0) + 1
-        numbered.append((attempt.task_id, seen[attempt.task_id]))
-    return numbered

@@ -15,7 +15,7 @@ from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.ports import InstanceUpdate, RunningAttempt
 
-from .form_model import FormFold, FormView
+from .form_model import FormFold, FormView, view_of
 from .row_fold import Attempt, Row, RowFold
 from .values import view_value
 from .views import (
@@ -63,7 +63,8 @@ class TimelineModel:
         self._running: dict[int, RunningAttempt] = {}
         self._fold = RowFold()
         self._forms = FormFold()
-        self._form_views: tuple[FormView, ...] = ()
+        self._forms_shown: tuple[FormView, ...] = ()
+        self._child_forms: tuple[FormView, ...] = ()
         self._epoch = 0
         self._states: list[RowState] = []
         self._open: dict[int, None] = {}
@@ -76,8 +77,8 @@ class TimelineModel:
 
     @property
     def forms(self) -> tuple[FormView, ...]:
-        """What people are asked, and what they answered, oldest first."""
-        return self._form_views
+        """What people are asked, and what they answered, oldest first; then what children ask."""
+        return self._forms_shown
 
     @property
     def finished(self) -> bool:
@@ -94,16 +95,23 @@ class TimelineModel:
         self._now = update.now
         old, new = self._running, {attempt.task_id: attempt for attempt in update.running}
         self._running = new
+        is_new = update.child_forms is not None
         for seq, event in update.events:
             if seq > self.last_seq:
                 self.last_seq = seq
                 self._fold.fold(event)
-                if self._forms.fold(event):
-                    self._form_views = self._forms.forms
+                is_new |= self._forms.fold(event)
         for task_id in old.keys() | new.keys():
             if old.get(task_id) != new.get(task_id):
                 self._fold.touch(task_id)
         self._awaited = dict(update.awaited_events)
+        if update.child_forms is not None:
+            self._child_forms = tuple(map(view_of, update.child_forms))
+        elif self._epoch != self._fold.epoch or self._has_closed:
+            is_new |= self._child_forms != ()
+            self._child_forms = ()
+        if is_new:
+            self._forms_shown = (*self._forms.forms, *self._child_forms)
         self._recount()
 
     def header(self) -> Header:
@@ -125,7 +133,7 @@ class TimelineModel:
             name=record.name,
             instance_id=record.instance_id,
             status=self._status(record),
-            finished=self.finished or self._fold.closed_at is not None,
+            finished=self._has_closed,
             generation=record.generation,
             start=round(self._zero.replace(tzinfo=UTC).timestamp() * 1000),
             now=self._ms(self._now),
@@ -183,6 +191,10 @@ class TimelineModel:
                 for number, attempt in enumerate(row.attempts, 1)
             ),
         )
+
+    @property
+    def _has_closed(self) -> bool:
+        return self.finished or self._fold.closed_at is not None
 
     @property
     def _zero(self) -> datetime:

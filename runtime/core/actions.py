@@ -257,14 +257,14 @@ class Actions:
 
     def encode(self, value: Any, where: str) -> Payload | None:
         """Return the payload of a value; None for NO_INPUT."""
-        return None if value is NO_INPUT else self._code.converter.encode(value, where)
+        return None if value is NO_INPUT else self._code.encode(value, where)
 
     def give(self, task: CompletableTask[Any], payload: Payload | None) -> None:
         """Settle a task with a result, decoded when it is asked for."""
         if payload is None:
             task.complete(None)
         else:
-            decode = self._code.converter.decode
+            decode = self._code.decode
             task.complete(lambda: decode(payload))
 
     def _limit(self, task: CancellableTask[Any], name: str, deadline: datetime) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .context import NO_INPUT, OrchestrationContext
-from .payload import Converter
+from .payload import Converter, Payload
 from .retry import RetryPolicy
 from .serialization import CallArguments
 
@@ -37,6 +37,9 @@ class OrchestratorCode:
         function: An `async def`, a generator function, or a plain function.
         converter: Encodes and decodes in the function's namespace.
         namespace: Its globals, in which exception classes are looked up.
+
+    Attributes:
+        is_converting: Whether a value is being encoded or decoded, as far as large ones take time.
     """
 
     def __init__(
@@ -46,7 +49,8 @@ class OrchestratorCode:
         namespace: Mapping[str, Any],
     ) -> None:
         self.function = function
-        self.converter = converter
+        self.is_converting = False
+        self._converter = converter
         self.namespace = namespace
         self._takes_input, self._needs_input = _input_parameters(function)
 
@@ -55,6 +59,22 @@ class OrchestratorCode:
         """`file:line` at which the function begins; empty where that is not known."""
         code = getattr(inspect.unwrap(self.function), "__code__", None)
         return f"{code.co_filename}, line {code.co_firstlineno}" if code is not None else ""
+
+    def encode(self, value: Any, where: str) -> Payload:
+        """Return the payload of a value; see `Converter.encode`."""
+        self.is_converting = True
+        try:
+            return self._converter.encode(value, where)
+        finally:
+            self.is_converting = False
+
+    def decode(self, payload: Payload) -> Any:
+        """Return the value of a payload; see `Converter.decode`."""
+        self.is_converting = True
+        try:
+            return self._converter.decode(payload)
+        finally:
+            self.is_converting = False
 
     def begin(self, context: OrchestrationContext, value: Any) -> Any:
         """Call the function; returns its coroutine, its generator, or its result.

@@ -165,6 +165,11 @@ class OrchestrationExecutor:
         return self._ledger.next_id - 1
 
     @property
+    def is_converting(self) -> bool:
+        """Whether what the code gave or gets is being encoded or decoded."""
+        return self._code.is_converting
+
+    @property
     def decisions(self) -> tuple[Event, ...]:
         """What `take_decisions` is going to return."""
         return self._ledger.decisions
@@ -227,7 +232,7 @@ class OrchestrationExecutor:
 
     def set_custom_status(self, status: Any) -> None:
         """Record the custom status."""
-        payload = None if status is None else self._code.converter.encode(status, "custom status")
+        payload = None if status is None else self._code.encode(status, "custom status")
         self._ledger.note(CustomStatusSet(timestamp=self.now, status=payload))
 
     def continue_as_new(self, value: Any, save_events: bool) -> None:
@@ -284,7 +289,7 @@ class OrchestrationExecutor:
         if error is None:
             value = main.get_result()
             try:
-                result = None if value is None else self._code.converter.encode(value, "result")
+                result = None if value is None else self._code.encode(value, "result")
             except Exception as unencodable:  # noqa: BLE001  (whatever a user's class raises)
                 error = unencodable
         if error is None:
@@ -349,7 +354,7 @@ class OrchestrationExecutor:
 
     def _decoded_input(self) -> Any:
         payload = self._ledger.started.input if self._ledger.started else None
-        return NO_INPUT if payload is None else self._code.converter.decode(payload)
+        return NO_INPUT if payload is None else self._code.decode(payload)
 
     def _on_started(self, event: ExecutionStarted) -> None:
         self._ledger.started = event

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -14,6 +15,7 @@ from ipydurable.runtime.core.errors import DurableError, UnknownInstanceError
 from ipydurable.runtime.core.events import ExecutionStarted, TaskCompleted
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.executors import ThreadExecutor
+from ipydurable.runtime.ports import InstanceUpdate, OpenForm
 
 
 @activity
@@ -44,6 +46,18 @@ async def counting(ctx, n):
         ctx.continue_as_new(n + 1)
     else:
         return await ctx.wait_for_external_event("enough")
+
+
+@orchestrator
+async def asking(ctx):
+    """Ask whoever looks."""
+    return await ctx.wait_for_external_event("approval", form=["yes", "no"])
+
+
+@orchestrator
+async def ordering(ctx):
+    """Have another instance ask."""
+    return await ctx.call_sub_orchestrator(asking, instance_id="purchase")
 
 
 @pytest.fixture
@@ -136,3 +150,21 @@ def test_what_is_not_known_is_left_out(backstage: Backstage) -> None:
     """A row of code that nobody has any more still opens."""
     assert backstage.more("timer", "timer", "", "", "c", [(1, 1)]) == {}
     assert "code" not in backstage.more("activity", "shout", "gone", "", "c", [(1, 1)])
+
+
+def test_the_form_of_a_child_is_answered_at_its_parent(runtime: Runtime) -> None:
+    """The view of the parent is told of it; the answer goes to the child."""
+    run = runtime.start(ordering, instance_id="order")
+    backstage = Backstage(runtime.client, "order")
+    asked: Queue[OpenForm] = Queue()
+
+    def tell(update: InstanceUpdate) -> None:
+        for form in update.child_forms or ():
+            asked.put(form)
+
+    end = backstage.follow("order", tell)
+    form = asked.get(timeout=30)
+    assert backstage.answer(form.form_id, "perhaps", form.instance_id) != {}
+    assert backstage.answer(form.form_id, "yes", form.instance_id) == {}
+    assert run.result(timeout=30) == "yes"
+    end()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from ipydurable.widgets import figure_data as data
 from ipydurable.widgets.graph_layout import MAX_NODES, lay_out
-from ipydurable.widgets.graph_model import START, GraphModel
+from ipydurable.widgets.graph_model import START, Graph, GraphModel, GraphNode
+from ipydurable.widgets.graph_shortening import drawn_nodes, shortened
 from ipydurable.widgets.graph_static import graph_html, graph_text
 from tests.property.test_view_models_properties import CUTS, RUNNING, histories, updates
+from tests.widgets.scenarios import Story
 
 
 @given(histories(), CUTS, RUNNING)
@@ -75,3 +79,86 @@ def test_figures_hold_for_every_history(
         assert 0 <= one.low <= one.q1 <= one.median <= one.q3 <= one.high
     for bar in data.waterfall(model):
         assert bar.scheduled <= bar.ended
+
+
+def _expected(graph: Graph) -> tuple[dict[str, tuple[int, ...]], set[tuple[str, str]]]:
+    """Return counts by node and the edges of a graph whose runs of equal steps are merged."""
+    layers: dict[int, list[GraphNode]] = defaultdict(list)
+    for node in graph.nodes:
+        if node.kind is not None and not node.key.startswith("wait:"):
+            layers[node.layer].append(node)
+    runs: list[list[GraphNode]] = [[]]
+    for _, members in sorted(layers.items()):
+        (only, *others) = members
+        same = runs[-1] and runs[-1][-1].key.split(":", 1)[1] == only.key.split(":", 1)[1]
+        if others or not same:
+            runs.append([])
+        if not others:
+            runs[-1].append(only)
+    drawn_as = {node.key: node.key for node in graph.nodes}
+    counts = {node.key: node.counts for node in graph.nodes}
+    for run in runs:
+        if len(run) >= 5:
+            first = run[0].key
+            drawn_as.update({node.key: first for node in run})
+            counts[first] = tuple(
+                map(sum, zip(*(counts.pop(node.key) for node in run), strict=True))
+            )
+    edges = {(drawn_as[edge.source], drawn_as[edge.target]) for edge in graph.edges}
+    return counts, {edge for edge in edges if edge[0] != edge[1]}
+
+
+_CHAIN = st.lists(
+    st.tuples(st.sampled_from(["a", "a", "a", "b"]), st.sampled_from([1.0, 1.0, 4.1, 9.7])),
+    max_size=20,
+)
+
+
+@given(st.lists(_CHAIN, min_size=1, max_size=3), st.lists(st.integers(0, 60), max_size=4))
+def test_what_is_drawn_is_the_whole_with_its_runs_merged(
+    branches: list[list[tuple[str, float]]], cuts: list[int]
+) -> None:
+    """Also where slow branches add to layers that others have long left behind."""
+    story = Story()
+    for number, steps in enumerate(branches):
+        # No two branches have anything at the same moment.
+        now = 0.0
+        for step, (name, seconds) in enumerate(steps):
+            ended = now + seconds + (0.01 * (number + 1) if not step else 0)
+            story.activity(f"{name}{number if number > 1 else ''}", now, now + 0.005, ended)
+            now = ended
+    model = GraphModel()
+    for update in story.updates(*sorted(cuts), 1e4):
+        model.apply(update)
+        counts, edges = _expected(model.graph())
+        drawn = shortened(model, 10_000)
+        assert {node.key: node.counts for node in drawn.nodes} == counts
+        assert {edge[:2] for edge in drawn.edges} == edges
+        _check_small(model, 12)
+
+
+@given(histories(), CUTS, RUNNING)
+def test_a_graph_that_is_cut_short_says_how_much_is_missing(
+    events: list[Any], cuts: list[int], running: list[set[int]]
+) -> None:
+    """Nodes that are shown and those that are counted are all; each is reached."""
+    model = GraphModel()
+    for update in updates(events, cuts, running):
+        model.apply(update)
+        _check_small(model, 8)
+        counts, edges = _expected(model.graph())
+        drawn = shortened(model, 10_000)
+        assert {node.key: node.counts for node in drawn.nodes} == counts
+        assert {edge[:2] for edge in drawn.edges} == edges
+
+
+def _check_small(model: GraphModel, limit: int) -> None:
+    drawn = shortened(model, limit)
+    gap = [node for node in drawn.nodes if node.key == "…"]
+    ends = 1 + len(model.ends(drawn.header))
+    missing = int(gap[0].name.split()[1].replace(",", "")) if gap else 0
+    assert len(drawn.nodes) <= max(limit, 4 + ends)
+    assert len(drawn.nodes) - len(gap) - ends + missing == drawn_nodes(model)
+    assert {edge.target for edge in drawn.edges} | {START} == {node.key for node in drawn.nodes}
+    layers = {node.key: node.layer for node in drawn.nodes}
+    assert all(member in layers for frame in drawn.frames for member in frame.members)

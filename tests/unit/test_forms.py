@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from ipydurable.runtime.core.errors import FormAnswerError, FormClosedError, Unk
 from ipydurable.runtime.core.events import EventRaised
 from ipydurable.runtime.core.forms import Field, Form
 from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.ports import InstanceUpdate
 from ipydurable.runtime.requests import (
     AnswerForm,
     DescribeForms,
@@ -63,6 +65,16 @@ async def fragile(ctx: Any) -> Any:
     return await asked
 
 
+async def parent(ctx: Any) -> Any:
+    return await ctx.call_sub_orchestrator("patient", instance_id="child")
+
+
+async def grandparent(ctx: Any) -> Any:
+    with contextlib.suppress(Exception):
+        await ctx.call_sub_orchestrator("parent", instance_id="middle")
+    return await ctx.wait_for_external_event("go")
+
+
 def fail() -> None:
     raise ValueError("not yet")
 
@@ -70,7 +82,7 @@ def fail() -> None:
 @pytest.fixture(params=[10_000, 0], ids=["resident", "evicted"])
 def world(request: pytest.FixtureRequest) -> World:
     world = World(resident=request.param)
-    for one in (approval, patient, twice, broken, fragile):
+    for one in (approval, patient, twice, broken, fragile, parent, grandparent):
         world.orchestrator(one)
     world.define(fail)
     return world
@@ -268,3 +280,52 @@ def test_a_wait_says_since_when(world: World) -> None:
     world.crash()
     (task,) = world.ask(DescribeOpen(instance_ids=["one"]))["one"]
     assert task.since == START
+
+
+def _pass(world: World) -> None:
+    """Let the engine work, and tell all that it has to tell."""
+    world.work()
+    world.advance(timedelta(seconds=1))
+    world.work()
+    world.service._readers.submit(lambda: None).result(timeout=5)
+
+
+def _told(updates: list[InstanceUpdate]) -> list[tuple[str, str]]:
+    """Return the forms of children that a follower knows of, and forget how it was told."""
+    (*_, last) = [one.child_forms for one in updates if one.child_forms is not None]
+    updates.clear()
+    return [(form.instance_id, form.name) for form in last]
+
+
+def test_who_follows_a_parent_is_told_of_its_childrens_forms(world: World) -> None:
+    """Of those below them too: as they open and close, and nothing of them otherwise."""
+    world.start("grandparent")
+    world.work()
+    updates: list[InstanceUpdate] = []
+    world.service.subscribe("one", updates.append)
+    _pass(world)
+    assert _told(updates) == [("child", "approval")]
+    world.clock.advance(timedelta(minutes=1))
+    _pass(world)
+    assert _told(updates) == [("child", "director")]
+    world.ask(Suspend(instance_id="one", reason="lunch"))
+    world.ask(Resume(instance_id="one"))
+    _pass(world)
+    assert [one.child_forms for one in updates] == [None] * len(updates)
+    assert updates
+    answer(world, {"limit": 5})
+    _pass(world)
+    assert _told(updates) == []
+
+
+def test_a_child_that_is_ended_asks_nothing_any_more(world: World) -> None:
+    """Though its form was never closed in its history."""
+    world.start("grandparent")
+    world.work()
+    updates: list[InstanceUpdate] = []
+    world.service.subscribe("one", updates.append)
+    _pass(world)
+    assert _told(updates) == [("child", "approval")]
+    world.ask(Terminate(instance_id="child"))
+    _pass(world)
+    assert _told(updates) == []

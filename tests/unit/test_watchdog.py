@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from ipydurable.runtime.core.events import EventRaised
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.requests import Resume
-from tests.support.world import World
+from ipydurable.runtime.watchdog import _LOOKS_PER_LIMIT
+from tests.support.world import JsonConverter, World
 
 
 async def endless(ctx: Any) -> None:
@@ -49,6 +51,34 @@ def test_a_blocking_turn_is_interrupted_and_the_line_is_named(in_main_thread: bo
     assert "test_watchdog.py, line 1" in record.suspend_reason
     world.start("fine", instance_id="two")
     assert world.output("two") == "fine"
+
+
+def test_values_that_take_long_to_encode_are_no_blocking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large DataFrame on a busy machine takes longer than code may run without waiting."""
+    looks = threading.Semaphore(0)
+
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            looks.release()
+            return super().wait(0.001)
+
+    def encode(self: JsonConverter, value: Any, where: str) -> str:
+        for _ in range(3 * _LOOKS_PER_LIMIT):
+            assert looks.acquire(timeout=30)
+        return json.dumps(value)
+
+    async def asks(ctx: Any) -> Any:
+        return await ctx.wait_for_external_event("go")
+
+    world = World()
+    world.orchestrator(asks)
+    monkeypatch.setattr(JsonConverter, "encode", encode)
+    monkeypatch.setattr(world.engine.watchdog, "_closing", Impatient())
+    world.engine.watchdog.start()
+    world.start("asks")
+    world.raise_event("go", 1)
+    world.engine.watchdog.close()
+    assert world.output() == 1
 
 
 def test_a_parked_instance_goes_on_when_its_code_is_mended() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.forms import Field, Form, asked_form
 from ipydurable.runtime.core.serialization import encode_json
+from ipydurable.runtime.ports import OpenForm
 from tests.widgets.scenarios import Story, at
 
 CHOICE = Form(
@@ -82,6 +83,24 @@ def asking(form: Any = CHOICE, until: float | None = 600) -> Story:
     story.activity("ask", 0.02, 0.1, 0.9, input='"manager"')
     ask(story, 1, form, until=until)
     story.awaited.append((1, float("inf"), "approval"))
+    return story
+
+
+def asking_below() -> Story:
+    """An order whose purchase, a sub-orchestration, waits for somebody to say yes."""
+    story = Story("order", "order-7")
+    story.activity("plan", 0.02, 0.1, 0.9)
+    story.child("purchase", 1, 95, "gpu")
+    form = OpenForm(
+        instance_id="gpu",
+        orchestrator="purchase",
+        name="approval",
+        form_id="e1:1",
+        form=asked_form(CHOICE),
+        since=at(2),
+        until=at(600),
+    )
+    story.child_forms.append((2, 94, form))
     return story
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import comm
 import msgspec
 from playwright.sync_api import Page
 
 from ipydurable.runtime.ports import InstanceUpdate
 from ipydurable.widgets.graph import Graph
-from tests.widgets.scenarios import Story
+from tests.widgets.harness import PageComm
+from tests.widgets.scenarios import Backstage, Story
 
 __all__ = ["GraphKernel"]
 
@@ -18,18 +20,18 @@ __all__ = ["GraphKernel"]
 class GraphKernel:
     """Feeds a real `Graph` widget and hands what it would sync to the page."""
 
-    def __init__(self, page: Page, children: dict[str, Story] | None = None) -> None:
+    def __init__(
+        self, page: Page, children: dict[str, Story] | None = None, backstage: Any = None
+    ) -> None:
         self.page = page
-        self._children = children or {}
         self._sent: dict[str, str] = {}
-        self.widget = Graph(follow=self._follow)
+        create, comm.create_comm = comm.create_comm, PageComm
+        try:
+            self.widget = Graph(backstage=backstage or Backstage(children))
+        finally:
+            comm.create_comm = create
         self._read = 0
         self.sizes: list[int] = []
-
-    def _follow(self, instance_id: str, tell: Any) -> Any:
-        for update in self._children[instance_id].updates(1e6):
-            tell(update)
-        return lambda: None
 
     def tell(self, update: InstanceUpdate) -> None:
         """Fold an update and give the page what changed."""
@@ -44,7 +46,7 @@ class GraphKernel:
 
     def sync(self) -> None:
         """Hand over the traits that changed since the last time."""
-        names = ["head", "links", "detail", *(f"boxes_{n}" for n in range(16))]
+        names = ["head", "links", "detail", "forms", "commands", *(f"boxes_{n}" for n in range(16))]
         now = {name: json.dumps(msgspec.to_builtins(getattr(self.widget, name))) for name in names}
         changed = {name: text for name, text in now.items() if self._sent.get(name) != text}
         self._sent = now
@@ -56,10 +58,19 @@ class GraphKernel:
         """Answer all that the page has asked since the last time, as the widget does."""
         asked = self.page.evaluate("model.sent")
         for content in asked[self._read :]:
-            self.widget.on_question(content)
+            if "do" in content:
+                self.widget._carry_out(content)
+            else:
+                self.widget.on_question(content)
         self._read = len(asked)
         self.widget.send_changes()
         self.sync()
+        for message in self.widget.comm.messages:
+            if message.get("method") == "custom":
+                self.page.evaluate(
+                    "content => model.tell('msg:custom', content)", message["content"]
+                )
+        self.widget.comm.messages.clear()
         self.settle()
 
     def mount(self) -> None:

@@ -58,6 +58,14 @@ def chain(count: int) -> Story:
     return story
 
 
+def sequence(count: int, *names: str) -> Story:
+    """`count` activities, one after the other, whose names take turns: a hundred a second."""
+    story = Story("work", "work-1")
+    for n in range(count):
+        story.activity(names[n % len(names)], n / 100, n / 100 + 0.001, n / 100 + 0.009)
+    return story
+
+
 def critical_section(*, ended: bool = True) -> Story:
     """A transfer between two accounts in a critical section, and a signal to an audit."""
     story = Story("transfer", "transfer-3")

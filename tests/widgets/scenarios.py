@@ -12,7 +12,7 @@ from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.records import InstanceRecord, fold
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.ports import InstanceUpdate, RunningAttempt
+from ipydurable.runtime.ports import InstanceUpdate, OpenForm, RunningAttempt
 
 START = datetime(2026, 11, 21, 9, 30)
 BOOM = FailureDetails(
@@ -42,6 +42,7 @@ class Story:
         self.events: list[tuple[float, ev.HistoryEvent]] = []
         self.attempts: list[tuple[float, float, RunningAttempt]] = []
         self.awaited: list[tuple[float, float, str]] = []
+        self.child_forms: list[tuple[float, float, OpenForm]] = []
         self._task_id = 0
         self.tell(
             ev.ExecutionStarted(
@@ -179,6 +180,9 @@ class Story:
                     for begun, raised, name in self.awaited
                     if begun <= moment < raised
                 },
+                child_forms=[
+                    form for begun, ended, form in self.child_forms if begun <= moment < ended
+                ],
             )
 
 

@@ -15,6 +15,7 @@ from tests.widgets.form_stories import (
     HOSTILE,
     REVIEW,
     asking,
+    asking_below,
     close,
     escalated,
     hostile,
@@ -32,6 +33,12 @@ def shown(page: Page, story: Story, moment: float = 90, backstage: Any = None) -
     return kernel
 
 
+def _model(story: Story, moment: float) -> TimelineModel:
+    model = TimelineModel()
+    model.apply(next(story.updates(moment)))
+    return model
+
+
 def problems(page: Page) -> list[str]:
     """Return what is wrong, as it is shown."""
     return page.locator(".ipd-form-problem:visible").all_inner_texts()
@@ -47,8 +54,8 @@ class Answering(Backstage):
     def commands(self) -> dict[str, Any]:
         return {**super().commands(), "answer": self.answer}
 
-    def answer(self, form_id: str, values: Any) -> dict[str, str]:
-        self.done.append(("answer", {"form_id": form_id, "values": values}))
+    def answer(self, **arguments: Any) -> dict[str, str]:
+        self.done.append(("answer", arguments))
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -206,6 +213,22 @@ def test_a_click_on_the_wait_leads_to_its_form(page: Page) -> None:
     page.click(".ipd-row:has-text('approval')")
     assert page.evaluate("document.activeElement.textContent") == "approve"
     assert page.is_hidden(".ipd-ask")
+
+
+def test_a_childs_form_is_shown_and_answered_at_its_parent(page: Page) -> None:
+    """It says which child asks; the answer goes there."""
+    backstage = Answering({})
+    kernel = shown(page, asking_below(), backstage=backstage)
+    assert "gpu · waiting since" in page.inner_text(".ipd-form-when")
+    page.click(".ipd-form >> text=approve")
+    kernel.serve()
+    sent = {"form_id": "e1:1", "values": "approve", "instance_id": "gpu"}
+    assert backstage.done == [("answer", sent)]
+    kernel.tell_until(asking_below(), 94.5)
+    kernel.settle()
+    assert page.locator(".ipd-form").count() == 0
+    assert "in gpu" in static_html(_model(asking_below(), 90))
+    assert "in gpu" in text(_model(asking_below(), 90))
 
 
 def test_nobody_answers_without_a_kernel(page: Page) -> None:

@@ -11,10 +11,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.widgets.contrast import least_contrast
+from tests.widgets.form_stories import asking, asking_below
 from tests.widgets.graph_page import GraphKernel
-from tests.widgets.graph_stories import critical_section, nested, race, three
+from tests.widgets.graph_stories import critical_section, nested, race, sequence, three
 from tests.widgets.harness import make_dark
-from tests.widgets.scenarios import Story, failed, fan_out, small
+from tests.widgets.scenarios import Backstage, Story, failed, fan_out, small
 
 pytestmark = pytest.mark.parametrize("page", [{"view": "graph"}], indirect=True)
 
@@ -106,6 +107,49 @@ def test_a_click_shows_the_detail_with_the_failure(page: Page) -> None:
     panel.get_by_label("Close").click()
     kernel.answer()
     expect(panel).to_be_hidden()
+
+
+def test_the_detail_shows_what_a_timelines_does(page: Page) -> None:
+    """Input and output, the code and where it stands, what its attempts printed."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(small(), 20)
+    kernel.mount()
+    _box(page, "convert").click()
+    kernel.answer()
+    panel = page.locator(".ipd-detail")
+    for words in ("Input", "Output", "Cell In[3], line 2", "v2 of 3", "5ca1ab1e"):
+        expect(panel).to_contain_text(words)
+    expect(panel.locator(".ipd-attempts tbody tr")).to_have_count(3)
+    expect(panel).to_contain_text("asking api.weather.example")
+    expect(panel).to_contain_text("return client.get(city)")
+
+
+def test_a_form_is_filled_in_above_the_graph(page: Page) -> None:
+    """A click on the wait leads to it; the answer is asked for as in a timeline."""
+    backstage = Backstage()
+    kernel = GraphKernel(page, backstage=backstage)
+    kernel.tell_until(asking(), 90)
+    kernel.mount()
+    expect(_box(page, "approval")).to_contain_text("has a form to fill in")
+    _box(page, "approval").click()
+    assert page.evaluate("document.activeElement.textContent") == "approve"
+    page.keyboard.press("Enter")
+    kernel.answer()
+    assert backstage.done == [("answer", {"form_id": "e1:1", "values": "approve"})]
+    expect(page.locator(".ipd-form-said")).to_contain_text("Sent.")
+
+
+def test_the_form_of_a_child_is_filled_in_at_its_parents_graph(page: Page) -> None:
+    """The child's step says that it is asked for."""
+    backstage = Backstage({"gpu": asking()})
+    kernel = GraphKernel(page, backstage=backstage)
+    kernel.tell_until(asking_below(), 90)
+    kernel.mount()
+    expect(_box(page, "purchase")).to_contain_text("has a form to fill in")
+    page.click(".ipd-form >> text=reject")
+    kernel.answer()
+    sent = {"form_id": "e1:1", "values": "reject", "instance_id": "gpu"}
+    assert backstage.done == [("answer", sent)]
 
 
 def test_a_sub_orchestration_opens_in_its_place(page: Page) -> None:
@@ -254,6 +298,29 @@ def test_a_change_of_ten_thousand_tasks_costs_the_kernel_little(page: Page, is_o
     assert min(costs) < 0.0075, costs
     assert _draw_ms(page) < 50
     assert sum(kernel.sizes[-len(news) :]) / len(news) < 20_000
+
+
+@pytest.mark.parametrize("names", [("step",), ("load", "clean", "save")])
+def test_a_step_after_ten_thousand_costs_no_more_than_after_ten(
+    page: Page, names: tuple[str, ...]
+) -> None:
+    """One after the other, also where no two that follow each other are alike."""
+    first, *news = sequence(10_000, *names).updates(*(99.0 + n * 0.1 for n in range(10)))
+    kernel = GraphKernel(page)
+    kernel.tell(first)
+    kernel.mount()
+    costs = []
+    for update in news:
+        begun = time.thread_time()
+        kernel.widget.model.apply(update)
+        kernel.widget.send_changes()
+        costs.append(time.thread_time() - begun)
+        kernel.sync()
+        kernel.settle()
+    assert min(costs) < 0.005, costs
+    assert _draw_ms(page) < 50
+    assert page.locator(".ipd-box").count() <= 200
+    assert sum(kernel.sizes[-len(news) :]) / len(news) < 40_000
 
 
 @pytest.mark.parametrize("is_dark", [False, True])

@@ -10,7 +10,7 @@ import { number } from "../shared/words.js";
  * @typedef {{key: string, shape: string, x: number, y: number, width: number, height: number,
  *   state: number, title: string, line: string, counts: number[], tip: string, row: number,
  *   opens: string, isOpen: boolean, isDimmed: boolean, path: string, kind: string,
- *   depth: number}} GraphBox
+ *   depth: number, asks: string}} GraphBox
  */
 
 const RING = 13;
@@ -18,8 +18,8 @@ const RING_ORDER = [COMPLETED, RUNNING, FAILED, WAITING, ABANDONED, QUEUED];
 
 /** @param {any[]} sent @returns {GraphBox} */
 export function readBox(sent) {
-  const [key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth] = sent;
-  return { key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth };
+  const [key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth, asks] = sent;
+  return { key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth, asks };
 }
 
 /**
@@ -43,7 +43,7 @@ export function spoken(box) {
 }
 
 /** Whether a click on it does something. @param {GraphBox} box */
-export const isActive = (box) => box.opens !== "" || box.row >= 0;
+export const isActive = (box) => box.opens !== "" || box.row >= 0 || box.asks !== "";
 
 /** @param {GraphBox} box @returns {SVGElement} */
 export function drawBox(box) {

@@ -1,7 +1,9 @@
 // @ts-check
 // One mounted view of a graph: zoom, pan, keyboard, tooltip, detail.
 
+import { Commands } from "../shared/commands.js";
 import { make, setAttribute, setText } from "../shared/dom.js";
+import { Forms } from "../shared/forms.js";
 import { WAITING } from "../shared/states.js";
 import { View } from "../shared/view.js";
 import { steadyFor } from "../shared/words.js";
@@ -11,6 +13,7 @@ import { readRow } from "../timeline/rows.js";
 import { drawBox, isActive, readBox, svg } from "./boxes.js";
 
 /** @import { Model } from "../shared/model.js" */
+/** @import { More } from "../timeline/types.js" */
 /** @import { GraphBox } from "./boxes.js" */
 
 const PARTS = 16;
@@ -25,9 +28,13 @@ const NARROW = 560;
 
 /** One mounted view of a graph. */
 export class GraphView extends View {
-  /** @param {Model} model @param {HTMLElement} host */
-  constructor(model, host) {
+  /**
+   * @param {Model} model @param {HTMLElement} host
+   * @param {Forms} [forms] where people answer, if that is not here
+   */
+  constructor(model, host, forms) {
     super(model, host, "ipd-graph");
+    this.commands = new Commands(model);
     /** @type {Map<string, GraphBox>} */
     this.boxes = new Map();
     /** @type {Map<string, {node: SVGElement, sent: string}>} */
@@ -43,9 +50,14 @@ export class GraphView extends View {
     this.top = 0;
     this.everything = false;
     this.current = "";
+    this.epoch = -1;
     this.stale = true;
     this.detailShown = "";
+    /** @type {Map<string, More>} what else is known of a row, by path and number */
+    this.more = new Map();
     this.heading = new Head(this.root);
+    this.own = forms ? null : new Forms(this.root, this.commands, this.id);
+    this.forms = forms ?? /** @type {Forms} */ (this.own);
     const frame = make("div", "ipd-graph-frame", this.root);
     const tools = make("div", "ipd-graph-tools", frame);
     this.stage = make("div", "ipd-stage", frame);
@@ -76,11 +88,14 @@ export class GraphView extends View {
     this.follow("head", () => {
       const head = this.head;
       if (head) this.measureClock(head.start + head.now);
+      if (head && head.epoch !== this.epoch) this.more.clear();
+      this.epoch = head?.epoch;
       this.stale = true;
     });
     for (let n = 0; n < PARTS; n++) this.follow(`boxes_${n}`, () => (this.stale = true));
     this.follow("links", () => (this.stale = true));
     this.follow("detail");
+    this.follow("forms");
     this.attend();
     this.queue();
   }
@@ -160,6 +175,8 @@ export class GraphView extends View {
     if (!head) return;
     if (this.stale) this.read();
     this.drawHead(head);
+    const can = !this.isCut && (this.model.get("commands") ?? []).includes("answer");
+    this.own?.draw(this.model.get("forms") ?? [], this.clock(), can, this.connection !== "");
     this.place(head);
     this.drawDetail();
   }
@@ -279,7 +296,25 @@ export class GraphView extends View {
     if (!isActive(box)) return;
     this.select(box.key);
     if (box.opens) this.model.send({ toggle: box.opens });
-    if (box.row >= 0) this.model.send({ detail: [box.path, box.row] });
+    if (box.row >= 0) this.showDetail(box);
+    if (box.asks) this.forms.focus(box.asks);
+  }
+
+  /** Have the kernel tell all about a row. @param {GraphBox} box */
+  showDetail({ path, row }) {
+    this.model.send({ detail: [path, row] });
+    if (!(this.model.get("commands") ?? []).includes("more")) return;
+    /** @param {More} more */
+    const take = (more) => {
+      this.more.set(`${path} ${row}`, more);
+      this.queue();
+    };
+    this.commands.ask("more", { path, index: row }).then(take, () => take({}));
+  }
+
+  destroy() {
+    this.commands.close();
+    super.destroy();
   }
 
   /** @param {string} key */
@@ -332,11 +367,12 @@ export class GraphView extends View {
       return;
     }
     const row = { ...readRow(told.row), group: 0 }, now = this.clock() - told.start;
-    const shown = JSON.stringify([told, this.connection, row.state <= WAITING ? Math.floor(now / SECOND) : 0]);
+    const more = this.more.get(`${told.path} ${row.index}`) ?? null;
+    const shown = JSON.stringify([told, more, this.connection, row.state <= WAITING ? Math.floor(now / SECOND) : 0]);
     if (shown === this.detailShown) return;
     this.detailShown = shown;
     const header = { ...this.head, groups: [told.group] };
-    const all = { row, header, detail: told.detail, more: null, now, start: told.start, live: !this.connection };
+    const all = { row, header, detail: told.detail, more, now, start: told.start, live: !this.connection };
     this.panel.replaceChildren(...detailNodes(all, () => this.model.send({ detail: null })));
   }
 }

@@ -6,6 +6,7 @@ import { make } from "../shared/dom.js";
 import { GraphView } from "../graph/view.js";
 
 /** @import { Commands } from "../shared/commands.js" */
+/** @import { Forms } from "../shared/forms.js" */
 /** @import { Model } from "../shared/model.js" */
 
 const REMEMBERED = "ipydurable.view";
@@ -16,9 +17,11 @@ export class Switch {
    * @param {Model} model @param {Commands} commands
    * @param {HTMLElement} bar where the choice stands
    * @param {HTMLElement} root what the graph is shown in
+   * @param {Forms} forms where people answer
    * @param {() => void} changed
    */
-  constructor(model, commands, bar, root, changed) {
+  constructor(model, commands, bar, root, forms, changed) {
+    this.forms = forms;
     this.model = model;
     this.commands = commands;
     this.changed = changed;
@@ -61,7 +64,7 @@ export class Switch {
       const id = await this.commands.ask("look", { graph: true });
       const model = await this.model.widget_manager?.get_model?.(id);
       if (!model) throw new Error("There is no such graph.");
-      this.view ??= new GraphView(/** @type {Model} */ (model), this.host);
+      this.view ??= new GraphView(/** @type {Model} */ (model), this.host, this.forms);
     } catch {
       this.isGraph = false;
     }

@@ -58,7 +58,7 @@ export class TimelineView extends View {
       follow: () => this.toggleFollow(),
       page: (generation) => this.turnTo(generation),
     }, this.commands);
-    this.switch = new Switch(model, this.commands, this.toolbar.element, this.root, () => this.queue());
+    this.switch = new Switch(model, this.commands, this.toolbar.element, this.root, this.forms, () => this.queue());
     this.overview = new Overview(this.root, (t0, t1) => this.zoom.look(t0, t1, this.end));
     this.axis = make("div", "ipd-axis", this.root);
     this.axis.title = "Drag to zoom, double-click to see all of it";
