@@ -13,6 +13,7 @@ from ipydurable.runtime.core.events import (
     ExecutionStarted,
     LockAcquired,
     LockReleased,
+    LockRequested,
     OperationDone,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceFailed,
@@ -133,6 +134,8 @@ class Invariants:
             self._journal.check_row(row)
         self._check_records()
         self._check_work()
+        self._check_operations()
+        self._check_waits()
         self._check_timers()
 
     def _check_records(self) -> None:
@@ -152,6 +155,38 @@ class Invariants:
             for task_id, activity in instance.activities.items():
                 key = (instance.iid, instance.record.execution_id, task_id)
                 assert key in at_work, f"nobody works on {activity.scheduled}"
+
+    def _check_operations(self) -> None:
+        """Every entity does what it may do, or waits for its lock's holder."""
+        at_work = {str(job.entity_id) for job, _ in self._world.runner.waiting}
+        for entity in self._world.engine.entities._by_iid.values():
+            name = entity.record.instance_id
+            if entity.batch:
+                assert name in at_work, f"nobody runs the operations of {name}"
+            elif entity.record.locked_by is None:
+                assert not entity.queue, f"{name} does not go on with {entity.queue}"
+            else:
+                assert not entity._owners, f"{name} does not do what its holder asks"
+
+    def _check_waits(self) -> None:
+        """Whatever a child, an entity or a lock is to tell an instance is on its way."""
+        engine = self._world.engine
+        asked = set()
+        for entity in engine.entities._by_iid.values():
+            for _, event in [*entity.batch, *entity.queue]:
+                if isinstance(event, LockRequested):
+                    asked.add((event.owner.instance_id, event.owner.lock_id))
+                elif event.caller is not None:
+                    asked.add((event.caller.instance_id, event.caller.task_id))
+        for instance in engine.orchestrations.by_iid.values():
+            name = instance.record.instance_id
+            told = {getattr(event, "task_id", 0) for _, event in instance.inbox}
+            for task_id, child in instance.children.items():
+                is_on_its_way = child in engine.orchestrations.by_id or task_id in told
+                assert is_on_its_way, f"{name} waits for {child}, which does not live"
+            wanted = [task_id for task_id, one in instance.locks.items() if not one.is_held]
+            for task_id in {*instance.calls, *wanted} - told:
+                assert (name, task_id) in asked, f"nobody answers task {task_id} of {name}"
 
     def _check_timers(self) -> None:
         """Every pending timer has a wake-up."""

@@ -33,6 +33,9 @@ FAULT_POINTS = (
     "after an activity has started",
     "before entity operations start",
     "after entity operations have started",
+    "before an effect",
+    "after an effect",
+    "after an answer",
 )
 
 _MOST_STEPS = 400
@@ -90,6 +93,16 @@ class Simulation(World):
         self._wrap(self.executor, "an activity starts", "an activity has started")
         self._wrap(self.runner, "entity operations start", "entity operations have started")
         super()._boot()
+        after_commit = self.engine.after_commit
+        self.engine.after_commit = lambda effect: after_commit(  # type: ignore[method-assign]
+            lambda: self._carry_out(effect)
+        )
+
+    def _carry_out(self, effect: Callable[[], None]) -> None:
+        """Do what was kept for after a commit: answer a client, run an entity."""
+        self._reach("before an effect")
+        effect()
+        self._reach("after an effect")
 
     def _wrap(self, runner: Any, before: str, after: str) -> None:
         submit = runner.submit
@@ -135,7 +148,7 @@ class Simulation(World):
             if self._is_over:
                 break
             if self.rng.random() < _CHANCE_OF_A_FAULT:
-                self._fault_in = self.rng.randint(1, 6)
+                self._fault_in = self.rng.randint(1, 10)
             self._happen(self.rng.choice(self._possible()))
             self._settle_and_check()
         self._fault_in = 0
@@ -211,7 +224,9 @@ class Simulation(World):
         return tell
 
     def _request(self, request: Request) -> None:
-        self._unanswered.append((request, self.send(request)))
+        answer = self.send(request)
+        answer.add_done_callback(lambda _: self._reach("after an answer"))
+        self._unanswered.append((request, answer))
 
     def _crash(self) -> None:
         raise CrashError("between two steps")

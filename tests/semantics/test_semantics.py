@@ -112,7 +112,7 @@ def test_programs_do_what_the_model_allows(
 def test_every_fault_point_is_reached() -> None:
     program = [["all", [["activity", f"0.{n}"] for n in range(4)]], ["call", "a", "0.9"]]
     crashes: Counter[str] = Counter()
-    for seed in range(40):
+    for seed in range(80):
         world = Simulation(random.Random(seed), 0)
         world.begin([[2, program]])
         world.live_at_random()
