@@ -151,7 +151,7 @@ class Dispatcher:
         definition, lane = found
         lane.ready.append((instance, activity))
         if lane.has_backlog:
-            self._inputs.put_down(activity)
+            self._inputs.put_down(activity, len(lane.ready))
         within_s = definition.options.start_within_s
         if within_s is not None:
             # What was lost waits anew.

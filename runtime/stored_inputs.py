@@ -18,6 +18,9 @@ __all__ = ["StoredInputs"]
 
 _MIN_SIZE: Final = 1024
 """A smaller input costs less than finding it again."""
+_MANY: Final = 10_000
+_MIN_SIZE_BEHIND_MANY: Final = 128
+"""Together they would cost more; under that they are smaller than what else a task takes."""
 _READ_AT_ONCE: Final = 500
 
 
@@ -32,12 +35,18 @@ class StoredInputs:
         self._store = store
         self._read: dict[int, Payload | None] = {}
 
-    def put_down(self, activity: OpenActivity) -> None:
-        """Keep the input of a queued activity no longer; its row must be durable."""
+    def put_down(self, activity: OpenActivity, queued: int) -> None:
+        """Keep the input of a queued activity no longer; its row must be durable.
+
+        Args:
+            activity: It waits its turn.
+            queued: How many wait before it.
+        """
         payload = activity.scheduled.input
         if payload is None or activity.input_is_stored:
             return
-        if len(payload if isinstance(payload, str) else payload.data) >= _MIN_SIZE:
+        size = len(payload if isinstance(payload, str) else payload.data)
+        if size >= (_MIN_SIZE if queued < _MANY else _MIN_SIZE_BEHIND_MANY):
             activity.scheduled = msgspec.structs.replace(activity.scheduled, input=None)
             activity.input_is_stored = True
 

@@ -56,6 +56,7 @@ _TYPES: Final = {
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC, as all times of the journal
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MAX_TEXT: Final = 4 * 1024 * 1024
+_MAX_ROWS: Final = 25_000
 """Of more JSON than this the parser makes too many copies; an appender does not."""
 
 _encode = msgspec.json.Encoder().encode
@@ -109,6 +110,8 @@ class JournalWriter:
 
 def _as_json(rows: Sequence[JournalColumns]) -> str | None:
     """Return the parameter of the prepared statement; None where rows hold bytes, or too much."""
+    if len(rows) > _MAX_ROWS:
+        return None
     known: list[_Row] = []
     for gseq, iid, seq, ts, stream, kind, name, task_id, ref, payload, extra, digest, data in rows:
         if data is not None:

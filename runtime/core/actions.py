@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 from .code import OrchestratorCode, Resolve
@@ -78,11 +79,12 @@ class Actions:
                     origin=0 if task_id == first_id else first_id,
                     tags=tags,
                 ),
-                name,
                 task,
             )
 
-        task: CompletableTask[Any] = CompletableTask(f"activity {name} (task {first_id})")
+        task: CompletableTask[Any] = CompletableTask(
+            intern(f"activity {name}"), name, first_id
+        )
         if policy is not None and policy.max_number_of_attempts > 1:
             task.retry = RetryState(policy, first_id, self._ledger.now, schedule)
         schedule()
@@ -117,11 +119,12 @@ class Actions:
                     explicit_id=instance_id is not None,
                     tags=tags,
                 ),
-                name,
                 task,
             )
 
-        task: CompletableTask[Any] = CompletableTask(f"sub-orchestration {name} (task {first_id})")
+        task: CompletableTask[Any] = CompletableTask(
+            intern(f"sub-orchestration {name}"), name, first_id
+        )
         if policy is not None and policy.max_number_of_attempts > 1:
             task.retry = RetryState(policy, first_id, self._ledger.now, start)
         start()
@@ -130,10 +133,9 @@ class Actions:
     def create_timer(self, fire_at: datetime) -> TimerTask:
         """Draw a `TimerCreated` and return its task."""
         task_id = self._ledger.next_id
-        task = TimerTask(f"timer (task {task_id})", lambda: self._ledger.forget(task_id), fire_at)
+        task = TimerTask("timer", lambda: self._ledger.forget(task_id), fire_at, task_id)
         self._ledger.draw(
             TimerCreated(timestamp=self._ledger.now, task_id=task_id, fire_at=fire_at),
-            "timer",
             task,
         )
         return task
@@ -188,9 +190,8 @@ class Actions:
         payload = self.encode(value, f"input of {operation} on {entity}")
         task_id = self._ledger.next_id
         self.section.check_call(entity, task_id)
-        task: CompletableTask[Any] = CompletableTask(
-            f"call of {operation} on {entity} (task {task_id})"
-        )
+        name = f"{operation} on {entity}"
+        task: CompletableTask[Any] = CompletableTask(f"call of {name}", name, task_id)
         task.watch(lambda _: self.section.call_ended(entity, task_id))
         self._ledger.draw(
             EntityOperationCalled(
@@ -200,7 +201,6 @@ class Actions:
                 operation=operation,
                 input=payload,
             ),
-            f"{operation} on {entity}",
             task,
         )
         return task
@@ -228,14 +228,13 @@ class Actions:
         if not self._ledger.is_closed:
             self.section.request(task_id, entities)
         lock = EntityLock(entities, lambda: self.unlock(task_id))
-        task = LockTask(f"locks (task {task_id})", lock)
+        task = LockTask("locks", lock, task_id)
         self._ledger.draw(
             EntityLockRequested(
                 timestamp=self._ledger.now,
                 task_id=task_id,
                 entity_ids=tuple(map(str, entities)),
             ),
-            "locks",
             task,
         )
         return task
@@ -261,11 +260,7 @@ class Actions:
 
     def give(self, task: CompletableTask[Any], payload: Payload | None) -> None:
         """Settle a task with a result, decoded when it is asked for."""
-        if payload is None:
-            task.complete(None)
-        else:
-            decode = self._code.decode
-            task.complete(lambda: decode(payload))
+        task.complete(payload, self._code.decode)
 
     def _limit(self, task: CancellableTask[Any], name: str, deadline: datetime) -> None:
         timer = self.create_timer(deadline)

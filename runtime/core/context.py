@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .entity_ids import EntityInstanceId, check_operation_name, entity_id_of
 from .ids import check_event_name, check_instance_id, derived_uuid
@@ -56,6 +56,14 @@ class DurableReference(Protocol):
 
     __durable_kind__: str
     __durable_name__: str
+
+
+_NO_LABELS: Final[dict[str, str]] = {}
+"""Shared by the many calls without labels; nothing changes it."""
+
+
+def _labels(tags: Mapping[str, str] | None) -> dict[str, str]:
+    return dict(tags) if tags else _NO_LABELS
 
 
 def current_context() -> OrchestrationContext | None:
@@ -177,7 +185,7 @@ class OrchestrationContext:
             EncodingError: The input cannot be stored.
         """
         name = name_of(activity, "activity")
-        return self._executor.actions.schedule_activity(name, input, retry_policy, dict(tags or {}))
+        return self._executor.actions.schedule_activity(name, input, retry_policy, _labels(tags))
 
     def call_sub_orchestrator(
         self,
@@ -206,7 +214,7 @@ class OrchestrationContext:
         if instance_id is not None:
             check_instance_id(instance_id)
         return self._executor.actions.start_sub_orchestration(
-            name, input, instance_id, retry_policy, dict(tags or {})
+            name, input, instance_id, retry_policy, _labels(tags)
         )
 
     def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:

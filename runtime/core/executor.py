@@ -381,7 +381,7 @@ class OrchestrationExecutor:
     def _on_completed(
         self, event: TaskCompleted | SubOrchestrationInstanceCompleted | EntityOperationCompleted
     ) -> None:
-        task, _ = self._ledger.settled(event.task_id)
+        task = self._ledger.settled(event.task_id)
         if task is None:
             self.ignored += 1
         else:
@@ -390,11 +390,11 @@ class OrchestrationExecutor:
     def _on_failed(
         self, event: TaskFailed | SubOrchestrationInstanceFailed | EntityOperationFailed
     ) -> None:
-        task, name = self._ledger.settled(event.task_id)
+        task = self._ledger.settled(event.task_id)
         if task is None:
             self.ignored += 1
             return
-        failed = _failed_error(name, event.task_id, event.failure, self._code.namespace)
+        failed = _failed_error(task.name, event.task_id, event.failure, self._code.namespace)
         retry = task.retry
         if retry is not None:
             try:
@@ -426,7 +426,6 @@ class OrchestrationExecutor:
         timer.watch(lambda _: retry.reschedule())
         self._ledger.draw(
             TimerCreated(timestamp=self.now, task_id=task_id, fire_at=fire_at, origin=retry.origin),
-            "timer",
             timer,
         )
 
@@ -434,7 +433,7 @@ class OrchestrationExecutor:
         self._on_done(event.task_id)
 
     def _on_done(self, task_id: int) -> None:
-        task, _ = self._ledger.settled(task_id)
+        task = self._ledger.settled(task_id)
         if task is None:
             self.ignored += 1
         else:

@@ -60,7 +60,6 @@ class Ledger:
         self.warnings: list[str] = []
         self._next_id = 1
         self._open: dict[int, CompletableTask[Any]] = {}
-        self._names: dict[int, str] = {}
         self._expected: dict[int, DecisionEvent] = {}
         self._decisions: list[Event] = []
 
@@ -97,14 +96,11 @@ class Ledger:
         """The first action of history that the code has not drawn."""
         return self._expected[min(self._expected)] if self._expected else None
 
-    def draw(
-        self, event: DecisionEvent, name: str = "", task: CompletableTask[Any] | None = None
-    ) -> None:
+    def draw(self, event: DecisionEvent, task: CompletableTask[Any] | None = None) -> None:
         """Take note of what the code asks for, or check it against what history has.
 
         Args:
             event: The action; its `task_id` is `next_id`.
-            name: What it is called in errors.
             task: Settled by its outcome, if it has one.
 
         Raises:
@@ -116,7 +112,6 @@ class Ledger:
         self._next_id += 1
         if task is not None:
             self._open[task_id] = task
-            self._names[task_id] = name
         recorded = self._expected.pop(task_id, None) if self._expected else None
         if recorded is None:
             self._decisions.append(event)
@@ -133,9 +128,9 @@ class Ledger:
         self._decisions.append(event)
         self.is_closed = True
 
-    def settled(self, task_id: int) -> tuple[CompletableTask[Any] | None, str]:
-        """Return the task that an outcome is for, which is no longer open, and its name."""
-        return self._open.pop(task_id, None), self._names.get(task_id, "task")
+    def settled(self, task_id: int) -> CompletableTask[Any] | None:
+        """Return the task that an outcome is for, which is no longer open; None for no task."""
+        return self._open.pop(task_id, None)
 
     def forget(self, task_id: int) -> None:
         """Nothing waits for the outcome of this action any more."""

@@ -124,8 +124,8 @@ class LockTask(CompletableTask[EntityLock]):
 
     __slots__ = ("_lock",)
 
-    def __init__(self, description: str, lock: EntityLock) -> None:
-        super().__init__(description)
+    def __init__(self, description: str, lock: EntityLock, task_id: int = 0) -> None:
+        super().__init__(description, description, task_id)
         self._lock = lock
 
     def get_result(self) -> EntityLock:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from .errors import TaskCancelledError, TaskFailedError
 from .failure import FailureDetails
+from .payload import Payload
 from .retry import RetryPolicy
 
 __all__ = [
@@ -28,22 +29,30 @@ __all__ = [
 
 T = TypeVar("T")
 
+_Watcher: TypeAlias = "Callable[[Task[Any]], None]"
+
 
 class Task(Generic[T]):
     """Something that will be done. Awaiting it gives its result or raises its failure.
 
-    Attributes:
-        description: What it is, for people, e.g. `"activity fetch (task 3)"`.
+    Args:
+        description: What it is, for people.
     """
 
-    __slots__ = ("_complete", "_error", "_result", "_watchers", "description")
+    __slots__ = ("_complete", "_description", "_error", "_result", "_watchers")
 
     def __init__(self, description: str) -> None:
-        self.description = description
+        self._description = description
         self._complete = False
         self._result: T | None = None
         self._error: Exception | None = None
-        self._watchers: list[Callable[[Task[Any]], None]] = []
+        # One by itself, as most have one and an execution may have 100,000 open tasks.
+        self._watchers: _Watcher | list[_Watcher] | None = None
+
+    @property
+    def description(self) -> str:
+        """What it is, for people."""
+        return self._description
 
     @property
     def is_complete(self) -> bool:
@@ -85,12 +94,16 @@ class Task(Generic[T]):
             raise ValueError(f"{self.description} is not complete: await it first")
         return self._error
 
-    def watch(self, watcher: Callable[[Task[Any]], None]) -> None:
+    def watch(self, watcher: _Watcher) -> None:
         """Have `watcher` called when it settles; at once if it is settled already."""
         if self._complete:
             watcher(self)
-        else:
+        elif self._watchers is None:
+            self._watchers = watcher
+        elif isinstance(self._watchers, list):
             self._watchers.append(watcher)
+        else:
+            self._watchers = [self._watchers, watcher]
 
     def __await__(self) -> Generator[Task[Any], Any, T]:
         if not self._complete:
@@ -107,25 +120,49 @@ class Task(Generic[T]):
         self._complete = True
         self._result = result
         self._error = error
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            watcher(self)
+        watchers, self._watchers = self._watchers, None
+        if isinstance(watchers, list):
+            for watcher in watchers:
+                watcher(self)
+        elif watchers is not None:
+            watchers(self)
 
 
 class CompletableTask(Task[T]):
-    """A task that an event settles; its result is decoded when first asked for."""
+    """A task that an event settles; its result is decoded when first asked for.
 
-    __slots__ = ("_decode", "retry")
+    Args:
+        description: What it is, for people, e.g. `"activity fetch"`.
+        name: What is called, for errors.
+        task_id: The action id; 0 for none.
 
-    def __init__(self, description: str) -> None:
+    Attributes:
+        name: As given.
+        retry: How far its retries have come; None where it has none.
+    """
+
+    __slots__ = ("_decode", "_task_id", "name", "retry")
+
+    def __init__(self, description: str, name: str = "task", task_id: int = 0) -> None:
         super().__init__(description)
-        self._decode: Callable[[], T] | None = None
+        self.name = name
+        self._task_id = task_id
+        self._decode: Callable[[Any], T] | None = None
         self.retry: RetryState | None = None
 
-    def complete(self, decode: Callable[[], T] | None) -> None:
-        """Settle it with the result that `decode` will give, or with None."""
-        self._decode = decode
-        self._settle(None, None)
+    @property
+    def description(self) -> str:
+        """What it is, for people, e.g. `"activity fetch (task 3)"`."""
+        number = f" (task {self._task_id})" if self._task_id else ""
+        return f"{self._description}{number}"
+
+    def complete(
+        self, payload: Payload | None, decode: Callable[[Payload], T] | None = None
+    ) -> None:
+        """Settle it with the result that `decode` will make of the payload, or with None."""
+        # Two references: a closure for each of many results would cost more than most results.
+        self._decode = None if payload is None else decode
+        self._settle(payload, None)  # type: ignore[arg-type]
 
     def fail(self, error: Exception) -> None:
         """Settle it as failed."""
@@ -135,8 +172,9 @@ class CompletableTask(Task[T]):
         """Return the result, as `Task.get_result`; may also raise DecodingError."""
         if self._decode is not None:
             decode, self._decode = self._decode, None
+            payload, self._result = self._result, None
             try:
-                self._result = decode()
+                self._result = decode(payload)
             except Exception as error:  # noqa: BLE001  (whatever a user's class raises on rebuilding)
                 self._error = error
         return super().get_result()
@@ -161,8 +199,10 @@ class CancellableTask(CompletableTask[T]):
 
     __slots__ = ("_is_cancelled", "_on_cancel", "has_lost")
 
-    def __init__(self, description: str, on_cancel: Callable[[], None]) -> None:
-        super().__init__(description)
+    def __init__(
+        self, description: str, on_cancel: Callable[[], None], name: str = "task", task_id: int = 0
+    ) -> None:
+        super().__init__(description, name, task_id)
         self._on_cancel = on_cancel
         self._is_cancelled = False
         self.has_lost = False
@@ -172,7 +212,7 @@ class CancellableTask(CompletableTask[T]):
         """Whether `cancel` settled it."""
         return self._is_cancelled
 
-    def watch(self, watcher: Callable[[Task[Any]], None]) -> None:
+    def watch(self, watcher: _Watcher) -> None:
         """Have `watcher` called when it settles; as `Task.watch`."""
         self.has_lost = False
         super().watch(watcher)
@@ -200,8 +240,10 @@ class TimerTask(CancellableTask[None]):
 
     __slots__ = ("fire_at",)
 
-    def __init__(self, description: str, on_cancel: Callable[[], None], fire_at: datetime) -> None:
-        super().__init__(description, on_cancel)
+    def __init__(
+        self, description: str, on_cancel: Callable[[], None], fire_at: datetime, task_id: int = 0
+    ) -> None:
+        super().__init__(description, on_cancel, description, task_id)
         self.fire_at = fire_at
 
 
@@ -238,8 +280,9 @@ class WhenAllTask(Task[list[Any]]):
         self._tasks = tasks
         self._open = len(tasks)
         self._first_failed: Task[Any] | None = None
+        on_settled = self._on_settled
         for task in tasks:
-            task.watch(self._on_settled)
+            task.watch(on_settled)
         if not tasks:
             self._settle([], None)
 
@@ -272,8 +315,9 @@ class WhenAnyTask(Task[Task[Any]]):
         self._tasks = tasks
         if not tasks:
             raise ValueError("when_any of no tasks would wait for ever: give it at least one")
+        on_settled = self._on_settled
         for task in tasks:
-            task.watch(self._on_settled)
+            task.watch(on_settled)
 
     def _on_settled(self, task: Task[Any]) -> None:
         if self.is_complete:

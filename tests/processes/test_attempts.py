@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import wait
 from pathlib import Path
 
 import psutil
@@ -72,6 +73,11 @@ def hang(folder):
     return "done"
 """,
 }
+MANY = """
+async def many(ctx, width):
+    texts = (f"{n:0500}" for n in range(width))
+    return sum(await ctx.when_all([ctx.call_activity("measure", text) for text in texts]))
+"""
 EACH = """
 async def each(ctx, order):
     name, items = order
@@ -91,6 +97,7 @@ def client(connect: Callable[[], DurableClient]) -> DurableClient:
         [
             *(_definition(Kind.ACTIVITY, name, text) for name, text in ACTIVITIES.items()),
             _definition(Kind.ORCHESTRATOR, "each", EACH),
+            _definition(Kind.ORCHESTRATOR, "many", MANY),
         ]
     )
     return made
@@ -184,16 +191,25 @@ def test_attempts_of_a_killed_host_begin_anew_and_none_of_its_workers_is_left(
     assert len(_rows(client, instance_id, "TaskCompleted")) == 1
 
 
-def test_memory_grows_little_with_ten_thousand_activities(client: DurableClient) -> None:
-    """Per activity less than its code's own objects and a short row: no input, no attempt."""
-    client.wait(client.start("each", ["measure", ["x" * 20]]), timeout_s=60)
+def _peak_growth(client: DurableClient, width: int) -> int:
+    """Fan out to so many activities; return by how many bytes the host grew meanwhile."""
     host = psutil.Process(client.host_status().pid)
-    before = host.memory_info().rss
-    width = 10_000
-    instance_id = client.start("each", ["measure", [f"{n:05}" * 20 for n in range(width)]])
-    peak = before
-    while client.get(instance_id).status is RuntimeStatus.RUNNING:
-        peak = max(peak, host.memory_info().rss)
-    record = client.wait(instance_id, timeout_s=90)
-    assert client.decode(record.output) == [100] * width
-    assert (peak - before) / width < 15_000
+    before = peak = host.memory_full_info().uss
+    done = client.completion(client.start("many", width))
+    while not done.done():
+        peak = max(peak, host.memory_full_info().uss)
+        wait([done], 0.05)
+    assert client.decode(done.result().output) == 500 * width
+    return peak - before
+
+
+def test_memory_stays_flat_with_ten_and_a_hundred_thousand_activities(
+    client: DurableClient,
+) -> None:
+    """What grows with each is the code's own task: neither inputs (500 bytes) nor attempts."""
+    client.wait(client.start("many", 100), timeout_s=60)
+    few = _peak_growth(client, 10_000)
+    many = _peak_growth(client, 100_000)
+    assert few < 80_000_000
+    print(few, many)
+    assert many - few < 90_000 * 1_500

@@ -51,7 +51,7 @@ class TestWaiting:
         task: CompletableTask[int] = CompletableTask("task")
         driver, woken = drive(code())
         assert not driver.is_complete
-        task.complete(lambda: 1)
+        task.complete("", lambda _: 1)
         assert woken == [(driver, task)]
         driver.resume(task)
         assert driver.result == 2
@@ -61,7 +61,7 @@ class TestWaiting:
             return sum([await task for _ in range(10_000)])
 
         task: CompletableTask[int] = CompletableTask("task")
-        task.complete(lambda: 1)
+        task.complete("", lambda _: 1)
         driver, woken = drive(code())
         assert (driver.result, woken) == (10_000, [])
 
@@ -76,7 +76,7 @@ class TestWaiting:
 
         good: CompletableTask[int] = CompletableTask("good")
         bad: CompletableTask[int] = CompletableTask("bad")
-        good.complete(lambda: 1)
+        good.complete("", lambda _: 1)
         bad.fail(KeyError("k"))
         assert drive(code())[0].result == [1, "'k'"]
 

@@ -42,7 +42,7 @@ class TestOneTask:
 
     def test_a_completed_task_gives_its_result_by_every_name(self) -> None:
         task = open_task()
-        task.complete(lambda: 7)
+        task.complete("", lambda _: 7)
         assert (task.result, task.get_result(), task.get_exception()) == (7, 7, None)
         assert (task.is_complete, task.is_completed) == (True, True)
         assert not task.is_failed
@@ -75,23 +75,23 @@ class TestOneTask:
     def test_a_result_is_decoded_when_first_asked_for_and_only_once(self) -> None:
         asked: list[int] = []
 
-        def decode() -> list[int]:
+        def decode(_: object) -> list[int]:
             asked.append(1)
             return asked
 
         task = open_task()
-        task.complete(decode)
+        task.complete("", decode)
         assert asked == []
         assert task.result is task.result
         assert asked == [1]
 
     def test_a_result_that_cannot_be_decoded_makes_the_task_a_failed_one(self) -> None:
-        def decode() -> None:
+        def decode(_: object) -> None:
             raise LookupError("the class has gone")
 
         for ask_first in ("exception", "result"):
             task = open_task()
-            task.complete(decode)
+            task.complete("", decode)
             if ask_first == "exception":
                 assert isinstance(task.get_exception(), LookupError)
             with pytest.raises(LookupError, match="the class has gone"):
@@ -126,7 +126,7 @@ class TestOneTask:
         task = open_task()
         code = twice(task)
         assert code.send(None) is task
-        task.complete(lambda: 3)
+        task.complete("", lambda _: 3)
         with pytest.raises(StopIteration) as stop:
             code.send(None)
         assert stop.value.value == [3, 3]
@@ -145,7 +145,7 @@ class TestCancelling:
     def test_a_complete_task_cannot_be_cancelled(self) -> None:
         told: list[str] = []
         task: CancellableTask[int] = CancellableTask("wait", lambda: told.append("x"))
-        task.complete(lambda: 1)
+        task.complete("", lambda _: 1)
         assert not task.cancel()
         assert not task.is_cancelled
         assert (task.result, told) == (1, [])
@@ -164,7 +164,7 @@ class TestWhenAll:
             if number in failing:
                 tasks[number].fail(failed_error(number))
             else:
-                tasks[number].complete(lambda number=number: number)
+                tasks[number].complete("", lambda _, number=number: number)
         assert group.is_complete
         if failing:
             first = next(number for number in order if number in failing)
@@ -183,13 +183,13 @@ class TestWhenAll:
     def test_a_result_that_cannot_be_decoded_fails_the_group(self) -> None:
         task = open_task()
         group = WhenAllTask([task])
-        task.complete(lambda: {}["gone"])
+        task.complete("", lambda _: {}["gone"])
         assert isinstance(group.get_exception(), KeyError)
 
     def test_the_same_task_twice_counts_twice(self) -> None:
         task = open_task()
         group = WhenAllTask([task, task])
-        task.complete(lambda: 1)
+        task.complete("", lambda _: 1)
         assert group.result == [1, 1]
 
 
