@@ -21,6 +21,7 @@ from .connection import ConnectionInfo, HostLock, HostPaths, write_private
 from .core.errors import DurableError
 from .engine import Engine, EngineOptions
 from .journal import ThreadedJournal
+from .memory import give_back_memory
 from .ports import ActivityExecutor, Store
 from .server import Server
 from .service import Service
@@ -30,7 +31,7 @@ __all__ = ["run_host"]
 
 _log = logging.getLogger(__name__)
 
-_IDLE_CHECK_S = 1.0
+_HOUSEKEEPING_S = 2.0
 # A hundred thousand instances that wait are long-lived and hold few cycles: with Python's own
 # thresholds (700, 10, 10) the collector looks at them again and again.
 _GC_THRESHOLDS = (200_000, 50, 100)
@@ -89,7 +90,7 @@ def run_host(
     )
     _stop_on_signals(engine)
     threading.Thread(
-        target=_stop_when_idle, args=(engine, service, idle_s), name="ipydurable-idle", daemon=True
+        target=_keep_house, args=(engine, service, idle_s), name="ipydurable-house", daemon=True
     ).start()
     _log.info("host %s serves %s", os.getpid(), paths.store)
     engine.run()
@@ -112,10 +113,12 @@ def _stop_on_signals(engine: Engine) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def _stop_when_idle(engine: Engine, service: Service, idle_s: float) -> None:
+def _keep_house(engine: Engine, service: Service, idle_s: float) -> None:
+    """Give back memory now and then; end the host once it has been idle for long enough."""
     idle_since = time.monotonic()
     while True:
-        time.sleep(min(_IDLE_CHECK_S, idle_s / 4))
+        time.sleep(min(_HOUSEKEEPING_S, idle_s / 4))
+        give_back_memory()
         now = time.monotonic()
         if engine.orchestrations.by_iid or service.clients:
             idle_since = now
