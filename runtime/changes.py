@@ -204,7 +204,7 @@ class Changes:
         self._engine.after_commit(lambda: self._migrate_held(instance, request, future))
 
     def _migrate_held(self, instance: Instance, request: Migrate, future: Future[Any]) -> None:
-        if instance.last_gseq > self._engine.durable_gseq:
+        if instance.unwritten or instance.last_gseq > self._engine.durable_gseq:
             # Another request has come between; history is read from the store.
             instance.is_held = True
             self._engine.after_commit(lambda: self._migrate_held(instance, request, future))

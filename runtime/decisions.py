@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,7 @@ from .core.events import (
 from .core.status import RuntimeStatus
 from .instances import Instance
 from .messages import child_refused, child_started, next_generation, operation_of, owner_of
+from .ports import MORE_FOLLOWS
 from .timers import Due
 
 if TYPE_CHECKING:
@@ -44,16 +46,44 @@ class Decisions:
         self._orchestrations = orchestrations
 
     def carry_out(self, instance: Instance, decisions: list[Event]) -> None:
-        """Write down what an instance's code asked for, in order, and see to it."""
+        """Write down what an instance's code asked for, in order, and see to it.
+
+        Of very much only the first part goes into this batch, so that memory need not hold a
+        hundred thousand rows on their way to the disk; `go_on` does the rest. Until then the
+        instance takes no messages. A host that dies in between replays the code, which asks for
+        the rest again.
+        """
+        if instance.unwritten:
+            instance.unwritten.extend(decisions)
+            return
+        if len(decisions) > self._engine.options.decisions_at_once:
+            instance.unwritten = deque(decisions)
+            self.go_on(instance)
+            return
         for event in decisions:
-            if isinstance(event, ExecutionCompleted):
-                if event.status is RuntimeStatus.CONTINUED_AS_NEW:
-                    self._continue_as_new(instance, event)
-                else:
-                    self._orchestrations.finish(instance, event)
-                return
-            self._engine.write(instance, event)
+            self._do(instance, event)
+
+    def go_on(self, instance: Instance) -> None:
+        """Write down the next part of what an instance's code has asked for."""
+        unwritten = instance.unwritten
+        left = max(0, len(unwritten) - self._engine.options.decisions_at_once)
+        while len(unwritten) > left + 1:
+            self._do(instance, unwritten.popleft())
+        if unwritten:
+            self._do(instance, unwritten.popleft(), MORE_FOLLOWS if left else 0)
+        if instance.unwritten:
+            self._orchestrations.go_on_later(instance)
+        else:
+            self._orchestrations.resume_inbox(instance)
+
+    def _do(self, instance: Instance, event: Event, ref: int = 0) -> None:
+        if not isinstance(event, ExecutionCompleted):
+            self._engine.write(instance, event, ref=ref)
             self._see_to(instance, event)
+        elif event.status is RuntimeStatus.CONTINUED_AS_NEW:
+            self._continue_as_new(instance, event)
+        else:
+            self._orchestrations.finish(instance, event)
 
     def _see_to(self, instance: Instance, event: Event) -> None:
         engine, record = self._engine, instance.record

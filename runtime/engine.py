@@ -60,6 +60,7 @@ _log = logging.getLogger(__name__)
 _MAX_NOTICES = 10
 _MAX_ROWS_PER_BATCH = 10_000
 _MAX_ROWS_ALONE = 100
+_MAX_BATCHES_AHEAD = 2
 # A signal that comes just before the main thread waits would be looked at only after the wait.
 _MAX_WAIT_S = 1.0
 
@@ -83,6 +84,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
             the executors take.
         strict_replay: Whether an instance whose code no longer fits its history fails, rather
             than being parked until it is mended; other inputs and timer times count then too.
+        decisions_at_once: How many decisions of one turn are written with one batch; what there
+            is more follows with the next ones.
         shadow_turns: How many turns of the first instance of each version are replayed at once,
             to see whether the code repeats them; 0 for none.
     """
@@ -92,6 +95,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     turn_limit_s: float = 1.0
     max_parallel: int = 0
     strict_replay: bool = False
+    decisions_at_once: int = 10_000
     shadow_turns: int = 3
 
 
@@ -210,6 +214,7 @@ class Engine:
         """
         calls = self._take_posted(wait_s)
         self.now = self.clock.now()
+        self.orchestrations.go_on()
         for call, args in calls:
             call(*args)
         due = self.timers.take_due(self.now)
@@ -331,6 +336,11 @@ class Engine:
         self._effects.append((instance, activity))
         if not self._is_awaited:
             self._is_awaited = not self.dispatcher.has_backlog_before(instance, activity)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether batches are being made faster than the disk takes them."""
+        return len(self._submitted) > _MAX_BATCHES_AHEAD
 
     @property
     def batch_is_full(self) -> bool:
@@ -487,7 +497,7 @@ class Engine:
                 self.write(instance, lost_with_host(activity, task_id, self.now))
             if not instance.regains:
                 self.run_after_commit(instance, task_id)
-        self.orchestrations.resume_inbox(instance)
+        self.orchestrations.restart(instance)
 
 
 def _nothing() -> None:

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from .core.events import (
+    DECISIONS,
     AttemptLost,
     AttemptStarted,
     EntityLockGranted,
@@ -36,11 +37,13 @@ from .core.events import (
 from .core.executor import OrchestrationExecutor
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
-from .ports import JournalRow, RunningAttempt, Stream
+from .ports import MORE_FOLLOWS, JournalRow, RunningAttempt, Stream
 
 __all__ = ["Instance", "OpenActivity"]
 
 _REMEMBERED_REQUESTS = 64
+_NOTHING: Final[deque[Event]] = deque(maxlen=0)
+"""Shared by all whose turns are short."""
 
 
 class OpenActivity:
@@ -122,6 +125,9 @@ class Instance:
         start_waiters: Whoever waits for its start.
         last_gseq: Its newest row; it may leave memory only once that is durable.
         is_held: Whether messages wait for a moment, because its code is being exchanged.
+        is_cut: Whether its last turn was cut short by the end of a host; only its code knows the
+            rest.
+        unwritten: What its code has asked for and later batches will hold; see `Decisions`.
     """
 
     __slots__ = (
@@ -134,6 +140,7 @@ class Instance:
         "failed",
         "forms",
         "inbox",
+        "is_cut",
         "is_held",
         "last_gseq",
         "locks",
@@ -145,6 +152,7 @@ class Instance:
         "running",
         "start_waiters",
         "timers",
+        "unwritten",
         "waiters",
     )
 
@@ -170,6 +178,8 @@ class Instance:
         self.start_waiters: list[Future[Any]] = []
         self.last_gseq = 0
         self.is_held = False
+        self.is_cut = False
+        self.unwritten: deque[Event] = _NOTHING
 
     @property
     def iid(self) -> int:
@@ -180,7 +190,7 @@ class Instance:
     def takes_messages(self) -> bool:
         """Whether a message can be consumed now rather than wait in the inbox."""
         is_running = self.record.status is RuntimeStatus.RUNNING
-        return is_running and not self.is_held and not self.regains
+        return is_running and not (self.is_held or self.regains or self.unwritten)
 
     @property
     def open_task_ids(self) -> tuple[int, ...]:
@@ -198,6 +208,10 @@ class Instance:
                 self.inbox.append((row.gseq, event))  # type: ignore[arg-type]
             elif isinstance(event, ExecutionStarted):
                 self.drop_outcomes()
+            if row.ref == MORE_FOLLOWS:
+                self.is_cut = True
+            elif isinstance(event, (*DECISIONS, ExecutionStarted)):
+                self.is_cut = False
             self.note(event)  # type: ignore[arg-type]
 
     def note(self, event: Event) -> None:
@@ -221,6 +235,7 @@ class Instance:
         self.locks.clear()
         self.calls.clear()
         self.forms.clear()
+        self.unwritten = _NOTHING
         self.redone = ()
         self.entered = self.regains = 0
 

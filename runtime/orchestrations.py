@@ -77,6 +77,7 @@ class Orchestrations:
         self.by_id: dict[str, Instance] = {}
         self._local: deque[tuple[str, str, HistoryEvent]] = deque()
         self._runnable: deque[Instance] = deque()
+        self._unfinished: deque[Instance] = deque()
         self._resident: OrderedDict[int, Instance] = OrderedDict()
         self._shadow = Shadow(options.shadow_turns, engine, loader)
         self._sleepers = Sleepers(engine.store)
@@ -85,7 +86,12 @@ class Orchestrations:
     @property
     def has_work(self) -> bool:
         """Whether messages wait that could be applied now."""
-        return bool(self._local or self._runnable or self._sleepers)
+        return bool(
+            self._local
+            or self._runnable
+            or self._sleepers
+            or (self._unfinished and not self._engine.is_behind)
+        )
 
     # Messages.
 
@@ -162,6 +168,23 @@ class Orchestrations:
             self._engine.entities.expect(told_entities(decisions))
             self.decisions.carry_out(instance, decisions)
         return True
+
+    def restart(self, instance: Instance) -> None:
+        """Go on with an instance of a host that has ended: with the rest of its turn, first."""
+        if instance.is_cut and instance.takes_messages:
+            self._executor_of(instance)
+        self.resume_inbox(instance)
+
+    def go_on(self) -> None:
+        """Write the next part of what code has asked for, where there is more of it."""
+        for _ in range(len(self._unfinished)):
+            if self._engine.batch_is_full or self._engine.is_behind:
+                return
+            self.decisions.go_on(self._unfinished.popleft())
+
+    def go_on_later(self, instance: Instance) -> None:
+        """Have the rest of what an instance's code asked for be written with the next batches."""
+        self._unfinished.append(instance)
 
     def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:
         """Queue a message from one instance to another; dropped if that is not live.
@@ -446,7 +469,8 @@ class Orchestrations:
         if surplus <= 0:
             return
         for iid, instance in list(self._resident.items())[:surplus]:
-            if instance.last_gseq <= self._engine.durable_gseq and instance.executor is not None:
+            is_durable = instance.last_gseq <= self._engine.durable_gseq and not instance.unwritten
+            if is_durable and instance.executor is not None:
                 instance.executor.close()
                 instance.executor = None
                 del self._resident[iid]

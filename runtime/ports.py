@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,7 @@ from .updates import EntityUpdate, InstanceUpdate, LaneLoad, RunningAttempt, Sto
 from .waits import OpenForm
 
 __all__ = [
+    "MORE_FOLLOWS",
     "ActivityExecutor",
     "AttemptKey",
     "AttemptOutcome",
@@ -60,6 +61,10 @@ class Stream(enum.StrEnum):
     """`DefinitionAdded`; instance number 0."""
 
 
+MORE_FOLLOWS: Final = -1
+"""The `ref` of a row after which the code has asked for more, which a later batch holds."""
+
+
 class JournalRow(NamedTuple):
     """One row of the journal.
 
@@ -70,7 +75,7 @@ class JournalRow(NamedTuple):
         stream: Which sequence it belongs to.
         event: What happened.
         ref: For a row that consumed an inbox row, or took its place in the inbox, that row's
-            `gseq`; else 0.
+            `gseq`; `MORE_FOLLOWS` for the last row of a turn of which more is to come; else 0.
     """
 
     gseq: int

@@ -82,9 +82,7 @@ class Actions:
                 task,
             )
 
-        task: CompletableTask[Any] = CompletableTask(
-            intern(f"activity {name}"), name, first_id
-        )
+        task: CompletableTask[Any] = CompletableTask(intern(f"activity {name}"), name, first_id)
         if policy is not None and policy.max_number_of_attempts > 1:
             task.retry = RetryState(policy, first_id, self._ledger.now, schedule)
         schedule()

@@ -46,12 +46,17 @@ class _Job:
         "refusal",
         "request",
         "start_by",
+        "started",
     )
 
     def __init__(
-        self, request: AttemptRequest, done: Callable[[AttemptKey, AttemptOutcome], None]
+        self,
+        request: AttemptRequest,
+        started: Callable[[AttemptKey, datetime, str], None],
+        done: Callable[[AttemptKey, AttemptOutcome], None],
     ) -> None:
         self.request = request
+        self.started = started
         self.done = done
         self.future: Future[bytes] | None = None
         self.began_at: datetime | None = None
@@ -66,7 +71,8 @@ class FuturesExecutor:
     """Runs attempts in a pool of any kind; what travels there and back is bytes.
 
     `run_attempt` must be importable where the pool runs it. A pool tells nothing of a running
-    attempt: no progress and no output before its end, so a heartbeat timeout means nothing here.
+    attempt but that it runs: no progress and no output before its end, so a heartbeat timeout
+    means nothing here.
     It cannot stop one either: a timeout reports the failure at once, and what comes later is
     dropped. Whatever the pool raises means that the attempt is lost, not that the activity failed.
 
@@ -90,16 +96,23 @@ class FuturesExecutor:
         # Whoever removes a job from here reports its outcome. `dict.pop` is atomic.
         self._open: dict[AttemptKey, _Job] = {}
         self._watcher: threading.Thread | None = None
+        self._has_open = threading.Event()
         self._closed = threading.Event()
 
     def submit(
         self,
         request: AttemptRequest,
-        started: Callable[[AttemptKey, datetime, str], None],  # noqa: ARG002 - nobody tells
+        started: Callable[[AttemptKey, datetime, str], None],
         done: Callable[[AttemptKey, AttemptOutcome], None],
     ) -> None:
-        """Run the attempt soon; see `ActivityExecutor`. `started` is never called."""
-        job = self._open[request.key] = _Job(request, done)
+        """Run the attempt soon; see `ActivityExecutor`.
+
+        Args:
+            request: What to run.
+            started: Left out for attempts that end within 50 ms.
+            done: Called exactly once.
+        """
+        job = self._open[request.key] = _Job(request, started, done)
         try:
             payload = encode_attempt(request, self._package(request))
         except Exception as error:  # noqa: BLE001 - a request that cannot travel is a failure
@@ -111,8 +124,7 @@ class FuturesExecutor:
             self._settle(job, self._ended(job, lost=f"{self.name} takes no work: {error!r}"))
             return
         job.future.add_done_callback(lambda future: self._take(job, future))
-        if request.timeout_s is not None or request.start_within_s is not None:
-            self._watch()
+        self._watch()
 
     def cancel(self, key: AttemptKey) -> None:
         """Withdraw the attempt if it has not begun; else its result is dropped."""
@@ -129,6 +141,7 @@ class FuturesExecutor:
     def close(self) -> None:
         """Report what is open as lost, and shut the pool down without waiting for it."""
         self._closed.set()
+        self._has_open.set()
         for job in list(self._open.values()):
             self._settle(job, self._ended(job, lost="the executor was closed before it ended"))
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -187,9 +200,13 @@ class FuturesExecutor:
                 target=self._look, name=f"ipydurable-{self.name}-watcher", daemon=True
             )
             self._watcher.start()
+        self._has_open.set()
 
     def _look(self) -> None:
         while not self._closed.wait(_LOOK_INTERVAL_S):
+            self._has_open.clear()
+            if not self._open:
+                self._has_open.wait()
             now = time.monotonic()
             for job in list(self._open.values()):
                 self._look_at(job, now)
@@ -200,6 +217,7 @@ class FuturesExecutor:
             return
         if job.began_at is None and future.running():
             job.began_at = utc_now()
+            job.started(request.key, job.began_at, self.name)
             if request.timeout_s is not None:
                 job.deadline = now + request.timeout_s
         if job.began_at is None and now >= job.start_by:

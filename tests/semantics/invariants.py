@@ -82,7 +82,7 @@ class JournalInvariants:
                 self._ended.add(row.iid)
 
     def _check_consumed(self, row: JournalRow) -> None:
-        if row.ref:
+        if row.ref > 0:
             assert row.ref not in self._consumed, f"a message was consumed twice: {row}"
             self._consumed.add(row.ref)
 

@@ -79,7 +79,11 @@ class Simulation(World):
         self._fault_in = self._raised = 0
         self._unanswered: list[tuple[Request, Future[Any]]] = []
         self._late: list[Callable[[], None]] = []
-        super().__init__(resident, idle_entities=rng.choice([0, 1, 100]))
+        super().__init__(
+            resident,
+            idle_entities=rng.choice([0, 1, 100]),
+            decisions_at_once=rng.choice([1, 2, 10_000]),
+        )
         self.executor.capacity = rng.choice([1, 1000])
         self.invariants = Invariants(self)
         self.define(self._counted(language.working), name="working")

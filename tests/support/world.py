@@ -193,6 +193,7 @@ class World:
         idle_entities: int = 2_000,
         shadow_turns: int = 0,
         max_parallel: int = 0,
+        decisions_at_once: int = 10_000,
     ) -> None:
         self.store = MemoryStore()
         self.clock = VirtualClock()
@@ -205,6 +206,7 @@ class World:
             idle_entities=idle_entities,
             shadow_turns=shadow_turns,
             max_parallel=max_parallel,
+            decisions_at_once=decisions_at_once,
         )
         self._ids = 0
         self._boot()
