@@ -210,9 +210,9 @@ class StoreAgreement(RuleBasedStateMachine):
         if crash:  # what is on the disk now is what a kill would leave
             self.files += 1
             copied = self.folder / f"{self.files}.duckdb"
-            shutil.copy(path, copied)
-            if Path(f"{path}.wal").exists():
-                shutil.copy(f"{path}.wal", f"{copied}.wal")
+            for suffix in ("", ".wal", ".wal.mark"):
+                if Path(f"{path}{suffix}").exists():
+                    shutil.copy(f"{path}{suffix}", f"{copied}{suffix}")
         self.store.close()
         self._open(copied if crash else path)
 
