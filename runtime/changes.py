@@ -35,7 +35,7 @@ from .definitions import Definition, DefinitionAdded, Kind
 from .engine import Engine
 from .finder import Finder, unknown_instance
 from .form_desk import FormDesk
-from .instances import Instance
+from .instances import Instance, has_raised
 from .messages import terminated
 from .open_tasks import open_tasks
 from .ports import EntityQuery, InstanceQuery
@@ -339,7 +339,7 @@ class Changes:
 
     def _raise_event(self, request: RaiseEvent, future: Future[Any]) -> None:
         instance = self._live(request.instance_id)
-        if instance is not None and request.request_id not in instance.requests:
+        if instance is not None and not self._was_raised(request, instance):
             data, form_id = self._forms.fit(request, instance)
             event = EventRaised(
                 timestamp=self._engine.now,
@@ -351,6 +351,12 @@ class Changes:
             )
             self._deliver(instance, event)
         self._answer(future)
+
+    def _was_raised(self, request: RaiseEvent, instance: Instance) -> bool:
+        if request.request_id in instance.requests:
+            return True
+        store = self._engine.store
+        return request.repeated and has_raised(store, instance.record, request.request_id)
 
     def _answer_form(self, request: AnswerForm, future: Future[Any]) -> None:
         instance = self._live(request.instance_id)

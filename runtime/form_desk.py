@@ -17,7 +17,7 @@ from .core.events import EventFormClosed, EventFormOpened, EventRaised
 from .core.form_answers import answer_of
 from .core.payload import Payload
 from .core.serialization import decode_json, encode_json
-from .instances import Instance
+from .instances import Instance, has_raised
 from .requests import AnswerForm, DescribeForms, RaiseEvent
 from .waits import OpenForm
 
@@ -98,11 +98,8 @@ class FormDesk:
 
     def _has_raised(self, request: AnswerForm) -> bool:
         """Whether the answer was taken before a host died that could not say so any more."""
-        wanted = request.request_id
-        return bool(wanted) and any(
-            isinstance(event, EventRaised) and event.request_id == wanted
-            for event in self._events(request.instance_id)
-        )
+        record = self._engine.orchestrations.find(request.instance_id)
+        return record is not None and has_raised(self._engine.store, record, request.request_id)
 
     def _closed_error(self, request: AnswerForm, instance: Instance | None) -> FormClosedError:
         name, how, last = request.form_id, "", None

@@ -37,11 +37,12 @@ from .core.events import (
 from .core.executor import OrchestrationExecutor
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
-from .ports import MORE_FOLLOWS, JournalRow, RunningAttempt, Stream
+from .ports import MORE_FOLLOWS, JournalRow, RunningAttempt, Store, Stream
 
-__all__ = ["Instance", "OpenActivity"]
+__all__ = ["Instance", "OpenActivity", "has_raised"]
 
 _REMEMBERED_REQUESTS = 64
+_SEARCHED_FOR_REPEATED = 10_000
 _NOTHING: Final[deque[Event]] = deque(maxlen=0)
 """Shared by all whose turns are short."""
 
@@ -238,6 +239,17 @@ class Instance:
         self.unwritten = _NOTHING
         self.redone = ()
         self.entered = self.regains = 0
+
+
+def has_raised(store: Store, record: InstanceRecord, request_id: str) -> bool:
+    """Whether a request has raised an event of an instance, in any of its executions.
+
+    A host may have died before it could say so, and the instance have continued as new.
+    """
+    rows = store.history(record.iid, max(1, record.last_seq - _SEARCHED_FOR_REPEATED))
+    return bool(request_id) and any(
+        isinstance(row.event, EventRaised) and row.event.request_id == request_id for row in rows
+    )
 
 
 def _activity_scheduled(instance: Instance, event: TaskScheduled) -> None:

@@ -20,6 +20,7 @@ from .launch import ensure_host, find_host
 from .remedies import TOO_LARGE
 from .requests import (
     CallEntity,
+    RaiseEvent,
     Request,
     SignalMany,
     StopHost,
@@ -279,7 +280,7 @@ class Link:
             pending.future.set_exception(HostGoneError(str(self.paths.store), reason))
         else:
             request = pending.request
-            if isinstance(request, CallEntity | SignalMany):
+            if isinstance(request, CallEntity | RaiseEvent | SignalMany):
                 request = msgspec.structs.replace(request, repeated=True)
             self._send_call(pending._replace(request=request, hosts=pending.hosts + 1))
 

@@ -205,13 +205,24 @@ class QueryInstances(BaseRequest, frozen=True, kw_only=True):
 
 
 class RaiseEvent(BaseRequest, frozen=True, kw_only=True):
-    """Raise an external event; dropped if the instance has finished."""
+    """Raise an external event; dropped if the instance has finished.
+
+    Attributes:
+        instance_id: Whose.
+        name: The event.
+        data: What it carries, encoded; None for nothing.
+        request_id: Makes the request safe to repeat.
+        by: From where it was raised, in words.
+        repeated: Whether an earlier host was asked already: only then earlier executions are
+            searched for it.
+    """
 
     instance_id: str
     name: str
     data: Payload | None = None
     request_id: str = ""
     by: str = ""
+    repeated: bool = False
 
 
 class Suspend(BaseRequest, frozen=True, kw_only=True):

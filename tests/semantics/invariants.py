@@ -57,6 +57,9 @@ class JournalInvariants:
         self._consumed: set[int] = set()
         self._ended: set[int] = set()
         self._last_event: dict[int, int] = {}
+        self._heard: dict[int, set[int]] = {}
+        self._heard_before: dict[int, set[int]] = {}
+        self._between: set[int] = set()
 
     def check_row(self, row: JournalRow) -> None:
         """Raise AssertionError where the next row breaks one of them."""
@@ -68,6 +71,7 @@ class JournalInvariants:
     def _check_event(self, row: JournalRow, event: Event) -> None:
         record = self.records.get(row.iid)
         self._check_consumed(row)
+        self._check_heard_once(row, event)
         if row.stream is Stream.HISTORY:
             last_seq = record.last_seq if record else 0
             assert row.seq == last_seq + 1, f"the history of {row.iid} is not dense: {row}"
@@ -99,9 +103,30 @@ class JournalInvariants:
         if isinstance(event, ExecutionStarted):
             self._last_event[row.iid] = 0
         elif isinstance(event, EventRaised):
-            number = int(str(event.input).rpartition("#")[2].strip('"'))
+            number = _number(event)
             assert number > self._last_event[row.iid], f"an event came out of order: {row}"
             self._last_event[row.iid] = number
+
+    def _check_heard_once(self, row: JournalRow, event: Event) -> None:
+        """No event comes to two executions, unless the first did not take it and hands it on.
+
+        What an execution hands on is put into the inbox anew, between its end and the next start.
+        """
+        heard = self._heard.setdefault(row.iid, set())
+        before = self._heard_before.setdefault(row.iid, set())
+        if isinstance(event, ExecutionCompleted):
+            before |= heard
+            heard.clear()
+            self._between.add(row.iid)
+        elif isinstance(event, ExecutionStarted):
+            self._between.discard(row.iid)
+        elif isinstance(event, EventRaised):
+            number = _number(event)
+            if row.iid in self._between:
+                before.discard(number)
+            assert number not in before, f"an event was raised twice: {row}"
+            if row.stream is Stream.HISTORY:
+                heard.add(number)
 
     def _check_locks(self, row: JournalRow, event: Event) -> None:
         match event:
@@ -113,6 +138,11 @@ class JournalInvariants:
                 assert holder == event.owner.instance_id, f"not the holder released: {row}"
             case OperationDone() | ExecutionCompleted() | _:
                 pass
+
+
+def _number(event: EventRaised) -> int:
+    """Return the number of an external event, which the tests put behind its name."""
+    return int(str(event.input).rpartition("#")[2].strip('"'))
 
 
 class Invariants:

@@ -82,6 +82,9 @@ def of_root(effects: Counter[str], place: int) -> Counter[str]:
     resident=0,
     batch=2,
 )
+@example(  # an event whose answer was lost was raised again for the next execution
+    orders=((3, [["event", "red"]]),), seed=13, resident=0, batch=10_000
+)
 @settings(deadline=None, max_examples=PROGRAMS)
 def test_programs_do_what_the_model_allows(
     orders: tuple[tuple[int, list[Any]], ...], seed: int, resident: int, batch: int

@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from ipydurable.runtime.core.errors import (
@@ -606,6 +607,24 @@ class TestWholeClientModel:
         assert world.record().status is RuntimeStatus.RUNNING
         world.ask(RaiseEvent(instance_id="one", name="go", data="3", request_id="other"))
         assert world.output() == [1, 3]
+
+    def test_an_event_of_an_earlier_execution_is_not_raised_again(self, world: World) -> None:
+        """The host died before it could answer, and the code had already continued as new."""
+
+        async def twice(ctx: Any, heard: list[int]) -> Any:
+            heard = [*heard, await ctx.wait_for_external_event("go")]
+            if len(heard) < 2:
+                ctx.continue_as_new(heard)
+            return heard
+
+        world.orchestrator(twice)
+        world.start("twice", [])
+        first = RaiseEvent(instance_id="one", name="go", data="1", request_id="r1")
+        world.ask(first)
+        world.crash()
+        world.ask(msgspec.structs.replace(first, repeated=True))
+        world.ask(RaiseEvent(instance_id="one", name="go", data="2", request_id="r2"))
+        assert world.output() == [1, 2]
 
 
 def test_an_outcome_that_came_while_suspended_is_not_worked_for_again(world: World) -> None:
