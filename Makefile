@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart lab notebooks browser check format test bench proof docs pictures clean
+.PHONY: help setup quickstart lab notebooks browser check format test bench proof mutants docs pictures clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: $(VENV)/.everything ## Measure speed; `make bench ARGS='W1 W2 --rounds 3'
 
 proof: $(VENV)/.everything ## The long forms of the tests behind the promises; report: tests/reports
 	@$(PY) -m tests.proof $(ARGS)
+
+mutants: $(VENV)/.everything ## Change the core in one place at a time: do tests notice? `ARGS='--sample 40'` for a part
+	@$(PY) -m tests.mutants $(ARGS)
 
 docs: $(VENV)/.everything ## Build the documentation into build/docs; a broken link or reference is an error
 	@$(PY) -m sphinx -E -W --keep-going -q -b html docs build/docs

@@ -1,0 +1,71 @@
+"""Mutants: one change each, in functions only, with the place that it is found by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.mutants.__main__ import chosen_of, interval
+from tests.mutants.making import make_mutants
+
+SOURCE = '''\
+"""Says how much."""
+
+LIMIT = 3
+
+
+class Counter:
+    """Counts."""
+
+    @property
+    def is_full(self) -> bool:
+        return self.count >= LIMIT
+
+    def add(self, by: int = 1) -> None:
+        def change():
+            self.count = (
+                self.count
+                + by
+            )
+
+        change()
+'''
+
+
+def test_each_changes_one_place_in_a_function_and_names_it(tmp_path: Path) -> None:
+    (tmp_path / "counter.py").write_text(SOURCE)
+    made = list(make_mutants(tmp_path, "counter.py"))
+    assert [(one.function, one.line, one.lines, one.removed, one.added) for one in made] == [
+        (
+            "Counter.is_full",
+            *(11, range(11, 12)),
+            *("return self.count >= LIMIT", "return self.count > LIMIT"),
+        ),
+        (
+            "Counter.add",
+            *(13, range(13, 14)),
+            *("def add(self, by: int = 1) -> None:", "def add(self, by: int = 2) -> None:"),
+        ),
+        (
+            "Counter.add",
+            *(15, range(15, 19)),
+            *("self.count = ( self.count + by )", "self.count = None"),
+        ),
+        ("Counter.add", *(16, range(15, 19)), *("self.count + by", "self.count - by")),
+    ]
+    assert made[0].source == SOURCE.replace(made[0].removed, made[0].added)
+
+
+def test_a_sample_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    (tmp_path / "counter.py").write_text(SOURCE)
+    made = list(make_mutants(tmp_path, "counter.py"))
+    assert chosen_of(made, 2, 7) == chosen_of(made, 2, 7)
+    assert len(chosen_of(made, 2, 7)) == 2
+    assert chosen_of(made, 9, 7) == chosen_of(made, 0, 7) == made
+
+
+def test_a_share_of_few_is_known_less_well_than_one_of_many() -> None:
+    low, high = interval(95, 100)
+    assert (round(low, 3), round(high, 3)) == (0.888, 0.978)
+    low, high = interval(950, 1000)
+    assert (round(low, 3), round(high, 3)) == (0.935, 0.962)
+    assert interval(0, 0) == (0.0, 1.0)
