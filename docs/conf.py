@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -132,13 +133,32 @@ def move_links(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def copy_tutorials(app: Sphinx) -> None:
-    """Have the tutorials, as they were executed, among the pages; Sphinx reads one folder only."""
+    """Have the tutorials, as they were executed, among the pages; Sphinx reads one folder only.
+
+    Pictures that stand for drawings where there are none are drawings here.
+    """
     tutorials = Path(app.srcdir, "tutorials")
     tutorials.mkdir(exist_ok=True)
-    for notebook in Path(app.srcdir).parent.glob("notebooks/*.ipynb"):
-        copy = tutorials / notebook.name
-        if not copy.exists() or copy.read_bytes() != notebook.read_bytes():
-            shutil.copyfile(notebook, copy)
+    for path in Path(app.srcdir).parent.glob("notebooks/*.ipynb"):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"] = list(_drawn(cell["outputs"]))
+        text = json.dumps(notebook)
+        copy = tutorials / path.name
+        if not copy.exists() or copy.read_text(encoding="utf-8") != text:
+            copy.write_text(text, encoding="utf-8")
+
+
+def _drawn(outputs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    is_table = False
+    for output in outputs:
+        html = output.get("metadata", {}).get("ipydurable_html")
+        if html:
+            output["data"] = {"text/html": html}
+        if not is_table:
+            yield output
+        is_table = bool(html) and "<details" in html
 
 
 def setup(app: Sphinx) -> None:

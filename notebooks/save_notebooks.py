@@ -3,12 +3,10 @@
     python -m notebooks.save_notebooks [NOTEBOOK ...]
 
 Kept are the outputs that any viewer can show: text, HTML, pictures. Left out is what changes with
-each run or only works with a kernel: widget models, times, the version of Python. Plotly figures
-get a picture beside them, since code-hosting pages do not draw them.
+each run or only works with a kernel: widget models, times, the version of Python. What
+code-hosting pages do not draw becomes a picture; see `notebooks.pictures`.
 """
 
-import base64
-import json
 import os
 import sys
 import tempfile
@@ -16,22 +14,17 @@ from pathlib import Path
 
 import nbformat
 
+from notebooks.pictures import add_pictures
 from notebooks.run_notebook import NotebookFailedError, run
+from tests.e2e.browser import REMEDY, find_browser
 
 FOLDER = Path(__file__).parent
-PLOTLY = "application/vnd.plotly.v1+json"
 DROPPED = frozenset({"application/vnd.jupyter.widget-view+json"})
+GONE = 'class="ipd-gone"'  # of an output that was taken away
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-PICTURE_WIDTH_PX = 900
-DRAW = """async ([figure, width]) => {
-    const {data, layout} = figure;
-    const size = {width, height: layout.height || 420};
-    const light = {...layout, ...size, paper_bgcolor: "white"};
-    return await Plotly.toImage({data, layout: light}, {format: "png", scale: 1.5, ...size});
-}"""
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
@@ -51,40 +44,7 @@ def keep(output: nbformat.NotebookNode) -> bool:
         del output.data[mime]
         if output.data.keys() <= {"text/plain"}:
             return False  # the name of a Python object, where a button was
-    return any(str(shown).strip() for shown in output.data.values())
-
-
-def add_pictures(notebook: nbformat.NotebookNode) -> None:
-    """Give each plotly figure the PNG that viewers without plotly show; needs a Chromium."""
-    figures = [
-        output.data
-        for cell in notebook.cells
-        for output in cell.get("outputs", ())
-        if PLOTLY in output.get("data", {})
-    ]
-    if not figures:
-        return
-    import plotly
-    from playwright.sync_api import sync_playwright
-
-    from tests.e2e.browser import REMEDY, find_browser
-
-    executable = find_browser()
-    if executable is None:
-        raise NotebookFailedError(REMEDY)
-    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.add_script_tag(path=script)
-        for data in figures:
-            url = page.evaluate(DRAW, [json.loads(json.dumps(data[PLOTLY])), PICTURE_WIDTH_PX])
-            data["image/png"] = base64.b64encode(base64.b64decode(url.partition(",")[2])).decode()
-            # The HTML form of a figure loads or contains plotly itself: megabytes.
-            data.pop("text/html", None)
-            title = data[PLOTLY]["layout"].get("title", {}).get("text", "")
-            data["text/plain"] = f"Figure: {title.partition('<br>')[0]}"
-        browser.close()
+    return any(str(shown).strip() and GONE not in str(shown) for shown in output.data.values())
 
 
 def save(path: Path) -> None:
@@ -97,7 +57,10 @@ def save(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         run(notebook, Path(folder), timeout_s=120)
-    add_pictures(notebook)
+    executable = find_browser()
+    if executable is None:
+        raise NotebookFailedError(REMEDY)
+    add_pictures(notebook, executable)
     tidy(notebook)
     nbformat.write(notebook, path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from notebooks.pictures import DRAWN, PLOTLY, is_drawing, split
 from notebooks.run_notebook import run
-from notebooks.save_notebooks import DROPPED, METADATA, PLOTLY, tidy
+from notebooks.save_notebooks import DROPPED, METADATA, tidy
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 500_000
@@ -96,7 +96,7 @@ def test_what_is_committed_was_executed_and_is_small(path: Path):
 
 @each
 def test_what_is_committed_is_tidy_and_needs_no_kernel(path: Path):
-    """No widgets, no empty outputs, no times of cells; a picture beside each plotly figure."""
+    """No widgets, no empty outputs, no times of cells; pictures of figures, timelines, graphs."""
     notebook = nbformat.read(path, as_version=4)
     before = nbformat.writes(notebook)
     tidy(notebook)
@@ -107,8 +107,8 @@ def test_what_is_committed_is_tidy_and_needs_no_kernel(path: Path):
         data = output.get("data", {})
         assert not DROPPED & data.keys()
         assert PLOTLY not in data or "image/png" in data
-    shown = json.dumps([output.get("data", {}) for output in outputs(notebook)])
-    assert "<svg" in shown, "a timeline or a graph"
+        assert "data" not in output or not is_drawing(output)
+    assert any(DRAWN in output.get("metadata", {}) for output in outputs(notebook))
 
 
 @each
@@ -125,11 +125,27 @@ def test_it_says_what_to_try_and_leads_to_the_next(path: Path):
             assert (path.parent / link).exists(), link
 
 
+def test_a_drawing_becomes_a_picture_and_its_table() -> None:
+    """Both are shown where neither styles nor drawings are; the whole is kept for other pages."""
+    table = '<details style="order:2"><table></table></details>'
+    html = f"<div><b>report</b>{table}<svg></svg></div>"
+    output = nbformat.v4.new_output("execute_result", {"text/html": html, "text/plain": "report"})
+    assert is_drawing(output)
+
+    picture, below = split(output, "UE5H")
+
+    assert picture.data == {"image/png": "UE5H", "text/plain": "report"}
+    assert picture.metadata == {DRAWN: html}
+    assert below.data["text/html"] == table
+    assert not is_drawing(picture)
+
+
 def test_tidying_leaves_out_what_changes_or_cannot_be_shown():
     """Widget models, buttons, blank outputs and Jupyter's notes go; what reads stays."""
     model = {mime: {} for mime in DROPPED}
     shown = [
         {"text/html": "", "text/plain": " "},
+        {"text/html": '<style></style><div class="ipd-gone"></div>', "text/plain": ""},
         {"text/plain": "Button()", **model},
         {"text/plain": "half done", "text/html": "<b>half done</b>", **model},
     ]
