@@ -17,7 +17,6 @@ from .core.records import InstanceRecord
 from .definitions import Definition
 from .entity_news import entity_snapshot
 from .files import ValueFiles
-from .finder import unknown_instance
 from .ports import InstanceUpdate, ReadableStore, StoreUpdate, Stream
 from .reads import StoreReads
 from .requests import (
@@ -145,7 +144,7 @@ class ArchiveTransport:
         self._definitions = definitions
         self._version = version
         self._opened_at = datetime.now(UTC).replace(tzinfo=None)
-        self._reads = StoreReads(store, self._missing)
+        self._reads = StoreReads(store)
         self._sql = SqlRuns(store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ipydurable-archive")
         self._answers: dict[type, Callable[[Any], Any]] = {
@@ -200,9 +199,6 @@ class ArchiveTransport:
         self._sql.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._store.close()
-
-    def _missing(self, instance_id: str) -> InstanceRecord:
-        raise unknown_instance(self._store, instance_id)
 
     def _ended(self, request: WaitForCompletion | WaitForStart) -> InstanceRecord:
         record = self._reads.instance(GetInstance(instance_id=request.instance_id))

@@ -10,6 +10,7 @@ from .core.errors import UnknownInstanceError
 from .core.events import ExecutionStarted
 from .core.payload import Payload
 from .core.records import EntityRecord, InstanceRecord, fold
+from .finder import unknown_instance
 from .history_rows import payload_in
 from .ports import InstanceUpdate, ReadableStore, Stream
 from .requests import (
@@ -28,13 +29,11 @@ class StoreReads:
     """Reads a store; called by any thread.
 
     Args:
-        store: The store.
-        missing: Answers for an instance that is not in the store yet, or raises.
+        store: The store. What is not durable yet is not in it, and so nobody is told.
     """
 
-    def __init__(self, store: ReadableStore, missing: Callable[[str], InstanceRecord]) -> None:
+    def __init__(self, store: ReadableStore) -> None:
         self._store = store
-        self._missing = missing
         self.by_request: dict[type, Callable[[Any], Any]] = {
             GetInstance: self.instance,
             GetExecution: self._execution,
@@ -45,9 +44,15 @@ class StoreReads:
         }
 
     def instance(self, request: GetInstance) -> InstanceRecord:
-        """Return an instance's record."""
+        """Return an instance's record.
+
+        Raises:
+            UnknownInstanceError: There is no such instance; lists near ids.
+        """
         record = self._store.find(request.instance_id)
-        return record if isinstance(record, InstanceRecord) else self._missing(request.instance_id)
+        if isinstance(record, InstanceRecord):
+            return record
+        raise unknown_instance(self._store, request.instance_id)
 
     def _execution(self, request: GetExecution) -> InstanceUpdate:
         iid = self.instance(GetInstance(instance_id=request.instance_id)).iid
@@ -70,7 +75,7 @@ class StoreReads:
     def _payload(self, request: GetPayload) -> Payload | None:
         record = self._store.find(request.instance_id)
         if record is None:
-            record = self._missing(request.instance_id)
+            raise unknown_instance(self._store, request.instance_id)
         for row in self._store.history(record.iid, request.seq):
             if row.stream is Stream.HISTORY and row.seq == request.seq:
                 return payload_in(row.event)

@@ -66,7 +66,7 @@ class Service:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ipydurable-read")
         self._changes = Changes(engine, Finder(engine.store, self._readers))
         self._started_at = engine.clock.now()
-        self._store_reads = StoreReads(engine.store, self._changes.record)
+        self._store_reads = StoreReads(engine.store)
         self._sql = SqlRuns(engine.store)
         self._reads: dict[type, Callable[[Any], Any]] = {
             **self._store_reads.by_request,

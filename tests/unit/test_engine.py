@@ -100,24 +100,40 @@ def test_a_fan_out_completes_in_any_order_of_results(world: World) -> None:
 
 
 def test_nothing_is_visible_before_it_is_durable() -> None:
-    """Activities, answers and subscribers wait for the commit."""
+    """Activities, answers, reads and followers wait for the commit."""
     world = World()
+
+    async def doubles(ctx: Any) -> Any:
+        return await ctx.call_activity("double", await ctx.wait_for_external_event("go"))
+
     world.define(double)
-    world.orchestrator(chain)
+    world.orchestrator(doubles)
+    world.start("doubles")
     updates: list[InstanceUpdate] = []
-    future = world.send(StartMany(starts=[Start(name="chain", instance_id="one", input="1")]))
-    held: list[Any] = []
+    world.service.subscribe("one", updates.append)
+    world.settle()
+    before, held = len(updates), list[Any]()
     world.engine.journal.submit = held.append  # type: ignore[method-assign]
+    answers = [
+        world.send(RaiseEvent(instance_id="one", name="go", data="1", request_id="r")),
+        world.send(StartMany(starts=[Start(name="doubles", instance_id="two")])),
+    ]
     world.engine.step()
-    assert not future.done()
+    assert held
+    assert not any(answer.done() for answer in answers)
     assert not world.executor.waiting
-    assert world.store.find("one") is None
-    world.store.append(held[0].rows, held[0].records)
+    assert len(updates) == before
+    assert "EventRaised" not in world.history()
+    with pytest.raises(UnknownInstanceError):
+        world.client.get("two")
+    for batch in held:
+        world.store.append(batch.rows, batch.records)
     world.engine._on_durable(held)
-    world.engine.step()
-    assert future.done()
+    world.settle()
+    assert all(answer.done() for answer in answers)
     assert len(world.executor.waiting) == 1
-    assert updates == []
+    assert len(updates) > before
+    assert world.client.get("two").status is RuntimeStatus.RUNNING
 
 
 def test_a_timer_of_thirty_days_fires_when_they_are_over_and_not_before(world: World) -> None:
