@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-from . import frames, growth, notebook, peers, restarts, views, workloads
+from . import frames, growth, notebook, peers, restarts, scrolling, views, workloads
 from .bench import Bench, Figure, fresh_bench
 from .floor import floor_per_s
 from .report import table
@@ -31,6 +31,7 @@ WORKLOADS: dict[str, Callable[[Bench, Sizes], Iterator[Figure]]] = {
     "W11": notebook.load_ext,
     "W12": views.views,
     "W14": frames.frames,
+    "W15": scrolling.scrolling,
 }
 _ONLY_WHEN_NAMED = ("W9",)
 

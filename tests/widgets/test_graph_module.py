@@ -300,6 +300,33 @@ def test_a_change_of_ten_thousand_tasks_costs_the_kernel_little(page: Page, is_o
     assert sum(kernel.sizes[-len(news) :]) / len(news) < 20_000
 
 
+def test_of_thousands_of_steps_those_in_sight_are_drawn(page: Page) -> None:
+    """The keyboard brings the others; all of them together are drawn without words."""
+    kernel = GraphKernel(page)
+    kernel.tell_until(sequence(1500, "load", "clean", "save"), 1e5)
+    kernel.mount()
+    page.get_by_label("Draw every node").click()
+    kernel.answer()
+    nodes = page.locator(".ipd-box-node")
+    assert 5 < nodes.count() < 60
+    last = nodes.last.get_attribute("data-key")
+    page.locator(".ipd-stage").focus()
+    for _ in range(60):
+        page.keyboard.press("ArrowDown")
+    kernel.settle()
+    stage = page.locator(".ipd-stage").bounding_box()
+    box = page.locator(".ipd-current").bounding_box()
+    assert stage is not None
+    assert box is not None
+    assert stage["y"] <= box["y"]
+    assert box["y"] + box["height"] <= stage["y"] + stage["height"]
+    assert nodes.last.get_attribute("data-key") != last
+    page.get_by_text("Fit").click()
+    kernel.settle()
+    assert nodes.count() == 1500
+    assert nodes.first.locator("text").first.is_hidden()
+
+
 @pytest.mark.parametrize("names", [("step",), ("load", "clean", "save")])
 def test_a_step_after_ten_thousand_costs_no_more_than_after_ten(
     page: Page, names: tuple[str, ...]

@@ -10,7 +10,7 @@ import { number } from "../shared/words.js";
  * @typedef {{key: string, shape: string, x: number, y: number, width: number, height: number,
  *   state: number, title: string, line: string, counts: number[], tip: string, row: number,
  *   opens: string, isOpen: boolean, isDimmed: boolean, path: string, kind: string,
- *   depth: number, asks: string}} GraphBox
+ *   depth: number, asks: string, written: string}} GraphBox `written` is what was sent, to compare
  */
 
 const RING = 13;
@@ -19,7 +19,7 @@ const RING_ORDER = [COMPLETED, RUNNING, FAILED, WAITING, ABANDONED, QUEUED];
 /** @param {any[]} sent @returns {GraphBox} */
 export function readBox(sent) {
   const [key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth, asks] = sent;
-  return { key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth, asks };
+  return { key, shape, x, y, width, height, state, title, line, counts, tip, row, opens, isOpen, isDimmed, path, kind, depth, asks, written: JSON.stringify(sent) };
 }
 
 /**

@@ -10,7 +10,7 @@ import { steadyFor } from "../shared/words.js";
 import { detailNodes } from "../timeline/detail.js";
 import { Head } from "../timeline/head.js";
 import { readRow } from "../timeline/rows.js";
-import { drawBox, isActive, readBox, svg } from "./boxes.js";
+import { drawBox, isActive, readBox, spoken, svg } from "./boxes.js";
 
 /** @import { Model } from "../shared/model.js" */
 /** @import { More } from "../timeline/types.js" */
@@ -25,6 +25,11 @@ const MOVED_PX = 4;
 const SECOND = 1000;
 const READABLE = 0.8;
 const NARROW = 560;
+/** From so many boxes on only those in sight are in the page. */
+const MANY = 400;
+const BEYOND_PX = 300;
+/** Below this size nothing that is written in small boxes can be read, and none of it is drawn. */
+const FAR = 0.4;
 
 /** One mounted view of a graph. */
 export class GraphView extends View {
@@ -37,8 +42,10 @@ export class GraphView extends View {
     this.commands = new Commands(model);
     /** @type {Map<string, GraphBox>} */
     this.boxes = new Map();
-    /** @type {Map<string, {node: SVGElement, sent: string}>} */
+    /** @type {Map<string, {node: SVGElement, box: GraphBox}>} those that are in the page */
     this.nodes = new Map();
+    /** @type {{sent: any[][], boxes: GraphBox[]}[]} */
+    this.parts = Array.from({ length: PARTS }, () => ({ sent: [], boxes: [] }));
     /** @type {Map<string, {node: SVGElement, sent: string}>} */
     this.edges = new Map();
     /** Whether the whole graph is kept in view as it grows. */
@@ -178,31 +185,34 @@ export class GraphView extends View {
     const can = !this.isCut && (this.model.get("commands") ?? []).includes("answer");
     this.own?.draw(this.model.get("forms") ?? [], this.clock(), can, this.connection !== "");
     this.place(head);
+    this.drawBoxes();
     this.drawDetail();
   }
 
-  /** Take in what the kernel sent: write the boxes and edges that changed. */
+  /** Take in what the kernel sent; boxes that are as they were stay the same objects. */
   read() {
     this.stale = false;
     this.boxes.clear();
-    const gone = new Set(this.nodes.keys()), goneEdges = new Set(this.edges.keys());
-    for (let n = 0; n < PARTS; n++) {
-      for (const sent of this.model.get(`boxes_${n}`) ?? []) {
-        const box = readBox(sent), written = JSON.stringify(sent);
-        this.boxes.set(box.key, box);
-        gone.delete(box.key);
-        const known = this.nodes.get(box.key);
-        if (known?.sent === written) continue;
-        const node = drawBox(box);
-        if (box.key === this.current) node.classList.add("ipd-current");
-        if (known) known.node.replaceWith(node);
-        else this.layerOf(box).append(node);
-        this.nodes.set(box.key, { node, sent: written });
+    for (const [n, part] of this.parts.entries()) {
+      const sent = this.model.get(`boxes_${n}`) ?? [];
+      if (sent !== part.sent) {
+        const before = new Map(part.boxes.map((box) => [box.key, box]));
+        part.boxes = sent.map((/** @type {any[]} */ one) => {
+          const known = before.get(one[0]);
+          return known && known.written === JSON.stringify(one) ? known : readBox(one);
+        });
+        part.sent = sent;
       }
+      for (const box of part.boxes) this.boxes.set(box.key, box);
     }
+    this.readEdges();
+  }
+
+  readEdges() {
+    const gone = new Set(this.edges.keys());
     for (const sent of this.model.get("links") ?? []) {
       const [key, path, kind, isDimmed, depth] = sent, written = JSON.stringify(sent);
-      goneEdges.delete(key);
+      gone.delete(key);
       const known = this.edges.get(key);
       if (known?.sent === written) continue;
       const node = known?.node ?? svg("path", { "marker-end": `url(#${this.id}-arrow)` }, this.layer(depth, 0));
@@ -211,13 +221,45 @@ export class GraphView extends View {
       if (kind === "call") node.setAttribute("marker-start", `url(#${this.id}-arrow)`);
       this.edges.set(key, { node, sent: written });
     }
-    for (const [from, keys] of /** @type {[Map<string, {node: SVGElement, sent: string}>, Set<string>][]} */ ([[this.nodes, gone], [this.edges, goneEdges]])) {
-      for (const key of keys) {
-        from.get(key)?.node.remove();
-        from.delete(key);
-      }
+    for (const key of gone) {
+      this.edges.get(key)?.node.remove();
+      this.edges.delete(key);
     }
-    this.fixLayers();
+  }
+
+  /** Have in the page what is to be seen of the boxes, each drawn anew if it changed. */
+  drawBoxes() {
+    const beyond = BEYOND_PX / this.scale;
+    const x0 = -this.left / this.scale - beyond, x1 = x0 + this.stage.clientWidth / this.scale + 2 * beyond;
+    const y0 = -this.top / this.scale - beyond, y1 = y0 + this.stage.clientHeight / this.scale + 2 * beyond;
+    const isMany = this.boxes.size > MANY;
+    this.root.classList.toggle("ipd-far", isMany && this.scale < FAR);
+    for (const [key, { node }] of this.nodes) {
+      if (this.boxes.has(key)) continue;
+      node.remove();
+      this.nodes.delete(key);
+    }
+    for (const box of this.boxes.values()) {
+      const known = this.nodes.get(box.key);
+      const isSeen = !isMany || (box.x < x1 && box.x + box.width > x0 && box.y < y1 && box.y + box.height > y0);
+      if (!isSeen) {
+        known?.node.remove();
+        this.nodes.delete(box.key);
+      } else if (known?.box !== box) this.drawOne(box, known?.node);
+    }
+  }
+
+  /** @param {GraphBox} box @param {SVGElement} [known] what it is drawn as until now */
+  drawOne(box, known) {
+    const node = drawBox(box), layer = this.layerOf(box);
+    if (box.key === this.current) node.classList.add("ipd-current");
+    // A node that was opened or closed moves behind or before the edges.
+    if (known?.parentNode === layer) known.replaceWith(node);
+    else {
+      known?.remove();
+      layer.append(node);
+    }
+    this.nodes.set(box.key, { node, box });
   }
 
   /**
@@ -238,14 +280,6 @@ export class GraphView extends View {
   layerOf(box) {
     if (box.shape === "frame") return this.layer(box.depth, 1);
     return box.shape === "group" ? this.layer(box.depth, 2) : this.inner;
-  }
-
-  /** A node that was opened or closed moves behind or before the edges. */
-  fixLayers() {
-    for (const [key, { node }] of this.nodes) {
-      const box = this.boxes.get(key);
-      if (box && node.parentNode !== this.layerOf(box)) this.layerOf(box).append(node);
-    }
   }
 
   /** @param {any} head */
@@ -321,9 +355,22 @@ export class GraphView extends View {
   select(key) {
     this.nodes.get(this.current)?.node.classList.remove("ipd-current");
     this.current = key;
-    const node = this.nodes.get(key)?.node;
-    node?.classList.add("ipd-current");
-    if (node) this.stage.setAttribute("aria-description", node.getAttribute("aria-label") ?? "");
+    const box = this.boxes.get(key);
+    this.nodes.get(key)?.node.classList.add("ipd-current");
+    if (box) this.stage.setAttribute("aria-description", spoken(box));
+  }
+
+  /** Move a box into sight, as far as it is not. @param {GraphBox} box */
+  reveal(box) {
+    const room = MARGIN * this.scale, { clientWidth: width, clientHeight: height } = this.stage;
+    const left = box.x * this.scale + this.left, top = box.y * this.scale + this.top;
+    const dx = Math.max(room - left, Math.min(0, width - room - left - box.width * this.scale));
+    const dy = Math.max(room - top, Math.min(0, height - room - top - box.height * this.scale));
+    if (!dx && !dy) return;
+    this.fits = false;
+    this.left += dx;
+    this.top += dy;
+    this.queue();
   }
 
   /** @param {KeyboardEvent} event */
@@ -333,7 +380,10 @@ export class GraphView extends View {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (step) {
       const next = active[Math.min(active.length - 1, Math.max(0, at + step))];
-      if (next) this.select(next.key);
+      if (next) {
+        this.select(next.key);
+        this.reveal(next);
+      }
     } else if ((event.key === "Enter" || event.key === " ") && at >= 0) this.activate(active[at]);
     else if (event.key === "Escape") this.model.send({ detail: null });
     else if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? STEP : 1 / STEP);
