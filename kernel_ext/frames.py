@@ -141,9 +141,21 @@ def locks_frame(locks: Sequence[LockInfo]) -> pd.DataFrame:
 
 
 def waiting_text(tasks: Sequence[OpenTask]) -> str:
-    """Return what an instance waits for in a few words: `3 x activity fetch (running), timer`."""
-    counts = Counter(" ".join(part for part in _words_of(task) if part) for task in tasks)
-    shown = [f"{n} x {what}" if n > 1 else what for what, n in counts.most_common(_WAITS_SHOWN)]
+    """Return what an instance waits for, and since when.
+
+    In a few words: `3 x activity fetch (running) since 2026-11-30 09:12:05 UTC, lock Account@a`.
+    """
+    counts: Counter[str] = Counter()
+    since: dict[str, datetime] = {}
+    for task in tasks:
+        words = " ".join(part for part in _words_of(task) if part)
+        counts[words] += 1
+        if task.since is not None and task.until is None:
+            since[words] = min(task.since, since.get(words, task.since))
+    shown = []
+    for words, count in counts.most_common(_WAITS_SHOWN):
+        when = f" since {since[words]:%Y-%m-%d %H:%M:%S} UTC" if words in since else ""
+        shown.append((f"{count} x {words}" if count > 1 else words) + when)
     return ", ".join([*shown, "..."] if len(counts) > len(shown) else shown)
 
 

@@ -88,13 +88,15 @@ class WantedLocks:
 
     Attributes:
         entity_ids: The entities, in lock order.
+        since: When they were asked for (naive UTC).
         is_held: Whether all of them are held.
     """
 
-    __slots__ = ("entity_ids", "is_held")
+    __slots__ = ("entity_ids", "is_held", "since")
 
-    def __init__(self, entity_ids: tuple[str, ...]) -> None:
+    def __init__(self, entity_ids: tuple[str, ...], since: datetime) -> None:
         self.entity_ids = entity_ids
+        self.since = since
         self.is_held = False
 
 
@@ -323,7 +325,7 @@ def _entity_failed(instance: Instance, event: EntityOperationFailed) -> None:
 
 
 def _locks_requested(instance: Instance, event: EntityLockRequested) -> None:
-    instance.locks[event.task_id] = WantedLocks(event.entity_ids)
+    instance.locks[event.task_id] = WantedLocks(event.entity_ids, event.timestamp)
     if event.task_id == instance.entered:
         instance.regains = event.task_id
 

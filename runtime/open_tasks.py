@@ -39,14 +39,16 @@ def open_tasks(
         )
         for task_id, activity in instance.activities.items()
     ]
+    children = [(task_id, one, record_of(one)) for task_id, one in instance.children.items()]
     found += [
         OpenTask(
             kind="sub-orchestration",
             name=child_id,
             task_id=task_id,
-            state=_state_of(record_of(child_id)),
+            since=None if child is None else child.created_at,
+            state=_state_of(child),
         )
-        for task_id, child_id in instance.children.items()
+        for task_id, child_id, child in children
     ]
     found += [
         OpenTask(kind="timer", task_id=task_id, since=timer.timestamp, until=timer.fire_at)
@@ -62,7 +64,7 @@ def open_tasks(
         for task_id, call in instance.calls.items()
     ]
     found += [
-        OpenTask(kind="lock", name=", ".join(lock.entity_ids), task_id=task_id)
+        OpenTask(kind="lock", name=", ".join(lock.entity_ids), task_id=task_id, since=lock.since)
         for task_id, lock in instance.locks.items()
         if not lock.is_held
     ]

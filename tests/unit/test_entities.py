@@ -360,7 +360,9 @@ class TestCriticalSections:
         assert world.state("Account@a") is None
         assert locks(world) == [("@account@a", "one", ["two"])]
         found = world.ask(DescribeOpen(instance_ids=["two"]))
-        assert [(one.kind, one.name) for one in found["two"]] == [("lock", "@account@a")]
+        (wanted,) = found["two"]
+        assert (wanted.kind, wanted.name) == ("lock", "@account@a")
+        assert wanted.since == world.record("two").created_at
         world.crash()
         world.raise_event("leave", "x")
         world.work()

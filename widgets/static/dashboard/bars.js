@@ -3,7 +3,7 @@
 
 import { make, setText, SVG } from "../shared/dom.js";
 import { STATUS_STATE } from "../shared/states.js";
-import { clockWords, DAY, durationWords, number } from "../shared/words.js";
+import { clockWords, DAY, durationWords, number, zoneWords } from "../shared/words.js";
 
 /** @import { Histogram } from "./types.js" */
 
@@ -85,7 +85,7 @@ export class Bars {
     });
     const total = sums.reduce((sum, one) => sum + one, 0);
     this.canvas.setAttribute("aria-label", `${number(total)} instances from ${this.words(start)} on, by when they were created; arrow keys tell each stretch, Enter lists it`);
-    setText(this.axis.children[0], this.words(start));
+    setText(this.axis.children[0], `${this.words(start)} ${zoneWords(start)}`);
     setText(this.axis.children[1], `${durationWords(histogram.width, true)} a bar, at most ${number(most)}`);
     setText(this.axis.children[2], "now");
     if (this.at >= 0) this.point(this.at);

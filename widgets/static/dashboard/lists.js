@@ -2,7 +2,7 @@
 // What waits, what workers do, what versions are in flight: short lists.
 
 import { icon, make, setIcon, setText, syncChildren } from "../shared/dom.js";
-import { clockWords, durationWords, momentWords, number } from "../shared/words.js";
+import { durationWords, momentWords, number, utcWords, zoneWords } from "../shared/words.js";
 
 /** @import { Beat, InFlight, Wait } from "./types.js" */
 
@@ -61,13 +61,13 @@ export class Waits {
     const [link, what, entity, hint] = /** @type {HTMLElement[]} */ ([...row.children[1].children]);
     setText(link, wait.instance_id);
     const until = wait.until === null ? "" : ` until ${momentWords(wait.until)}`;
-    setText(what, `waits for ${wait.what}${until}`);
+    setText(what, `waits for ${wait.what} since ${momentWords(wait.since)}${until} ${zoneWords(wait.since)}`);
+    what.title = `since ${utcWords(wait.since)}${wait.until === null ? "" : `, until ${utcWords(wait.until)}`}`;
     entity.hidden = !wait.entity_id;
     entity.setAttribute("aria-label", `Show the entity ${wait.entity_id}`);
     hint.hidden = !wait.hint;
     setText(hint, wait.hint);
     setText(row.children[2], durationWords(Math.max(0, now - wait.since)));
-    /** @type {HTMLElement} */ (row.children[2]).title = `since ${clockWords(wait.since)}`;
   }
 }
 

@@ -5,9 +5,9 @@ import { Commands } from "../shared/commands.js";
 import { icon, make, setText, SVG, syncChildren } from "../shared/dom.js";
 import { nameChoice, searchField } from "../shared/filters.js";
 import { STATUS_STATE, STATUS_WORDS } from "../shared/states.js";
-import { Table } from "../shared/table.js";
+import { Table, drawMoment } from "../shared/table.js";
 import { View } from "../shared/view.js";
-import { durationWords, momentWords, number, SECOND } from "../shared/words.js";
+import { durationWords, momentWords, number, SECOND, zoneWords } from "../shared/words.js";
 import { Bars } from "./bars.js";
 import { Versions, Waits, Workers } from "./lists.js";
 
@@ -105,7 +105,7 @@ export class DashboardView extends View {
       { key: "status", label: "Status", sort: true, className: "ipd-td-state", draw: drawStatus },
       { key: "id", label: "Instance", sort: true, className: "ipd-td-id", draw: (cell, row) => setText(cell, row[0]) },
       { key: "name", label: "Orchestrator", sort: true, className: "ipd-td-extra", draw: (cell, row) => setText(cell, row[1]) },
-      { key: "created", label: "Created", sort: true, className: "ipd-td-time", draw: (cell, row) => setText(cell, momentWords(row[3])) },
+      { key: "created", label: `Created (${zoneWords(Date.now())})`, sort: true, className: "ipd-td-time", draw: (cell, row) => drawMoment(cell, row[3]) },
       { key: "took", label: "Took", sort: true, className: "ipd-td-short", moves: (row) => row[5] === null, draw: (cell, row) => setText(cell, this.took(row)) },
       { key: "note", label: "Note", className: "ipd-td-wide", draw: (cell, row) => setText(cell, row[6] ?? "") },
     ];
@@ -244,7 +244,7 @@ export class DashboardView extends View {
     const all = names.reduce((sum, [, count]) => sum + count, 0);
     this.choice.draw(names, query.name ?? "", `all orchestrators (${number(all)})`);
     this.when.hidden = (query.from ?? null) === null;
-    if (!this.when.hidden) setText(this.when, `created ${momentWords(query.from)} to ${momentWords(query.to)} ✕`);
+    if (!this.when.hidden) setText(this.when, `created ${momentWords(query.from)} to ${momentWords(query.to)} ${zoneWords(query.to)} ✕`);
     this.table.opened = this.model.get("opened") ?? "";
     this.table.draw();
     this.opened.hidden = !this.table.opened;

@@ -4,9 +4,9 @@
 import { Commands } from "../shared/commands.js";
 import { icon, make, setText } from "../shared/dom.js";
 import { checkBox, nameChoice, searchField } from "../shared/filters.js";
-import { Table } from "../shared/table.js";
+import { Table, drawMoment } from "../shared/table.js";
 import { View } from "../shared/view.js";
-import { momentWords, number } from "../shared/words.js";
+import { number, zoneWords } from "../shared/words.js";
 
 /** @import { Model } from "../shared/model.js" */
 /** @import { Column, Row } from "../shared/table.js" */
@@ -18,7 +18,7 @@ const COLUMNS = [
   { key: "state", label: "State", className: "ipd-td-wide", draw: (cell, row) => void make("span", "ipd-code", cell, row[3]) },
   { key: "pending", label: "Waiting", sort: true, className: "ipd-td-number", draw: (cell, row) => setText(cell, row[4] ? number(row[4]) : "") },
   { key: "locked", label: "Locked by", sort: true, className: "ipd-td-extra", draw: drawLock },
-  { key: "modified", label: "Modified", sort: true, className: "ipd-td-time", draw: (cell, row) => setText(cell, momentWords(row[6])) },
+  { key: "modified", label: `Modified (${zoneWords(Date.now())})`, sort: true, className: "ipd-td-time", draw: (cell, row) => drawMoment(cell, row[6]) },
 ];
 
 /** @param {HTMLElement} cell @param {Row} row */

@@ -4,7 +4,7 @@
 import { icon, make, setIcon, setText, syncChildren } from "../shared/dom.js";
 import { Trees } from "../shared/tree.js";
 import { View } from "../shared/view.js";
-import { clockWords, durationWords, number } from "../shared/words.js";
+import { clockWords, durationWords, number, utcWords, zoneWords, zonedWords } from "../shared/words.js";
 
 /** @import { Model } from "../shared/model.js" */
 /** @import { TreeNode } from "../shared/tree.js" */
@@ -47,7 +47,7 @@ export class EntityView extends View {
     this.facts = make("div", "ipd-entity-facts", this.left);
     this.right = make("section", "ipd-entity-right", body);
     this.right.setAttribute("aria-label", "Last operations");
-    make("h4", "ipd-entity-title", this.right, "Last operations");
+    this.heading = make("h4", "ipd-entity-title", this.right);
     this.list = make("div", "ipd-entity-list", this.right);
     this.list.setAttribute("role", "list");
     this.list.setAttribute("aria-label", "Last operations, newest first");
@@ -95,7 +95,8 @@ export class EntityView extends View {
     setText(this.lock.children[1], `Locked${head.locked_at === null ? "" : ` for ${this.since(head.locked_at)}`}`);
     this.backlog.hidden = !head.pending;
     setText(this.backlog.children[1], `${number(head.pending)} waiting`);
-    setText(this.modified, head.modified === null ? "" : `modified ${clockWords(head.modified)}`);
+    setText(this.modified, head.modified === null ? "" : `modified ${zonedWords(head.modified)}`);
+    this.modified.title = head.modified === null ? "" : utcWords(head.modified);
   }
 
   /** @param {number} at */
@@ -176,7 +177,8 @@ export class EntityView extends View {
         make("span", "ipd-dim", row);
       }
       setText(row.children[0], one.what);
-      const when = one.due === null ? `for ${this.since(one.since)}` : `due ${clockWords(one.due)}`;
+      const when = one.due === null ? `for ${this.since(one.since)}` : `due ${zonedWords(one.due)}`;
+      /** @type {HTMLElement} */ (row).title = utcWords(one.due ?? one.since);
       setText(row.children[1], `${one.who ? `of ${one.who}, ` : ""}${when}`);
     });
   }
@@ -187,6 +189,7 @@ export class EntityView extends View {
     for (let n = 0; n < PARTS; n++) done.push(...(this.model.get(`done_${n}`) ?? []));
     done.sort((a, b) => b.number - a.number);
     this.right.hidden = !done.length;
+    if (done.length) setText(this.heading, `Last operations (times in ${zoneWords(done[0].at)})`);
     const before = this.newest;
     this.newest = done[0]?.number ?? 0;
     const known = new Map([.../** @type {any} */ (this.list.children)].map((node) => [node.dataset.number, node]));
@@ -236,7 +239,7 @@ function drawHappening(node, one) {
   if (one.state === "failed") make("div", "ipd-done-failed", words, one.result);
   if (one.changes.length) drawChanges(make("div", "ipd-done-changes", words), one);
   const times = make("div", "ipd-dim ipd-done-times", node);
-  make("span", "", times, clockWords(one.at));
+  make("span", "", times, clockWords(one.at)).title = utcWords(one.at);
   if (one.took !== null) make("span", "", times, durationWords(one.took));
   if (one.queued !== null) node.title = `waited ${durationWords(one.queued)} for its turn`;
 }

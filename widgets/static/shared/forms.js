@@ -4,7 +4,7 @@
 
 import { input, problemOf } from "./fields.js";
 import { icon, make, setText } from "./dom.js";
-import { clockWords, durationWords } from "./words.js";
+import { durationWords, utcWords, zonedWords } from "./words.js";
 
 /** @import { Commands } from "./commands.js" */
 /** @import { Field, Input } from "./fields.js" */
@@ -170,11 +170,13 @@ class FormNode {
     const of = form.instance ? `${form.instance} · ` : "";
     if (form.state !== "open") {
       const by = form.state === "answered" && form.by ? ` by ${form.by}` : "";
-      setText(this.when, `${of}${OUTCOMES[form.state] ?? form.state}${by}${form.closed === null ? "" : `, ${clockWords(form.closed)}`}`);
+      setText(this.when, `${of}${OUTCOMES[form.state] ?? form.state}${by}${form.closed === null ? "" : `, ${zonedWords(form.closed)}`}`);
+      this.when.title = form.closed === null ? "" : utcWords(form.closed);
       return;
     }
     const left = form.until === null ? "" : now < form.until ? `, expires in ${leftWords(form.until - now)}` : ", expires now";
-    setText(this.when, `${of}waiting since ${clockWords(form.since)}${left}`);
+    setText(this.when, `${of}waiting since ${zonedWords(form.since)}${left}`);
+    this.when.title = `since ${utcWords(form.since)}${form.until === null ? "" : `, until ${utcWords(form.until)}`}`;
   }
 
   /** @param {Form} form */

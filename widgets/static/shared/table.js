@@ -2,7 +2,7 @@
 // A table of any number of rows: only those in sight are asked for, and only they have nodes.
 
 import { make, setText } from "./dom.js";
-import { number } from "./words.js";
+import { momentWords, number, utcWords } from "./words.js";
 
 /**
  * @typedef {any[]} Row its first value tells it from all others
@@ -214,9 +214,10 @@ export class Table {
       for (let c = 0; c < this.columns.length; c++) {
         const cell = /** @type {HTMLElement} */ (node.children[c]);
         cell.replaceChildren();
+        cell.title = "";
         if (row) this.columns[c].draw(cell, row);
         else if (c === 0) setText(cell, "…");
-        cell.title = cell.textContent ?? "";
+        cell.title ||= cell.textContent ?? "";
       }
     }
     if (active) this.body.setAttribute("aria-activedescendant", active);
@@ -256,4 +257,10 @@ export class Table {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/** Write a time into a cell: short, and exact where the pointer rests. @param {HTMLElement} cell @param {number} at */
+export function drawMoment(cell, at) {
+  setText(cell, momentWords(at));
+  cell.title = utcWords(at);
 }
