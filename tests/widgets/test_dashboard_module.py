@@ -48,7 +48,7 @@ def test_what_there_is_waits_and_works_is_shown(page: Page) -> None:
     expect(waits).to_contain_text("lock on Account@alice, held by transfer-9d21")
     second = waits.locator(".ipd-wait-row").nth(1)
     expect(second).to_contain_text("2 d 4 h")
-    expect(second).to_contain_text(re.compile(r"waits for .* since \d+ Nov, \d\d:\d\d"))
+    expect(second).to_contain_text(re.compile(r"waits for .* since Nov \d+, \d\d:\d\d .*UTC"))
     workers = page.get_by_role("region", name="Workers")
     expect(workers).to_contain_text("4 of 4 busy, 145 waiting")
     expect(workers.locator(".ipd-work").first).to_contain_text("process 47112 min")
