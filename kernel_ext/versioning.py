@@ -164,14 +164,15 @@ class VersionDiff:
     def _repr_html_(self) -> str:
         from .display import FONT
 
-        code = "font-family:var(--jp-code-font-family,monospace);white-space:pre-wrap"
+        code = "font:inherit;font-family:var(--jp-code-font-family,monospace);white-space:pre-wrap"
         blocks = [f"<b>{escape(self._heading)}</b>"]
         for change in self.changes:
-            rows = "".join(_html_line(line) for line in change.lines())
+            # In `pre`, lines and indents outlive pages that take styles away.
+            rows = "\n".join(_html_line(line) for line in change.lines())
             blocks.append(
                 f'<div style="margin:6px 0 2px">{escape(change.what)}</div>'
-                f'<div style="{code};border-left:2px solid var(--jp-border-color2,#bbb);'
-                f'padding-left:8px">{rows}</div>'
+                f'<pre style="{code};border-left:2px solid var(--jp-border-color2,#bbb);'
+                f'margin:0;padding:0 0 0 8px">{rows}</pre>'
             )
         return f'<div style="{FONT}">{"".join(blocks)}</div>'
 
@@ -288,4 +289,4 @@ def _html_line(line: str) -> str:
         "+": "color:var(--jp-success-color0,#2e7d32)",
         "-": "color:var(--jp-error-color0,#c62828)",
     }.get(line[:1], "opacity:.65")
-    return f'<div style="{color}">{escape(line)}</div>'
+    return f'<span style="{color}">{escape(line)}</span>'

@@ -19,6 +19,7 @@ from ipydurable.runtime.core.errors import (
 from ipydurable.versioning import VersionDiff
 from tests.kernel.shells import Kernel, Shell
 from tests.processes.sources import wait_until
+from tests.widgets.github import as_github_shows
 
 pytestmark = pytest.mark.processes
 
@@ -129,6 +130,8 @@ class TestWhatChanged:
         assert "capped v1 → v2: scaled, constant LIMIT" in html
         assert re.search(r"error-color0[^>]*>-    return x \* 1<", html)
         assert re.search(r"success-color0[^>]*>\+    return x \* 10<", html)
+        plain = re.sub("</?span>", "", as_github_shows(html))
+        assert "-    return x * 1\n+    return x * 10" in plain
 
     def test_all_that_a_version_is_made_of_can_change(self, shell: Shell) -> None:
         shell.must("import numpy as np\nfrom math import pi as k\nBOX = [{'a'}, object]")
