@@ -124,8 +124,12 @@ class LiveOutput(ABC):
                 static = self._static(self._widget)
                 for output in self._outputs:
                     output.update(static)
+                last = self._last_note(self._widget)
                 for note in self._notes:
-                    take_away(note)
+                    if last is None:
+                        take_away(note)
+                    else:
+                        note.update(last)
             if not self._is_shared:
                 self._widget.close()
             self.settled.set_result(None)
@@ -144,6 +148,8 @@ class LiveOutput(ABC):
         with self._lock:
             if self.settled.done():
                 show(self._static(widget))
+                if (last := self._last_note(widget)) is not None:
+                    show(last)
             else:
                 self._outputs.append(show_replaceable(self._shown(widget)))
                 # Lab shows an error where a live widget was once its kernel is gone; this stays.
@@ -157,6 +163,11 @@ class LiveOutput(ABC):
         """Return what stands below the view, for when there is no kernel."""
         del widget
         return Code("after a restart", self._again)
+
+    def _last_note(self, widget: LiveView) -> Code | None:
+        """Return what stands below the static form; None for nothing."""
+        del widget
+        return None
 
     def _start(self) -> LiveView:
         if self._widget is None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ipydurable.runtime.client import DurableClient
+from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.ports import InstanceUpdate
 
 from .backstage import Backstage
 from .graph_view import StaticGraph
-from .live_output import LiveOutput, current_update
+from .live_output import Code, LiveOutput, current_update
 
 if TYPE_CHECKING:
     from ipydurable.widgets import Timeline, TimelineModel
@@ -89,6 +90,12 @@ class TimelineView(LiveOutput):
             if graph is None
             else StaticGraph(graph.model, graph.children_shown)
         )
+
+    def _last_note(self, widget: LiveView) -> Code | None:
+        if widget.model.record.status is not RuntimeStatus.FAILED:
+            return None
+        # The buttons have gone with the live view.
+        return Code("to run again what failed", f"%durable rewind {self._instance_id}")
 
     def _snapshot(self) -> Static:
         return Static(take_snapshot(self.client, self._instance_id))

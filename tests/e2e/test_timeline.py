@@ -167,6 +167,51 @@ def test_two_notebooks_show_one_run_in_light_and_dark(lab: LabPage, artifacts: P
         expect(one).to_contain_text("Terminated")
 
 
+SHAKY = """\
+%%activity
+def load(path):
+    return open(path).read()"""
+RISKY = """\
+%%orchestrator
+async def risky(ctx, path):
+    await ctx.wait_for_external_event("go")
+    return await ctx.call_activity(load, path)"""
+RISK = "job = risky.start('text.txt', instance_id='risk')"
+WIDGET = "job.timeline().widget"
+
+
+def test_its_buttons_suspend_resume_raise_and_rewind(lab: LabPage, artifacts: Path) -> None:
+    """Each does what it says; what changes much asks first; the state decides which there are."""
+    lab.create("buttons.ipynb", [DEFINE, SHAKY, RISKY, RISK, WIDGET])
+    for index in range(5):
+        lab.run_cell(index)
+    kept = timeline(lab, 4)
+    buttons = kept.locator(".ipd-actions button")
+    expect(kept.locator(".ipd-wait")).to_contain_text("go", timeout=20_000)
+    expect(buttons).to_have_text(["Raise event …", "Suspend", "Terminate …"])
+    buttons.filter(has_text="Suspend").click()
+    expect(kept.locator(".ipd-chip")).to_have_text("Suspended", timeout=20_000)
+    buttons.filter(has_text="Resume").click()
+    expect(kept.locator(".ipd-chip")).to_have_text("Running", timeout=20_000)
+    buttons.filter(has_text="Terminate").click()
+    expect(kept.locator(".ipd-question")).to_contain_text("cannot be undone")
+    kept.locator(".ipd-ask button", has_text="Cancel").click()
+    buttons.filter(has_text="Raise event").click()
+    kept.locator(".ipd-ask button", has_text="Raise event").click()
+    expect(kept.locator(".ipd-chip")).to_have_text("Failed", timeout=20_000)
+    expect(buttons).to_have_text(["Rewind …"])
+    # The output of the cell that started it needs no kernel any more, and has no buttons.
+    expect(lab.output(3)).to_contain_text("%durable rewind risk", timeout=20_000)
+    expect(lab.output(3).locator(".ipd-timeline")).to_have_count(0)
+    buttons.click()
+    expect(kept.locator(".ipd-question")).to_contain_text("what completed stays")
+    lab.screenshot(artifacts / "rewinding.png", 4)
+    (lab.server.root / "text.txt").write_text("well")
+    kept.locator(".ipd-ask button", has_text="Rewind it").click()
+    expect(kept.locator(".ipd-chip")).to_have_text("Completed", timeout=20_000)
+    expect(buttons).to_have_count(0)
+
+
 def test_a_thousand_rows_are_painted_soon_after_they_changed(lab: LabPage) -> None:
     """All of 1,000 rows change five times a second; the median update is painted within 50 ms."""
     root = str(Path(__file__).parents[2])
