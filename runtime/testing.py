@@ -113,6 +113,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self.rows: list[JournalRow] = []
+        self._last_gseq = self._last_iid = 0
         self._by_iid: dict[int, list[JournalRow]] = {}
         self._records: dict[int, Record] = {}
         self._outputs: list[KeptOutput] = []
@@ -121,8 +122,8 @@ class MemoryStore:
         """Return what is known."""
         with self._lock:
             return Recovery(
-                last_gseq=self.rows[-1].gseq if self.rows else 0,
-                last_iid=max(self._records, default=0),
+                last_gseq=self._last_gseq,
+                last_iid=self._last_iid,
                 live=[
                     copy.copy(record)
                     for _, record in sorted(self._records.items())
@@ -137,6 +138,8 @@ class MemoryStore:
         with self._lock:
             self.rows.extend(rows)
             for row in rows:
+                self._last_gseq = row.gseq
+                self._last_iid = max(self._last_iid, row.iid)
                 self._by_iid.setdefault(row.iid, []).append(row)
             for record in records:
                 self._records[record.iid] = copy.copy(record)
@@ -221,12 +224,14 @@ class MemoryStore:
         return [found[key] for key in sorted(found)]
 
     def purge(self, iids: Sequence[int]) -> None:
-        """Forget instances; their rows' numbers are not used again."""
+        """Forget instances; their numbers, and those of their rows, are not used again."""
+        purged = frozenset(iids) - {0}
         with self._lock:
-            for iid in iids:
+            for iid in purged:
                 self._records.pop(iid, None)
                 self._by_iid.pop(iid, None)
-            self._outputs = [kept for kept in self._outputs if kept.key.iid not in iids]
+            self.rows = [row for row in self.rows if row.iid not in purged]
+            self._outputs = [kept for kept in self._outputs if kept.key.iid not in purged]
 
     def sql(self, text: str, parameters: Any = None, *, started: Any = None) -> bytes:  # noqa: ARG002
         """Refuse: there is no database."""

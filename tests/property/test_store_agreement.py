@@ -1,4 +1,4 @@
-"""The DuckDB store agrees with a plain model, through projections, crashes and purges."""
+"""Both stores agree with a plain model: DuckDB's through projections and crashes, too."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from ipydurable.runtime.core.events import (
 from ipydurable.runtime.core.payload import Blob, Payload
 from ipydurable.runtime.core.records import EntityRecord, InstanceRecord, Record, fold_record
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Stream
+from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow, Store, Stream
+from ipydurable.runtime.testing import MemoryStore
 from ipydurable.store import open_store
 from ipydurable.store.duckdb_store import DuckDBStore
 from tests.support.answers import answer
@@ -56,7 +57,7 @@ STATUSES = st.sampled_from(RuntimeStatus)
 
 
 class StoreAgreement(RuleBasedStateMachine):
-    """Every rule does the same to the store and to lists and dicts."""
+    """Every rule does the same to both stores and to lists and dicts."""
 
     store: DuckDBStore
 
@@ -64,6 +65,7 @@ class StoreAgreement(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="ipyd-store-"))
         self.files = 0
+        self.memory = MemoryStore()
         self.rows: list[JournalRow] = []
         self.records: dict[int, Record] = {}
         self.consumed: set[int] = set()
@@ -199,7 +201,8 @@ class StoreAgreement(RuleBasedStateMachine):
     def purge(self, data: st.DataObject) -> None:
         """Delete instances, known or not."""
         iids = data.draw(st.lists(st.integers(1, self.last_iid + 1), max_size=2))
-        self.store.purge(iids)
+        for store in self.stores:
+            store.purge(iids)
         self.rows = [row for row in self.rows if row.iid not in iids]
         self.records = {iid: one for iid, one in self.records.items() if iid not in iids}
 
@@ -247,7 +250,8 @@ class StoreAgreement(RuleBasedStateMachine):
             and tags.items() <= record.tags.items()
             and (not before or record.iid < before)
         ]
-        assert self.store.query(query) == (expected[:limit] if limit else expected)
+        for store in self.stores:
+            assert store.query(query) == (expected[:limit] if limit else expected)
 
     @rule(
         name=st.sampled_from(["", "ACC"]),
@@ -268,7 +272,8 @@ class StoreAgreement(RuleBasedStateMachine):
             and (empty != "only_empty" or (record.state is None and not record.is_live))
             and (empty or record.state is not None or record.is_live)
         ]
-        assert self.store.query_entities(query) == (expected[:limit] if limit else expected)
+        for store in self.stores:
+            assert store.query_entities(query) == (expected[:limit] if limit else expected)
 
     @rule(first_seq=st.integers(1, 3))
     def histories(self, first_seq: int) -> None:
@@ -278,8 +283,9 @@ class StoreAgreement(RuleBasedStateMachine):
             if isinstance(record, InstanceRecord):
                 record.first_seq = first_seq
         expected = [self._history(record.iid, record.first_seq) for record in wanted]
-        assert list(self.store.histories(wanted)) == expected
-        assert [self.store.history(one.iid, one.first_seq) for one in wanted] == expected
+        for store in self.stores:
+            assert list(store.histories(wanted)) == expected
+            assert [store.history(one.iid, one.first_seq) for one in wanted] == expected
 
     @rule(data=st.data())
     def rows_of(self, data: st.DataObject) -> None:
@@ -289,7 +295,9 @@ class StoreAgreement(RuleBasedStateMachine):
         numbers = data.draw(st.lists(st.sampled_from([row.gseq for row in self.rows]), max_size=5))
         iid = data.draw(st.sampled_from([row.iid for row in self.rows]))
         expected = [row for row in self.rows if row.iid == iid and row.gseq in numbers]
-        assert self.store.rows_of(iid, numbers) == expected
+        for store in self.stores:
+            assert store.rows_of(iid, numbers) == expected
+            assert list(store.all_rows()) == self.rows
 
     @rule()
     def sql(self) -> None:
@@ -308,7 +316,8 @@ class StoreAgreement(RuleBasedStateMachine):
     def newest_are_found(self) -> None:
         """An instance id means the instance numbered highest."""
         newest = {record.instance_id: record for _, record in sorted(self.records.items())}
-        assert self.store.find_many([*NAMES, *ENTITY_IDS, "none"]) == newest
+        for store in self.stores:
+            assert store.find_many([*NAMES, *ENTITY_IDS, "none"]) == newest
 
     def teardown(self) -> None:
         """Remove the files."""
@@ -322,6 +331,7 @@ class StoreAgreement(RuleBasedStateMachine):
         live = [one for _, one in sorted(self.records.items()) if one.is_live]
         assert found.live == live
         assert found.report == []
+        assert self.memory.recover() == found
 
     def _append(self, given: list[tuple[int, int, Event, int]]) -> None:
         rows = []
@@ -336,7 +346,13 @@ class StoreAgreement(RuleBasedStateMachine):
             changed.add(iid)
             self.consumed.add(ref)
         self.rows += rows
-        self.store.append(rows, [self.records[iid] for iid in changed])
+        for store in self.stores:
+            store.append(rows, [self.records[iid] for iid in changed])
+
+    @property
+    def stores(self) -> tuple[Store, Store]:
+        """The store in a file, and the one in memory."""
+        return self.store, self.memory
 
     def instances(self) -> list[int]:
         """Return the numbers of the orchestrations."""
