@@ -74,7 +74,7 @@ SAMPLES: Final[dict[str, DurableError]] = {
         errors.StoreVersionError("durable.duckdb", 9, 4),
         errors.StoreDamagedError("durable.duckdb", "its log cannot be read", "Restore a copy."),
         errors.UntrustedStoreError("colleague.duckdb", 3),
-        errors.ReadOnlyStoreError("today.parquet", "starting an instance"),
+        errors.ReadOnlyStoreError("today.parquet", "start an instance"),
         errors.QueryError("SELECT nmae FROM instances", 'column "nmae" not found'),
         errors.HostStartError("durable.duckdb", "it ended with code 1", "ipydurable-1.log"),
         errors.HostGoneError("durable.duckdb", "5 hosts in a row ended over this request; see log"),

@@ -72,8 +72,8 @@ def run_session(
         session = _Session(root, Path(folder), left_out, work)
         options = (*_OPTIONS, f"--basetemp={folder}/own", f"--timeout={_MAX_WAIT_S}")
         pytest.main([*options, *tests], plugins=[session])
-    if not session.has_worked:
-        raise RuntimeError("pytest could not collect the tests")
+    if session.trouble is not None:
+        raise session.trouble
 
 
 class _Session:
@@ -86,16 +86,18 @@ class _Session:
         self._folder = folder
         self._left_out = left_out
         self._work = work
-        self.has_worked = False
+        self.trouble: Exception | None = RuntimeError("pytest could not collect the tests")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self.has_worked = not session.testsfailed
-        if self.has_worked:
-            items = [
-                item for item in session.items if not item.nodeid.endswith(tuple(self._left_out))
-            ]
+        if session.testsfailed:
+            return True
+        items = [item for item in session.items if not item.nodeid.endswith(tuple(self._left_out))]
+        try:
             self._work(Tests(self._root, self._folder, items))
+            self.trouble = None
+        except Exception as error:  # noqa: BLE001  (pytest would only print it)
+            self.trouble = error
         return True
 
 
