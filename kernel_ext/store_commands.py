@@ -33,7 +33,7 @@ def _status(desk: Desk, rest: str) -> Facts:  # noqa: ARG001
             ("instances", _counts(session) or f"{status.live} in flight"),
             ("activities", f"{status.activities} queued or running"),
             ("clients", str(status.clients)),
-            ("repaired", "\n".join(status.report)),
+            ("on opening", "\n".join(status.report)),
             ("trouble", status.trouble),
             ("trust", _trust_of(status.untrusted)),
             ("noticed", "\n".join(status.notices)),

@@ -99,9 +99,11 @@ class Link:
         with self._lock:
             if self._is_closed:
                 raise HostGoneError(str(self.paths.store), "this client was closed")
-            if self._is_stopped:
-                self._replace_host()
-            self._send_call(_Pending(request, future))
+            error = self._replace_host() if self._is_stopped else None
+            if error is None:
+                self._send_call(_Pending(request, future))
+            else:
+                future.set_exception(error)
         return future
 
     def subscribe(self, followed: str, tell: Callable[[Any], None]) -> Callable[[], None]:
@@ -246,8 +248,12 @@ class Link:
                     target=self._replace_host, name="ipydurable-replace", daemon=True
                 ).start()
 
-    def _replace_host(self) -> None:
-        """Connect to the successor of a host that ended, and ask it what was left open."""
+    def _replace_host(self) -> DurableError | None:
+        """Connect to the successor of a host that ended, and ask it what was left open.
+
+        Returns:
+            Why there is none, which whoever waits was told; else None.
+        """
         self._replacing = True
         try:
             info = ensure_host(self.paths)
@@ -255,10 +261,10 @@ class Link:
             self._fail_pending(str(error), error)
             self._tell_watchers(f"The background host ended, and no other started: {error}")
             self._replacing = False
-            return
+            return error
         with self._lock:
             if self._is_closed:
-                return
+                return None
             old = self._thread
             pending, self._pending = self._pending, {}
             self._connect(info)
@@ -270,6 +276,7 @@ class Link:
             self._replacing = False
         self._tell_watchers("")
         old.close()
+        return None
 
     def _send_again(self, pending: _Pending) -> None:
         """Ask the next host what the one before did not answer."""

@@ -88,9 +88,8 @@ class LogGuard:
         if _is_in_use(cursor) and not has_log:
             sentence = (
                 f"{path} was copied or moved without its write-ahead log while it was in use: what "
-                f"was done after its last checkpoint is not in it. If the log, {Path(path).name}"
-                ".wal, is still where the file came from, stop the host (%durable stop), and copy "
-                "both anew."
+                "was done after its last checkpoint is not in it. If the file that it was copied "
+                "from is still there, with its log, stop its host (%durable stop) and copy it anew."
             )
             return [sentence]
         return []

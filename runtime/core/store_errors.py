@@ -20,6 +20,9 @@ __all__ = [
     "UntrustedStoreError",
 ]
 
+_FULL = ("No space left", "File too large", "Disk quota exceeded")
+"""What systems say where a disk, or what a user may have of it, is full."""
+
 
 class StoreError(DurableError):
     """Base of errors about the store file."""
@@ -68,10 +71,10 @@ class StoreUnwritableError(StoreError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"{self.path} cannot be written: {self.reason}. "
-            "Choose a path you may write with %durable open PATH."
-        )
+        advice = "Choose a path you may write with %durable open PATH."
+        if any(sign in self.reason for sign in _FULL):
+            advice = "Make room there, and work goes on by itself; nothing was lost."
+        return f"{self.path} cannot be written: {self.reason}. {advice}"
 
 
 class StoreVersionError(StoreError):

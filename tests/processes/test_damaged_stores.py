@@ -17,6 +17,7 @@ from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.connection import HostPaths, is_locked
 from ipydurable.runtime.core.errors import (
+    NotAStoreError,
     StoreDamagedError,
     StoreUnwritableError,
     StoreVersionError,
@@ -24,7 +25,7 @@ from ipydurable.runtime.core.errors import (
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.launch import find_host
 from ipydurable.runtime.link import Link
-from ipydurable.runtime.requests import Start, StartMany
+from ipydurable.runtime.requests import GetInstance, Start, StartMany
 from ipydurable.store.migrations import MIGRATIONS, migrate
 from tests.processes.sources import wait_until
 
@@ -83,6 +84,7 @@ def test_on_a_full_disk_work_stops_says_so_and_goes_on_when_there_is_room(
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     is_acknowledged = starting(client)
     wait_until(lambda: "Could not write" in client.host_status().trouble)
+    assert "Make room there, and work goes on" in client.host_status().trouble
     assert not is_acknowledged()
     assert client.get(done.instance_id) == done  # What is committed can still be read.
     assert len(client.execution(done.instance_id, 0).events) == done.last_seq
@@ -183,6 +185,23 @@ def test_a_journal_with_a_hole_is_refused_in_words(killed: HostPaths) -> None:
         raw.execute("DELETE FROM journal WHERE gseq = 3").fetchall()
     with pytest.raises(StoreDamagedError, match="row 3 of its journal is missing"):
         restart(killed)
+
+
+def test_who_asks_after_a_stop_is_told_why_no_host_starts(
+    connect: Callable[[], DurableClient], paths: HostPaths
+) -> None:
+    """The request fails at once; once the store is right again the next one is answered."""
+    client = connect()
+    client.start("listener", instance_id="waits")
+    client.stop_host()
+    wait_until(lambda: not is_locked(paths.lock))
+    kept = paths.store.read_bytes()
+    paths.store.write_text("these are my notes")
+    for _ in range(2):
+        with pytest.raises(NotAStoreError):
+            client.transport.request(GetInstance(instance_id="waits")).result(10)
+    paths.store.write_bytes(kept)
+    assert client.get("waits").status is RuntimeStatus.RUNNING
 
 
 def test_a_store_of_a_newer_version_is_refused(killed: HostPaths) -> None:

@@ -179,7 +179,8 @@ class Trial:
             source, target = self._rng.sample(range(ACCOUNTS), 2)
             self._days += 1
             orders.append([str(self._effects), self._days, 2, str(source), str(target)])
-        days = self.client.start_many("day", orders)
+        # After a stop this starts a host, which may be the one that was ordered to die.
+        days = self._ask(lambda: self.client.start_many("day", orders))
         events = {}
         for one in days:
             # Two, for there are two executions: each takes the first that it has not heard.
