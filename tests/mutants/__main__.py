@@ -57,8 +57,9 @@ class Tally:
 
 def verdict_on(mutant: Mutant, judged: dict[str, list[dict[str, str]]]) -> str:
     """Return why a mutant does what the code does; empty where nobody has judged so."""
+    change = mutant.function, mutant.removed, mutant.added
     for one in judged.get(mutant.path, []):
-        if one["function"] == mutant.function and one["mutant"] == mutant.added:
+        if (one["function"], one["code"], one["mutant"]) == change:
             return one["why"]
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -279,6 +280,40 @@ class TestInputs:
         executor = OrchestrationExecutor(code, lambda _kind, _name: Resolved("v1"))
         executor.process(started())
         assert failure(executor).message == f"cannot store the {where}"
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_it_is_known_while_a_value_is_converted_and_no_longer(self, fails: bool) -> None:
+        """Large values take long, which is no endless loop."""
+        seen = []
+
+        class Watching(PlainConverter):
+            def encode(self, value: Any, where: str) -> Any:
+                seen.append(executor.is_converting)
+                if fails:
+                    raise ValueError(where)
+                return super().encode(value, where)
+
+            def decode(self, payload: Any) -> Any:
+                seen.append(executor.is_converting)
+                if fails:
+                    raise ValueError(payload)
+                return super().decode(payload)
+
+        async def program(ctx: OrchestrationContext) -> None:
+            seen.append(executor.is_converting)
+            with contextlib.suppress(ValueError):
+                ctx.set_custom_status("half way")
+            seen.append(executor.is_converting)
+            with contextlib.suppress(ValueError):
+                await ctx.call_activity("fetch")
+            seen.append(executor.is_converting)
+
+        code = OrchestratorCode(program, Watching(), {})
+        executor = OrchestrationExecutor(code, lambda _kind, _name: Resolved("v1"))
+        assert not executor.is_converting
+        executor.process(started())
+        executor.process(completed(1, "news"))
+        assert seen == [False, True, False, True, False]
 
 
 class TestEvents:

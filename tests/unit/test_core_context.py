@@ -191,7 +191,9 @@ class TestNaming:
     def test_anything_else_is_refused_at_the_call(self, wrong: Any) -> None:
         executor, _ = run(lambda ctx: ctx.call_activity(wrong), started())
         assert failure(executor).type_name == "TypeError"
-        assert "activity is a name, or what %%activity" in failure(executor).message
+        said = failure(executor).message
+        assert said.startswith("activity is a name, or what %%activity")
+        assert said.endswith(f"; got a {type(wrong).__name__}")
 
 
 class TestAsking:

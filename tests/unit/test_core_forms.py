@@ -134,6 +134,10 @@ class TestWhatMayBeAsked:
         assert (form.fields[3].words, form.fields[3].is_long) == ("Why", True)
         assert fields(Made)["level"].default == "high"
 
+    def test_an_answer_must_hold_what_has_no_default_and_may_not_stay_empty(self) -> None:
+        asked = fields({"why": str, "count": 3, "note": Optional[str]})  # noqa: UP045
+        assert [one.name for one in asked.values() if one.is_needed] == ["why"]
+
     def test_annotations_may_name_what_the_orchestrator_knows(self) -> None:
         with pytest.raises(FormError, match="a type of the dataclass Later is not known"):
             asked_form(Later)

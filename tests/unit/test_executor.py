@@ -161,8 +161,8 @@ class TestForms:
         assert result(executor) == {"a": 1}
 
     def test_an_orchestrator_that_needs_an_input_gets_none_where_there_is_none(self) -> None:
-        executor, _ = run(lambda ctx, value: value is None, started())
-        assert result(executor) is True
+        executor, _ = run(lambda ctx, value: [ctx.instance_id, value], started())
+        assert result(executor) == ["one", None]
 
     def test_helpers_can_be_awaited_and_yielded_from(self) -> None:
         async def helper(ctx: OrchestrationContext) -> Any:
