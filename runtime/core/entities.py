@@ -6,7 +6,6 @@ behind counts: a failing operation leaves no trace of state or messages.
 
 from __future__ import annotations
 
-import contextvars
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -36,10 +35,6 @@ __all__ = [
 
 _HIDDEN: Final = ("runtime/core/entities.py", "runtime/core/entity_state.py")
 _CONTEXT_NAMES: Final = frozenset({"ctx", "context", "_ctx", "_context"})
-
-_current: contextvars.ContextVar[EntityContext | None] = contextvars.ContextVar(
-    "ipydurable_entity", default=None
-)
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,7 +277,6 @@ async def execute_batch(
         context = EntityContext(
             entity_id, operation.name, state, code.converter, new_id, started_at
         )
-        token = _current.set(context)
         try:
             value = NO_INPUT
             if operation.input is not None:
@@ -307,8 +301,6 @@ async def execute_batch(
                     starts=tuple(context._starts),
                 )
             )
-        finally:
-            _current.reset(token)
     return EntityBatchResult(state=state, results=results)
 
 

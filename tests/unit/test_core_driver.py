@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from ipydurable.runtime.core.context import OrchestrationContext as Context
+from ipydurable.runtime.core.context import name_of
 from ipydurable.runtime.core.driver import (
     Driver,
     ReplaySignal,
     _unending,
     is_drivable,
+    line_of,
     user_line,
 )
 from ipydurable.runtime.core.errors import ForeignAwaitableError, TaskFailedError
@@ -31,6 +33,18 @@ def drive(code: Any) -> tuple[Driver, list[tuple[Driver, Task[Any]]]]:
     driver = Driver("code", code, lambda who, task: woken.append((who, task)))
     driver.resume(None)
     return driver, woken
+
+
+ASYNCIO = (
+    "asyncio's own awaitables are forgotten at a crash: use ctx.create_timer instead of "
+    "asyncio.sleep, ctx.when_all instead of asyncio.gather, and put I/O in an activity."
+)
+TIME = "An orchestrator waits only for durable tasks: ctx.create_timer to wait for a time."
+SEVERAL = "To wait for several tasks use ctx.when_all([...]) or ctx.when_any([...])."
+DURABLE = (
+    "An orchestrator waits only for durable tasks: those of ctx.call_activity, "
+    "ctx.create_timer, ctx.wait_for_external_event, ctx.when_all and their like."
+)
 
 
 class Foreign:
@@ -108,26 +122,25 @@ class TestWaiting:
 
 class TestForeignAwaitables:
     @pytest.mark.parametrize(
-        ("yielded", "names", "remedy"),
+        ("yielded", "name", "remedy"),
         [
-            (None, "bare suspension", "ctx.create_timer"),
-            (concurrent.futures.Future(), "Future", "ctx.create_timer instead of asyncio.sleep"),
-            ([], "list", "ctx.when_all([...])"),
-            ((), "tuple", "ctx.when_any([...])"),
-            (7, "int", "ctx.call_activity"),
-            ("text", "str", "ctx.when_all"),
+            (None, "bare suspension (asyncio.sleep(0)?)", TIME),
+            (concurrent.futures.Future(), "Future", ASYNCIO),
+            ([], "list", SEVERAL),
+            ((), "tuple", SEVERAL),
+            (7, "int", DURABLE),
+            ("text", "str", DURABLE),
         ],
     )
     def test_each_is_refused_at_the_line_with_its_remedy(
-        self, yielded: object, names: str, remedy: str
+        self, yielded: object, name: str, remedy: str
     ) -> None:
         async def code() -> None:
             await Foreign(yielded)
 
         error = drive(code())[0].get_exception()
         assert isinstance(error, ForeignAwaitableError)
-        assert names in error.type_name
-        assert remedy in error.remedy
+        assert (error.type_name, error.remedy) == (name, remedy)
         assert HERE in error.line
 
     def test_a_future_of_another_name_is_known_by_how_asyncio_marks_its_own(self) -> None:
@@ -159,8 +172,10 @@ class TestForeignAwaitables:
             await wait()
 
         executor, _ = run(program, started())
-        assert "asyncio's own awaitables are forgotten at a crash" in failure(executor).message
-        assert HERE in failure(executor).message
+        said = failure(executor).message
+        assert said.startswith("The orchestrator awaited an awaitable of asyncio (")
+        assert said.endswith(f"). {ASYNCIO}")
+        assert HERE in said
         gc.collect()
 
     def test_the_refusal_is_raised_where_the_code_waits_so_it_may_go_on(self) -> None:
@@ -312,6 +327,19 @@ class TestClosing:
 
 
 class TestLines:
+    def test_an_error_comes_from_the_line_of_the_user_that_called_us(self) -> None:
+        """Not from ours, which raised it: the user can mend only their own."""
+
+        def program() -> None:
+            name_of(None, "activity")  # type: ignore[arg-type]
+
+        with pytest.raises(TypeError) as caught:
+            program()
+        assert line_of(caught.value) == f"{__file__}, line {program.__code__.co_firstlineno + 1}"
+
+    def test_an_error_that_was_never_raised_has_none(self) -> None:
+        assert line_of(ValueError()) == ""
+
     def test_the_waiting_line_is_the_innermost_of_the_user(self) -> None:
         async def inner() -> None:
             await CompletableTask("never")  # this line

@@ -30,6 +30,7 @@ from ipydurable.runtime.core.locks import CriticalSection, EntityLock, LockTask
 from ipydurable.runtime.core.special_values import CallArguments
 
 NOW = datetime(2026, 1, 1, 12)
+DEFINED = "what %%activity, %%orchestrator or %%entity defined"
 A, B, C = (EntityInstanceId("Account", key) for key in "abc")
 
 names = st.text(min_size=1).filter(lambda text: "@" not in text)
@@ -334,7 +335,10 @@ class JsonConverter:
     def encode(self, value: Any, where: str) -> str:
         if isinstance(value, CallArguments):
             return msgspec.json.encode({"$call": [value.args, value.kwargs]}).decode()
-        return msgspec.json.encode(value).decode()
+        try:
+            return msgspec.json.encode(value).decode()
+        except TypeError as error:
+            raise TypeError(f"{where}: {error}") from None
 
     def decode(self, payload: Any) -> Any:
         value = msgspec.json.decode(payload)
@@ -434,6 +438,12 @@ def tells(ctx: EntityContext) -> Any:
             ]
         case "start_wrongly":
             ctx.start_orchestration("report", instance_id="@b@b")
+        case "start_nothing":
+            ctx.start_orchestration(None)  # type: ignore[arg-type]
+        case "start_unstorable":
+            ctx.start_orchestration("report", object())
+        case "signal_unstorable":
+            ctx.signal_entity(A, "get", object())
         case "signal_nameless":
             ctx.signal_entity(A, "")
         case "signal_and_fail":
@@ -627,6 +637,15 @@ class TestBatches:
         """Nothing that the engine could not pass on leaves the operation."""
         batch = run(tells, ("start_wrongly",), ("signal_nameless",))
         assert results(batch) == [InvalidInstanceIdError.__name__, "ValueError"]
+
+    def test_what_cannot_be_passed_on_is_named(self) -> None:
+        batch = run(tells, ("start_nothing",), ("start_unstorable",), ("signal_unstorable",))
+        said = [one.failure.message for one in batch.results if one.failure is not None]
+        assert said == [
+            f"orchestrator is a name, or {DEFINED}; got a NoneType",
+            "input of report: Encoding objects of type object is unsupported",
+            "input of get: Encoding objects of type object is unsupported",
+        ]
 
     def test_a_failing_operation_tells_nobody(self) -> None:
         """Its signals and starts are dropped."""
