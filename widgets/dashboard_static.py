@@ -36,7 +36,7 @@ _COLOURS = {
     "Terminated": "#858b94",
     "Failed": "#d9534f",
 }
-_WAIT_COLUMNS = ("Instance", "Waits for", ">For", "")
+_WAIT_COLUMNS = ("Instance", "Waits for", ">For", "Since (UTC)", "")
 # An outline goes with the colour of what is not done.
 _OUTLINES = {
     "Failed": ' stroke="currentColor" stroke-width="1"',
@@ -63,14 +63,18 @@ def dashboard_html(overview: Overview, beat: StoreUpdate, page: Mapping[str, Any
     if overview.trouble:
         parts.append(f'<div style="{_FONT}">✗ {escape(overview.trouble)}</div>')
     if overview.waits:
-        parts.append(table_html(_title("Waiting longest"), _WAIT_COLUMNS, _waits(overview)))
+        parts.append(
+            table_html(_title("Waiting longest"), _WAIT_COLUMNS, _waits(overview), wrapped={1, 4})
+        )
     if beat.lanes:
         parts.append(table_html(_title("Workers"), ("Executor", "Load"), _lanes(beat)))
     if overview.versions:
         columns = ("Orchestrator", "Version", ">Instances")
         parts.append(table_html(_title("Versions in flight"), columns, _versions(overview)))
     parts.append(
-        table_html(_title(f"Instances: {_shown(page)}"), _ROW_COLUMNS, _rows(overview, page))
+        table_html(
+            _title(f"Instances: {_shown(page)}"), _ROW_COLUMNS, _rows(overview, page), wrapped={5}
+        )
     )
     gap = '<div style="height:8px"></div>'
     return f'<div class="ipd-dashboard-stored">{gap.join(parts)}</div>'
@@ -103,6 +107,7 @@ def _waits(overview: Overview) -> list[list[str]]:
             wait.instance_id,
             wait.what + ("" if wait.until is None else f" until {_time(wait.until)}"),
             duration_words(max(0.0, overview.now - wait.since)),
+            _time(wait.since),
             wait.hint,
         ]
         for wait in overview.waits[:_WAITS_SHOWN]

@@ -16,8 +16,8 @@ _FONT = (
     "font-size:var(--jp-ui-font-size1,13px);line-height:1.6"
 )
 _MUTED = "opacity:.7"
-_CELL = "padding:1px 16px 1px 0;border:0;vertical-align:top;overflow-wrap:anywhere"
-_MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
+_CELL = "padding:1px 16px 1px 0;border:0;vertical-align:top;overflow-wrap:break-word"
+_MONO = "overflow-wrap:anywhere;font-family:var(--jp-code-font-family,ui-monospace,monospace)"
 _STATE_CHARS = 90
 
 
@@ -29,7 +29,7 @@ def entities_html(page: Mapping[str, Any]) -> str:
     """
     heading = f"<b>Entities</b> <span style='{_MUTED}'>{_shown(page)}</span>"
     columns = ["Kind", "Key", "State", ">Waiting", "Locked by", "Modified (UTC)"]
-    return table_html(heading, columns, _cells(page["rows"]), mono={2})
+    return table_html(heading, columns, _cells(page["rows"]), wrapped={2}, mono={2})
 
 
 def entities_text(page: Mapping[str, Any], width: int = 120) -> str:
@@ -43,6 +43,8 @@ def table_html(
     heading: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
+    *,
+    wrapped: Collection[int] = (),
     mono: Collection[int] = (),
 ) -> str:
     """Return a table as HTML with styles of its own; `heading` is HTML, all else is text.
@@ -51,22 +53,24 @@ def table_html(
         heading: Stands above it.
         columns: The headings; one that begins with `>` has its column aligned to the right.
         rows: The cells.
+        wrapped: The columns whose words may take several lines, by place.
         mono: The columns in a typewriter's letters, by place.
     """
     names = [(name.removeprefix(">"), name.startswith(">")) for name in columns]
     head = "".join(
-        f'<th style="{_CELL};{_MUTED};font-weight:400;text-align:{"right" if right else "left"}">'
-        f"{escape(name)}</th>"
+        f'<th style="{_CELL};{_MUTED};font-weight:400;'
+        f'text-align:{"right" if right else "left"}">{escape(name)}</th>'
         for name, right in names
     )
     body = ""
     for row in rows:
         cells = "".join(
             f'<td style="{_CELL};text-align:{"right" if names[n][1] else "left"}'
+            f"{';white-space:normal' if n in wrapped else ''}"
             f'{";" + _MONO if n in mono else ""}">{escape(cell)}</td>'
             for n, cell in enumerate(row)
         )
-        body += f'<tr style="background:none">{cells}</tr>'
+        body += f'<tr style="background:none;white-space:nowrap">{cells}</tr>'
     table = f'<table style="border-collapse:collapse;margin:2px 0 0;{_FONT}">'
     inside = f'{table}<thead><tr style="background:none">{head}</tr></thead>{body}</table>'
     return f'<div style="{_FONT}"><div>{heading}</div>{inside if rows else ""}</div>'

@@ -21,6 +21,7 @@ _FONT = (
 _MUTED = "opacity:.7"
 _CELL = "text-align:left;padding:1px 16px 1px 0;border:0;vertical-align:top"
 _WRAPPED = "overflow-wrap:anywhere"
+_LAST = "last operations (times in UTC)"
 _MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
 _SIGNS = {"completed": "✓", "failed": "✗", "running": "‖"}
 
@@ -39,7 +40,7 @@ def entity_html(model: EntityModel) -> str:
     if done:
         inside = "".join(_done_row(one) for one in done)
         html += (
-            f'<details open><summary style="cursor:pointer;{_MUTED}">last operations</summary>'
+            f'<details open><summary style="cursor:pointer;{_MUTED}">{_LAST}</summary>'
             f'<table style="{table};{_FONT}">{inside}</table></details>'
         )
     return html + "</div>"
@@ -53,7 +54,10 @@ def entity_text(model: EntityModel) -> str:
     text = [head.title, *(f"  {one:<{width}}  {two}" for one, two in found)]
     done = model.happenings()[::-1][:_DONE_IN_TEXT]
     if done:
-        text += ["  last operations", *(f"    {happening_words(one)}" for one in done)]
+        text += [
+            f"  {_LAST}",
+            *(f"    {happening_words(one)}" for one in done),
+        ]
     return "\n".join(text)
 
 

@@ -32,7 +32,7 @@ from .text import (
     waiting_words,
 )
 from .view_models import TimelineModel
-from .views import AwaitedEvent, Header, Outcome, RowState, RowView, Span, shorten
+from .views import AwaitedEvent, Header, Outcome, RowKind, RowState, RowView, Span, shorten
 
 __all__ = ["STATE_COLOURS", "STATUS_COLOURS", "heading", "static_html"]
 
@@ -278,13 +278,21 @@ def _label(sign: str, colour: str, title: str, hint: str, y: float) -> str:
 
 
 def _row(row: RowView, header: Header, scale: TimeScale, now: float, y: int) -> list[str]:
-    point = header.groups[row.group].kind.is_point
+    group = header.groups[row.group]
+    point = group.kind.is_point
     title = row_title(row, header)
     sign, colour = (
         (POINT_SIGN, BLUE) if point else (STATE_SIGNS[row.state], STATE_COLOURS[row.state])
     )
     parts = [f"<g><title>{escape(' '.join(filter(None, (title, row.hint, row.note))))}</title>"]
-    parts.append(_label(sign, colour, title, row.hint, y + 15))
+    hint = row.hint
+    if group.kind is RowKind.ORCHESTRATION:
+        # What tells siblings apart stands before what they have in common.
+        kind = title.removesuffix(group.name).strip()
+        if hint.startswith(f"{header.instance_id}:"):
+            hint = "…" + hint.removeprefix(header.instance_id)
+        title, hint = group.name, " · ".join(filter(None, (hint, kind)))
+    parts.append(_label(sign, colour, title, hint, y + 15))
     if point:
         x = _x(scale, row.spans[0].scheduled)
         parts.append(f'<path d="M{x:.1f} {y + 5}l5 6l-5 6l-5 -6z" fill="{BLUE}"/></g>')

@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 
 from tests.pictures.picture import Picture
 from tests.pictures.timeline import stored, told
-from tests.widgets.form_stories import REVIEW, asking, escalated, reviewed
+from tests.widgets.form_stories import REVIEW, asking, asking_below, escalated, reviewed
 from tests.widgets.harness import Kernel
 from tests.widgets.scenarios import Story
 
@@ -22,7 +22,18 @@ def unfinished(page: Page, kernel: Kernel) -> None:
     page.click("text=Send review")
 
 
+def sent_without_host(page: Page, kernel: Kernel) -> None:
+    """Answer while another host is being started."""
+    kernel.widget.disconnect("The background host ended; another one is being started.")
+    kernel.flush()
+    kernel.settle()
+    page.click("text=approve")
+    page.wait_for_selector(".ipd-form-said:visible")
+
+
 PICTURES = [
+    Picture("form-of-child", "timeline", told(asking_below, 90)),
+    Picture("form-sent-without-host", "timeline", told(asking, 90, sent_without_host)),
     Picture("form-choice", "timeline", told(asking, 90)),
     Picture("form-choice-dark", "timeline", told(asking, 90), dark=True),
     Picture("form-fields", "timeline", told(review, 90)),

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from ipydurable.widgets.graph_static import graph_html
 from tests.pictures.picture import Picture
 from tests.pictures.timeline import PAPER
+from tests.widgets.form_stories import asking, asking_below
 from tests.widgets.graph_page import GraphKernel
 from tests.widgets.graph_stories import (
     chain,
@@ -17,6 +18,7 @@ from tests.widgets.graph_stories import (
     nested,
     pipelines,
     race,
+    sequence,
     three,
 )
 from tests.widgets.scenarios import Story, failed, fan_out, parked, small, waiting
@@ -93,6 +95,11 @@ def cut(page: Page, kernel: GraphKernel) -> None:
     page.evaluate("model.tell('comm_live_update')")
 
 
+def long() -> Story:
+    """Nine hundred steps, no two alike that follow each other."""
+    return sequence(900, "load", "clean", "save")
+
+
 PICTURES = [
     Picture("graph-running", "graph", told(small, 3)),
     Picture("graph-running-dark", "graph", told(small, 3), dark=True),
@@ -114,6 +121,10 @@ PICTURES = [
     Picture("graph-nested-dark", "graph", nest, dark=True),
     Picture("graph-waiting", "graph", told(waiting, 4000)),
     Picture("graph-parked", "graph", told(parked, 20)),
+    Picture("graph-form", "graph", told(asking, 90)),
+    Picture("graph-form-dark", "graph", told(asking_below, 90), dark=True),
+    Picture("graph-form-narrow", "graph", told(asking_below, 90), width=400),
+    Picture("graph-long", "graph", told(long, 1e4)),
     Picture("graph-loop", "graph", told(lambda: chain(1000), 500)),
     Picture("graph-kernel-gone", "graph", told(small, 3, cut)),
     Picture("graph-stored", "graph", stored(small, 20)),

@@ -301,7 +301,7 @@ def test_a_change_of_ten_thousand_tasks_costs_the_kernel_little(page: Page, is_o
 
 
 def test_of_thousands_of_steps_those_in_sight_are_drawn(page: Page) -> None:
-    """The keyboard brings the others; all of them together are drawn without words."""
+    """The keyboard brings the others; where many are in sight they have no words."""
     kernel = GraphKernel(page)
     kernel.tell_until(sequence(1500, "load", "clean", "save"), 1e5)
     kernel.mount()
@@ -323,7 +323,8 @@ def test_of_thousands_of_steps_those_in_sight_are_drawn(page: Page) -> None:
     assert nodes.last.get_attribute("data-key") != last
     page.get_by_text("Fit").click()
     kernel.settle()
-    assert nodes.count() == 1500
+    assert 30 < nodes.count() < 200
+    assert page.locator(".ipd-box-pill").bounding_box()["width"] > 25  # type: ignore[index]
     assert nodes.first.locator("text").first.is_hidden()
 
 

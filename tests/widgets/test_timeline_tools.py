@@ -137,6 +137,9 @@ def test_sub_orchestrations_open_to_any_depth(page: Page) -> None:
         "sub-orchestration audit audit-1",
         'load "FR"',
     ]
+    # What tells it from its siblings is there to be read, without the id of its parent.
+    hint = page.locator(".ipd-row:has-text('FR') .ipd-hint").first
+    assert hint.inner_text() == "…:FR · sub-orchestration"
     page.focus(".ipd-body")
     for _ in range(2):
         page.keyboard.press("ArrowDown")

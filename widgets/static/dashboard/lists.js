@@ -18,7 +18,7 @@ export class Waits {
   constructor(parent, open, changed) {
     this.root = make("section", "ipd-panel", parent);
     this.root.setAttribute("aria-label", "Waiting longest");
-    make("h4", "ipd-panel-title", this.root, "Waiting longest");
+    this.title = make("h4", "ipd-panel-title", this.root);
     this.list = make("div", "ipd-panel-list", this.root);
     this.none = make("div", "ipd-dim", this.root, "Nothing waits.");
     this.more = make("button", "ipd-button", this.root);
@@ -33,6 +33,7 @@ export class Waits {
 
   /** @param {Wait[]} waits @param {number} now */
   draw(waits, now) {
+    setText(this.title, `Waiting longest (times in ${zoneWords(now)})`);
     const shown = this.all ? waits : waits.slice(0, WAITS_SHOWN);
     this.none.hidden = waits.length > 0;
     this.more.hidden = waits.length <= WAITS_SHOWN;
@@ -53,7 +54,9 @@ export class Waits {
       entity.setAttribute("type", "button");
       entity.addEventListener("click", () => this.open(row.dataset.entity ?? ""));
       make("div", "ipd-dim", words);
-      make("span", "ipd-dim ipd-wait-time", row);
+      const time = make("span", "ipd-dim ipd-wait-time", row);
+      make("div", "", time);
+      make("div", "", time);
     }
     row.dataset.id = wait.instance_id;
     row.dataset.entity = wait.entity_id;
@@ -61,13 +64,17 @@ export class Waits {
     const [link, what, entity, hint] = /** @type {HTMLElement[]} */ ([...row.children[1].children]);
     setText(link, wait.instance_id);
     const until = wait.until === null ? "" : ` until ${momentWords(wait.until)}`;
-    setText(what, `waits for ${wait.what} since ${momentWords(wait.since)}${until} ${zoneWords(wait.since)}`);
-    what.title = `since ${utcWords(wait.since)}${wait.until === null ? "" : `, until ${utcWords(wait.until)}`}`;
+    setText(what, `waits for ${wait.what}${until}`);
+    if (wait.until !== null) what.title = `until ${utcWords(wait.until)}`;
+    else what.removeAttribute("title");
     entity.hidden = !wait.entity_id;
     entity.setAttribute("aria-label", `Show the entity ${wait.entity_id}`);
     hint.hidden = !wait.hint;
     setText(hint, wait.hint);
-    setText(row.children[2], durationWords(Math.max(0, now - wait.since)));
+    const time = /** @type {HTMLElement} */ (row.children[2]);
+    setText(time.children[0], durationWords(Math.max(0, now - wait.since)));
+    setText(time.children[1], `since ${momentWords(wait.since)}`);
+    time.title = `since ${utcWords(wait.since)}`;
   }
 }
 

@@ -24,6 +24,8 @@ const STEP = 1.25;
 const MOVED_PX = 4;
 const SECOND = 1000;
 const READABLE = 0.8;
+/** However long a graph is, its steps are never smaller unless somebody zooms out. */
+const SMALLEST = 0.15;
 const NARROW = 560;
 /** From so many boxes on only those in sight are in the page. */
 const MANY = 400;
@@ -301,7 +303,7 @@ export class GraphView extends View {
     if (this.stage.style.height !== `${height}px`) this.stage.style.height = `${height}px`;
     if (this.fits) {
       // Unasked it never gets too small to be read: the rest is reached by dragging.
-      this.scale = Math.max(Math.min(fitting, height / whole), this.whole ? 0 : Math.min(fitting, READABLE));
+      this.scale = Math.max(Math.min(fitting, height / whole), Math.min(fitting, this.whole ? SMALLEST : READABLE));
       this.left = (width - head.width * this.scale) / 2;
       this.top = Math.max(MARGIN * this.scale, (height - head.height * this.scale) / 2);
     }

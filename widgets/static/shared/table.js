@@ -139,7 +139,7 @@ export class Table {
       if (cell.dataset.sort) cell.setAttribute("aria-sort", way);
     }
     const at = this.total > AT_MOST ? `, ${number(this.firstInSight + 1)} to ${number(Math.min(this.total, this.firstInSight + AT_MOST))} in sight` : "";
-    setText(this.foot, this.trouble || (this.total ? `${number(this.total)}${at}` : this.waiting.size ? "" : this.none));
+    setText(this.foot, this.trouble || (this.total ? `${number(this.total)}${at}` : this.waiting.size && this.isNew ? "" : this.none));
     this.foot.classList.toggle("ipd-failed", this.trouble !== "");
   }
 

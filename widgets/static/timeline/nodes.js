@@ -13,6 +13,12 @@ import { POINTS, title } from "./words.js";
 const STRIP_PX = 30;
 const BIN_PX = 3;
 
+/** What tells a child from its siblings comes first, and is not the parent's id. @param {string} hint @param {string} parent @param {string} kind */
+function childHint(hint, parent, kind) {
+  const own = hint.startsWith(`${parent}:`) ? `…${hint.slice(parent.length)}` : hint;
+  return [own, kind].filter(Boolean).join(" · ");
+}
+
 /** A row: icon, name and hint; its spans; how long it took. */
 export class RowNode {
   constructor() {
@@ -37,8 +43,10 @@ export class RowNode {
     this.element.classList.toggle("ipd-open", item.open ?? false);
     const point = POINTS.has(group.kind);
     setIcon(this.icon, point ? "point" : STATES[row.state]);
-    setText(this.name, title(group));
-    setText(this.hint, row.hint);
+    // What tells siblings apart stands before what they have in common.
+    const isChild = group.kind === "orchestration";
+    setText(this.name, isChild ? group.name : title(group));
+    setText(this.hint, isChild ? childHint(row.hint, item.header.instance_id, title({ ...group, name: "" })) : row.hint);
     const bars = point ? [] : rowBars(row, scale, now);
     const at = row.spans[0][0];
     if (point && at >= scale.start && at <= scale.end) bars.push({ name: "ipd-point", x0: scale.x(at), x1: 0, share: null });
