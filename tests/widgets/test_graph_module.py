@@ -114,6 +114,7 @@ def test_the_detail_shows_what_a_timelines_does(page: Page) -> None:
     kernel = GraphKernel(page)
     kernel.tell_until(small(), 20)
     kernel.mount()
+    expect(_box(page, "convert")).to_contain_text("↻ 2")
     _box(page, "convert").click()
     kernel.answer()
     panel = page.locator(".ipd-detail")
