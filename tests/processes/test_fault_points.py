@@ -288,7 +288,7 @@ def _random_order(rng: random.Random, points: list[str]) -> Order:
     return Order(point=point, passes=passes, after_s=after_s)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + 20 * ROUNDS)
 def test_nothing_is_lost_or_done_twice_wherever_a_host_dies(
     trial: Trial, record_property: Callable[[str, object], None]
 ) -> None:
