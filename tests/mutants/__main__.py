@@ -6,7 +6,6 @@ import argparse
 import fnmatch
 import functools
 import math
-import random
 import sys
 import time
 import tomllib
@@ -91,14 +90,6 @@ def interval(part: int, whole: int) -> tuple[float, float]:
     middle = share + z * z / (2 * whole)
     reach = z * math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
     return (middle - reach) / (1 + z * z / whole), (middle + reach) / (1 + z * z / whole)
-
-
-def chosen_of(mutants: list[Mutant], sample: int, seed: int) -> list[Mutant]:
-    """Return a random sample of a file's mutants in their order; all of them for 0."""
-    if not sample or sample >= len(mutants):
-        return mutants
-    places = random.Random(seed).sample(range(len(mutants)), sample)
-    return [mutants[place] for place in sorted(places)]
 
 
 def report(tallies: Sequence[Tally], options: argparse.Namespace, took: float) -> str:
@@ -192,11 +183,10 @@ class Run:
 
     def _try_file(self, path: str, tests: Tests, measured: Measured) -> None:
         options = self._options
-        mutants = list(make_mutants(ROOT, path))
-        chosen = chosen_of(mutants, options.sample, options.seed)
+        chosen, made = make_mutants(ROOT, path, options.sample, options.seed)
         if options.line is not None:
             chosen = [mutant for mutant in chosen if mutant.line == options.line]
-        tally = Tally(path, len(mutants), len(chosen))
+        tally = Tally(path, made, len(chosen))
         self.tallies.append(tally)
         for mutant, noticed_by in tests.try_all(
             iter(chosen),

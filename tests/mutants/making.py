@@ -7,7 +7,7 @@ by what it runs (sources, code objects, pickles), so each mutant is a module of 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import random
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,8 +88,15 @@ class _Replacement(cst.CSTTransformer):
         return self._changed if original_node is self._place else updated_node
 
 
-def make_mutants(root: Path, path: str) -> Iterator[Mutant]:
-    """Yield all mutants of a file that Python can compile."""
+def make_mutants(root: Path, path: str, sample: int = 0, seed: int = 0) -> tuple[list[Mutant], int]:
+    """Return mutants of a file, without those that are no Python, and how many there may be.
+
+    Args:
+        root: The root of the repository.
+        path: The file, from there.
+        sample: How many, chosen at random; 0 for all.
+        seed: Of the choice.
+    """
     text = (root / path).read_text(encoding="utf-8")
     module = cst.parse_module(text)
     changes = _Changes()
@@ -97,7 +104,12 @@ def make_mutants(root: Path, path: str) -> Iterator[Mutant]:
     statements = _statements(text)
     parts = [module.code_for_node(node) for node in (*module.header, *module.body, *module.footer)]
     places = {node: place for place, node in enumerate(module.body, len(module.header))}
-    for node, changed, outermost, function, line in changes.found:
+    chosen = changes.found
+    if 0 < sample < len(chosen):
+        order = sorted(random.Random(seed).sample(range(len(chosen)), sample))
+        chosen = [chosen[place] for place in order]
+    made = []
+    for node, changed, outermost, function, line in chosen:
         place = places[outermost]
         part = module.code_for_node(outermost.visit(_Replacement(node, changed)))
         source = "".join([*parts[:place], part, *parts[place + 1 :]])
@@ -107,7 +119,8 @@ def make_mutants(root: Path, path: str) -> Iterator[Mutant]:
             continue
         removed, added = _difference(parts[place], part)
         lines = statements.get(line, range(line, line + 1))
-        yield Mutant(path, function, line, lines, removed, added, source)
+        made.append(Mutant(path, function, line, lines, removed, added, source))
+    return made, len(changes.found)
 
 
 def _qualified(names: list[tuple[cst.CSTNode, str]]) -> str:

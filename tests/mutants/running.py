@@ -130,7 +130,7 @@ class Tests:
             RuntimeError: They fail.
         """
         receiving, sending = _fork.Pipe(duplex=False)
-        child = _fork.Process(target=self._measure_here, args=(files, sending))
+        child = _fork.Process(target=self._measure_here, args=(files, receiving, sending))
         child.start()
         sending.close()
         try:
@@ -212,9 +212,12 @@ class Tests:
             function.__code__ = code
         sending.send(self._run(tests, folder, lambda test: _MIN_CPU_S + 10 * seconds[test])[0])
 
-    def _measure_here(self, files: Sequence[str], sending: Connection) -> None:
+    def _measure_here(
+        self, files: Sequence[str], receiving: Connection, sending: Connection
+    ) -> None:
         import coverage
 
+        receiving.close()  # else it would wait for itself where the other side is gone
         paths = {path: str(self._root / path) for path in files}
         measuring = coverage.Coverage(
             data_file=None, include=list(paths.values()), config_file=False

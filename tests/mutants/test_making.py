@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mutants.__main__ import chosen_of, interval
+from tests.mutants.__main__ import interval
 from tests.mutants.making import make_mutants
 
 SOURCE = '''\
@@ -33,7 +33,8 @@ class Counter:
 
 def test_each_changes_one_place_in_a_function_and_names_it(tmp_path: Path) -> None:
     (tmp_path / "counter.py").write_text(SOURCE)
-    made = list(make_mutants(tmp_path, "counter.py"))
+    made, count = make_mutants(tmp_path, "counter.py")
+    assert count == 4
     assert [(one.function, one.line, one.lines, one.removed, one.added) for one in made] == [
         (
             "Counter.is_full",
@@ -57,10 +58,12 @@ def test_each_changes_one_place_in_a_function_and_names_it(tmp_path: Path) -> No
 
 def test_a_sample_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     (tmp_path / "counter.py").write_text(SOURCE)
-    made = list(make_mutants(tmp_path, "counter.py"))
-    assert chosen_of(made, 2, 7) == chosen_of(made, 2, 7)
-    assert len(chosen_of(made, 2, 7)) == 2
-    assert chosen_of(made, 9, 7) == chosen_of(made, 0, 7) == made
+    whole, _ = make_mutants(tmp_path, "counter.py")
+    some, count = make_mutants(tmp_path, "counter.py", 2, 7)
+    assert (len(some), count) == (2, 4)
+    assert make_mutants(tmp_path, "counter.py", 2, 7)[0] == some
+    assert [one for one in whole if one in some] == some
+    assert make_mutants(tmp_path, "counter.py", 9, 7)[0] == whole
 
 
 def test_a_share_of_few_is_known_less_well_than_one_of_many() -> None:

@@ -520,6 +520,21 @@ class TestBatches:
         assert "in fail" in failure.stack_trace
         assert "runtime/core" not in failure.stack_trace
 
+    def test_an_unknown_operation_is_refused_with_those_there_are(self) -> None:
+        class Door:
+            def open(self) -> None: ...
+
+            def close(self) -> None: ...
+
+            @property
+            def key(self) -> Any:
+                raise AttributeError("no key")
+
+        for wrong in ("opne", "key"):
+            failure = run(Door, (wrong,)).results[0].failure
+            assert failure is not None
+            assert failure.message == f"@account@a has no operation {wrong!r}; it has close, open"
+
     def test_operations_are_found_in_any_case_unless_that_is_ambiguous(self) -> None:
         """The exact name wins."""
         asked = [("shout",), ("alike",), ("ALIKE",), ("Alike",)]

@@ -282,43 +282,129 @@ def test_the_package_itself_gives_every_error(name: str) -> None:
 class TestOtherWordings:
     """What a text says where a part is not known."""
 
-    def test_without_near_names_there_is_no_hint(self) -> None:
-        for error in (
-            errors.UnknownDefinitionError("orchestrator", "x"),
-            errors.UnknownInstanceError("x", "a.duckdb"),
-        ):
-            assert "Did you mean" not in str(error)
-        one = str(errors.UnknownDefinitionError("entity", "x", ("y",)))
-        assert "Did you mean 'y'?" in one
-
-    def test_an_article_fits_the_word_that_follows(self) -> None:
-        assert "or an entity decorator" in str(errors.UnknownDefinitionError("entity", "x"))
-        assert "or a query decorator" in str(errors.UnknownDefinitionError("query", "x"))
-
-    def test_places_that_are_not_known_are_left_out(self) -> None:
-        assert "()" not in str(errors.ForeignAwaitableError("int", "", "Do not."))
-        assert "waiting. " in str(errors.TurnBlockedError("", 0.5))
-        assert "Code: ended" in str(errors.NonDeterminismError("one", 0, "a", "ended", "", "x"))
-        assert "the int cannot" in str(errors.EncodingError("input", "", "int", "cannot"))
-
-    def test_an_entity_without_operations_says_so(self) -> None:
-        assert "it has none" in str(errors.EntityOperationError("@a@b", "get"))
-
-    def test_a_whole_state_that_does_not_fit_is_named_as_such(self) -> None:
-        assert "The state of this Account" in str(
-            errors.EntityStateError("Account", "", "int", "x")
-        )
-
-    def test_a_termination_without_an_output_is_just_that(self) -> None:
-        assert str(errors.OrchestrationTerminatedError("one")) == "'one' was terminated"
-
-    def test_a_store_that_an_unknown_process_holds(self) -> None:
-        assert "open in another process," in str(errors.StoreLockedError("a.duckdb", 0))
-
-    def test_a_store_that_is_too_old(self) -> None:
-        text = str(errors.StoreVersionError("a.duckdb", 1, 3))
-        assert "cannot migrate" in text
-        assert "Nothing was changed" in text
+    @pytest.mark.parametrize(
+        ("error", "says"),
+        [
+            (
+                errors.UnknownDefinitionError("orchestrator", "x"),
+                (
+                    "There is no orchestrator named 'x'. Run the cell that defines it with "
+                    "%%orchestrator, or an orchestrator decorator, first."
+                ),
+            ),
+            (
+                errors.UnknownDefinitionError("query", "x", ("y",)),
+                (
+                    "There is no query named 'x'. Did you mean 'y'? Run the cell that defines it "
+                    "with %%query, or a query decorator, first."
+                ),
+            ),
+            (
+                errors.UnknownInstanceError("x", "a.duckdb"),
+                "There is no instance 'x' in a.duckdb. %durable list shows those there are.",
+            ),
+            (
+                errors.EncodingError("input", "", "int", "cannot be stored."),
+                "The input cannot be stored: the int cannot be stored.",
+            ),
+            (
+                errors.EffectsError("report", "calls time.time(), line 3", 1, ""),
+                (
+                    "report is strict and was not defined: replay would not repeat this: calls "
+                    "time.time(), line 3"
+                ),
+            ),
+            (
+                errors.ForbiddenCallError("time.time()", "", "it moves on", "ctx.x"),
+                "The orchestrator calls time.time(): it moves on. Instead: ctx.x.",
+            ),
+            (
+                errors.ForeignAwaitableError("int", "", "Do not."),
+                "The orchestrator awaited an int. Do not.",
+            ),
+            (
+                errors.ForeignAwaitableError("awaitable", "line 4", "Do not."),
+                "The orchestrator awaited an awaitable (line 4). Do not.",
+            ),
+            (
+                errors.TurnBlockedError("", 0.5),
+                (
+                    "The orchestrator's code ran for more than 0.5 s without waiting. It holds up "
+                    "every other instance: put work, I/O and sleeping into an activity "
+                    "(ctx.create_timer waits), then resume the instance or start a new one."
+                ),
+            ),
+            (
+                errors.NonDeterminismError("one", 0, "a", "ended", "", "It has changed."),
+                (
+                    "The code of 'one' no longer does what its history says. History: a. Code: "
+                    "ended. It has changed."
+                ),
+            ),
+            (
+                errors.EntityOperationError("@a@b", "get"),
+                "@a@b has no operation 'get'; it has none",
+            ),
+            (
+                errors.EntityStateError("Account", "", "int", "str"),
+                (
+                    "The state of this Account holds a value of type int, and the class now wants "
+                    "str; it cannot be converted. The state was left alone: give the attribute "
+                    "another name, or a type that takes both."
+                ),
+            ),
+            (
+                errors.MigrationError("one", "report v3", 0, "a", "ended", ""),
+                (
+                    "'one' stays as it is: its history does not replay under report v3. They part. "
+                    "History: a. Code: ended. Let it finish on its own version, or have the new "
+                    "code do first what was done already."
+                ),
+            ),
+            (
+                errors.OrchestrationTerminatedError("one"),
+                "'one' was terminated",
+            ),
+            (
+                errors.StoreLockedError("a.duckdb", 0),
+                (
+                    "a.duckdb is open in another process, and DuckDB lets only one process in. "
+                    "Close it there, or choose another path with %durable open PATH."
+                ),
+            ),
+            (
+                errors.StoreVersionError("a.duckdb", 1, 3),
+                (
+                    "a.duckdb has schema 1, which this ipydurable (schema 3) cannot migrate. "
+                    "Nothing was changed."
+                ),
+            ),
+            (
+                errors.UntrustedStoreError("a.duckdb", 1),
+                (
+                    "a.duckdb comes from elsewhere: 1 definition in it was not signed with your "
+                    "key. It can be read, but nothing in it runs. %durable trust shows the code it "
+                    "would run, and lets you trust it."
+                ),
+            ),
+            (
+                errors.FormError("", "it has no fields"),
+                "The form cannot be shown: it has no fields.",
+            ),
+            (
+                errors.FormAnswerError("one", "approval", {"": "it is no choice"}),
+                (
+                    "This does not answer the form 'approval' of 'one': it is no choice. "
+                    "ipydurable.instance('one').forms shows what is asked for."
+                ),
+            ),
+        ],
+        ids=lambda one: type(one).__name__ if isinstance(one, DurableError) else "",
+    )
+    def test_what_is_not_known_is_left_out_and_words_fit_what_is(
+        self, error: DurableError, says: str
+    ) -> None:
+        assert str(error) == says
 
     @pytest.mark.parametrize(
         "make",
