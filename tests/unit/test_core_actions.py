@@ -24,6 +24,8 @@ from ipydurable.runtime.core.events import (
     EventFormOpened,
     EventRaised,
     EventSent,
+    ExecutionCompleted,
+    ExecutionTerminated,
     SubOrchestrationInstanceCreated,
     TaskScheduled,
     TimerCreated,
@@ -31,6 +33,7 @@ from ipydurable.runtime.core.events import (
 from ipydurable.runtime.core.executor import OrchestrationExecutor
 from ipydurable.runtime.core.ids import child_instance_id
 from ipydurable.runtime.core.retry import RetryPolicy
+from ipydurable.runtime.core.status import RuntimeStatus
 from tests.support.core import (
     PlainConverter,
     at,
@@ -232,6 +235,20 @@ class TestNames:
         executor, _ = run(program, started())
         assert f" {says}: open>" in result(executor)
 
+    def test_a_coroutine_beside_the_main_one_is_called_as_its_function(self) -> None:
+        async def helper(ctx: OrchestrationContext) -> None:
+            await ctx.create_timer(timedelta(seconds=1))
+
+        async def program(ctx: OrchestrationContext) -> Any:
+            await ctx.when_any([helper(ctx), ctx.wait_for_external_event("go")])
+            return None
+
+        executor, _ = run(program, started())
+        assert [repr(driver) for driver in executor._drivers] == [
+            "<Driver orchestrator: open>",
+            f"<Driver coroutine {helper.__qualname__}: open>",
+        ]
+
     def test_a_timer_says_when_it_fires(self) -> None:
         async def program(ctx: OrchestrationContext) -> bool:
             timer = ctx.create_timer(timedelta(seconds=3))
@@ -249,6 +266,33 @@ class TestNames:
 
         executor, _ = run(program, started(), failed(1, OSError()))
         assert result(executor) == ["fetch", 1]
+
+
+class TestIgnored:
+    def test_results_that_nobody_waits_for_are_counted(self) -> None:
+        async def program(ctx: OrchestrationContext) -> Any:
+            await ctx.wait_for_external_event("go")
+
+        events = (completed(7), completed(8), failed(9, OSError()), failed(9, OSError()))
+        executor, _ = run(program, started(), *events, fired(5, 1), fired(6, 1))
+        assert executor.ignored == 6
+        assert executor.carried_over == []
+
+
+class TestTermination:
+    def test_it_ends_the_execution_with_its_output_and_abandons_what_is_open(self) -> None:
+        async def program(ctx: OrchestrationContext) -> Any:
+            await ctx.call_activity("fetch")
+
+        terminated = ExecutionTerminated(timestamp=at(1), output='"enough"')
+        executor, history = run(program, started(), terminated)
+        assert (
+            history[-1]
+            == executor.completion
+            == ExecutionCompleted(
+                timestamp=at(1), status=RuntimeStatus.TERMINATED, result='"enough"', abandoned=(1,)
+            )
+        )
 
 
 class TestInputs:

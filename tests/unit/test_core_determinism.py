@@ -536,9 +536,11 @@ def test_a_difference_is_told_whatever_the_code_catches() -> None:
         ("returning where history continued as new", waits_for_an_event, 0),
         ("another end", forgives_a, 0),
         ("an earlier failure", raises, 1),
+        ("no action with that id", waits_for_an_event, 1),
+        ("waiting where history continued as new", waits_again, 2),
     ],
 )
-def test_code_that_has_ended_names_where_it_raised_or_else_where_it_begins(
+def test_the_line_is_where_code_waits_or_raised_or_else_where_it_begins(
     name: str, function: Program, offset: int
 ) -> None:
     line = function.__code__.co_firstlineno + offset
