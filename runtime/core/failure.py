@@ -167,13 +167,17 @@ def _find_in_modules(error_type: str, namespace: Mapping[str, Any]) -> type | No
         if not isinstance(known, ModuleType):
             continue
         found: Any = vars(known).get(name)
-        if found is None and module.startswith(f"{known.__name__}."):
+        if not _is_named(found, error_type) and module.startswith(f"{known.__name__}."):
             found = known
             for part in error_type.removeprefix(f"{known.__name__}.").split("."):
                 found = vars(found).get(part) if isinstance(found, ModuleType) else None
-        if isinstance(found, type) and qualified_type_name(found) == error_type:
-            return found
+        if _is_named(found, error_type):
+            return found  # type: ignore[no-any-return]
     return None
+
+
+def _is_named(found: Any, error_type: str) -> bool:
+    return isinstance(found, type) and qualified_type_name(found) == error_type
 
 
 def _bases_of(cls: type[BaseException]) -> tuple[str, ...]:

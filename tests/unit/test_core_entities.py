@@ -708,37 +708,54 @@ class TestCriticalSection:
             section.check_call(A, 1)
         section.check_signal(A)
         section.check_sub_orchestration()
-        assert (section.is_inside, section.unreleased) == (False, ())
+        assert (section.is_inside, section.unreleased, section.lock_id) == (False, (), 0)
 
     def test_a_request_needs_entities(self, section: CriticalSection) -> None:
         """Locking nothing is a mistake."""
-        with pytest.raises(LockRuleError, match="at least one"):
+        with pytest.raises(LockRuleError, match=r"^lock_entities needs at least one entity$"):
             section.request(1, ())
         assert section.unreleased == ()
 
     def test_a_request_is_awaited_before_anything_else(self, section: CriticalSection) -> None:
         """Calls, children and other requests wait; it counts as something to give back."""
         section.request(4, (A,))
-        for work in (
-            lambda: section.check_call(A, 1),
-            lambda: section.check_call(C, 1),
-            section.check_sub_orchestration,
-            lambda: section.request(5, (B,)),
+        for work, before in (
+            (lambda: section.check_call(A, 1), "calling @account@a"),
+            (lambda: section.check_call(C, 1), "calling @account@c"),
+            (section.check_sub_orchestration, "starting a sub-orchestration"),
+            (lambda: section.request(5, (B,)), "asking for others"),
         ):
-            with pytest.raises(LockRuleError, match="await the locks"):
+            with pytest.raises(LockRuleError) as refused:
                 work()
+            assert str(refused.value) == f"await the locks that were asked for before {before}"
         assert (section.lock_id, section.unreleased, section.is_inside) == (4, (A,), False)
 
     def test_inside_the_rules_hold(self, inside: CriticalSection) -> None:
         """No nesting, no children, only locked entities called, and those not signalled."""
         for work, rule in (
-            (lambda: inside.request(2, (C,)), "nested"),
-            (inside.check_sub_orchestration, "sub-orchestration"),
-            (lambda: inside.check_call(C, 1), "only locked"),
-            (lambda: inside.check_signal(B), "not signalled"),
+            (
+                lambda: inside.request(2, (C,)),
+                "critical sections cannot be nested: leave this one first",
+            ),
+            (
+                inside.check_sub_orchestration,
+                "inside a critical section no sub-orchestration may be started",
+            ),
+            (
+                lambda: inside.check_call(C, 1),
+                (
+                    "inside a critical section only locked entities may be called; @account@c is "
+                    "not locked: add it to lock_entities, or call it outside"
+                ),
+            ),
+            (
+                lambda: inside.check_signal(B),
+                "inside a critical section a locked entity is called, not signalled: @account@b",
+            ),
         ):
-            with pytest.raises(LockRuleError, match=rule):
+            with pytest.raises(LockRuleError) as refused:
                 work()
+            assert str(refused.value) == rule
         inside.check_signal(C)
         assert (inside.is_inside, inside.unreleased, inside.lock_id) == (True, (A, B), 1)
 
@@ -746,8 +763,12 @@ class TestCriticalSection:
         """Others may be called meanwhile; while a call is open its entity stays locked."""
         inside.check_call(A, 1)
         inside.check_call(B, 1)
-        with pytest.raises(LockRuleError, match="one call at a time"):
+        with pytest.raises(LockRuleError) as refused:
             inside.check_call(A, 1)
+        assert str(refused.value) == (
+            "inside a critical section a locked entity has one call at a time: await the call of "
+            "@account@a before the next"
+        )
         with pytest.raises(LockRuleError, match="not signalled"):
             inside.check_signal(A)
         assert inside.unreleased == (A, B)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 
 from ipydurable.runtime.core.context import OrchestrationContext
-from ipydurable.runtime.core.errors import TaskFailedError
+from ipydurable.runtime.core.errors import TaskCancelledError, TaskFailedError
 from ipydurable.runtime.core.events import TaskFailed
 from ipydurable.runtime.core.failure import FailureDetails, resolve_exception_class
 from tests.support.core import at, failed, failure, json_round_trip, result, run, started
@@ -295,3 +295,38 @@ class TestCatching:
             one = one.cause
         assert chain == ["TaskFailedError", "AppError", "KeyError"]
         assert 'await ctx.call_activity("a")' in found.stack_trace
+
+
+class TestTold:
+    def test_causes_come_below_what_they_led_to_each_with_its_lines(self) -> None:
+        first = FailureDetails(error_type="builtins.KeyError", message="'k'")
+        middle = FailureDetails(
+            error_type="app.AppError", message="no", stack_trace="line 1\nline 2\n", cause=first
+        )
+        last = FailureDetails(error_type="builtins.ValueError", message="", cause=middle)
+        assert last.explain() == [
+            "ValueError",
+            *("", "caused by:", "", "line 1", "line 2"),
+            *("", "caused by:", "", "KeyError: 'k'"),
+        ]
+
+    @pytest.mark.parametrize("error", [KeyError("k"), TaskCancelledError("timer")])
+    def test_bases_that_everybody_knows_are_not_kept(self, error: BaseException) -> None:
+        assert FailureDetails.from_exception(error).bases == ()
+
+
+class TestClassesOfPackages:
+    def test_a_class_of_a_module_in_a_package_is_found_beside_its_namesake(self) -> None:
+        """The package has a class of that name too, which is another one."""
+        package, module = ModuleType("shop"), ModuleType("shop.orders")
+        package.orders = module
+        for where in (package, module):
+            where.MissingError = type("MissingError", (Exception,), {"__module__": where.__name__})
+        failure = FailureDetails(error_type="shop.orders.MissingError", message="")
+        assert resolve_exception_class(failure, {"shop": package}) is module.MissingError
+        failure = FailureDetails(error_type="shop.MissingError", message="")
+        assert resolve_exception_class(failure, {"shop": package}) is package.MissingError
+
+    def test_a_module_that_is_not_there_finds_nothing(self) -> None:
+        failure = FailureDetails(error_type="shop.returns.late.MissingError", message="")
+        assert resolve_exception_class(failure, {"shop": ModuleType("shop")}) is None

@@ -46,6 +46,16 @@ class Level(enum.Enum):
     VERY_HIGH = 2
 
 
+FORMS = (
+    "a form is a dict of field names and their types, choices or defaults, a list of "
+    "choices, a dataclass, or Form(...) of one of these"
+)
+TYPES = (
+    "a field is a str, int, float, bool, date, Enum, Literal or Optional of these, a list "
+    "of choices, a default, or Field(...)"
+)
+
+
 @dataclass
 class Approval:
     approved: bool
@@ -163,31 +173,55 @@ class TestWhatMayBeAsked:
         assert json_round_trip(form, AskedForm) == form
 
     @pytest.mark.parametrize(
-        ("form", "said"),
+        ("form", "field", "problem"),
         [
-            (3, "3 is none: a form is a dict"),
-            ({}, "it asks for nothing"),
-            ([], "there is nothing to choose from"),
-            (["a", "a"], "a choice is there twice"),
-            ([None], "None cannot be a choice"),
-            ([float("nan")], "nan cannot be a choice"),
-            ({"a": complex}, "'a' of the form cannot be shown: complex is no type"),
-            ({"a": 1j}, "1j is no type of a field"),
-            ({"a": int | str}, "is no type of a field"),
-            ({"a": datetime}, "datetime is no type of a field"),
-            ({1: int}, "the name of a field is text"),
-            ({"a": Field(int, "x")}, "its default does not fit: a whole number is wanted"),
-            ({"a": Field(int, minimum="1")}, "'1' is no limit"),  # type: ignore[arg-type]
-            ({"a": Field(int, maximum=float("inf"))}, "inf is no limit"),
-            ({"a": Field(int, label=1)}, "its label is not text"),  # type: ignore[arg-type]
-            (Form([1, 2], title=3), "its title is a int, not text"),  # type: ignore[arg-type]
-            (Hidden, "'stamp' of the form cannot be shown: nobody can fill it in"),
+            (3, "", f"3 is none: {FORMS}"),
+            ({}, "", f"it asks for nothing: {FORMS}"),
+            ([], "", "there is nothing to choose from"),
+            (["a", "a"], "", "a choice is there twice"),
+            ({"a": ["x", "x"]}, "a", "a choice is there twice"),
+            ({"a": [None]}, "a", "None cannot be a choice: text, numbers and booleans can"),
+            ([None], "", "None cannot be a choice: text, numbers and booleans can"),
+            ([float("nan")], "", "nan cannot be a choice: text, numbers and booleans can"),
+            ({"a": complex}, "a", f"complex is no type of a field: {TYPES}"),
+            ({"a": 1j}, "a", f"1j is no type of a field: {TYPES}"),
+            ({"a": int | str}, "a", f"int | str is no type of a field: {TYPES}"),
+            ({"a": datetime}, "a", f"datetime is no type of a field: {TYPES}"),
+            ({1: int}, "1", "the name of a field is text"),
+            (
+                {"a": Field(int, "x")},
+                "a",
+                "its default does not fit: a whole number is wanted, not 'x'",
+            ),
+            ({"a": Field(int, minimum="1")}, "a", "'1' is no limit: a number is"),  # type: ignore[arg-type]
+            ({"a": Field(int, maximum=float("inf"))}, "a", "inf is no limit: a number is"),
+            ({"a": Field(int, label=1)}, "a", "its label is not text"),  # type: ignore[arg-type]
+            (Form([1, 2], title=3), "", "its title is a int, not text"),  # type: ignore[arg-type]
+            (Hidden, "stamp", "nobody can fill it in: it has init=False and no default"),
+            (
+                Later,
+                "",
+                "a type of the dataclass Later is not known: name 'Unknown' is not defined",
+            ),
         ],
     )
-    def test_what_cannot_be_asked_is_named(self, form: Any, said: str) -> None:
+    def test_what_cannot_be_asked_is_named(self, form: Any, field: str, problem: str) -> None:
         with pytest.raises(FormError) as refused:
             asked_form(form)
-        assert said in str(refused.value)
+        assert (refused.value.field, refused.value.problem) == (field, problem)
+
+    def test_choices_that_only_look_alike_are_different_ones(self) -> None:
+        """As Python takes 1, 1.0 and True for equal."""
+        (asked,) = asked_form([1, True, 1.0]).fields
+        assert [one.words for one in asked.choices] == ["1", "True", "1.0"]
+
+    def test_a_default_of_another_enum_is_none_of_the_choices(self) -> None:
+        class Other(enum.Enum):
+            LOW = 1
+
+        assert fields({"a": Field(Level, Level.LOW)})["a"].default == "LOW"
+        with pytest.raises(FormError, match="its default does not fit"):
+            asked_form({"a": Field(Level, Other.LOW)})
 
     def test_a_dataclass_of_a_function_cannot_come_back(self) -> None:
         @dataclass
@@ -244,8 +278,13 @@ class TestAnswers:
         wanted = "Approval with approved, level, limit, reason, until is wanted, not 'yes'"
         assert answer_of(self.FORM, "yes") == (None, {"": wanted})
         assert answer_of(asked_form({"a": int}), None)[1][""].startswith("a dict with a is wanted")
-        long = answer_of(asked_form({"a": int}), "x" * 200)[1][""]
-        assert len(long) < 100
+
+    def test_a_long_answer_is_shown_by_its_first_sixty_characters(self) -> None:
+        """The quotation marks count."""
+        whole = answer_of(asked_form({"a": int}), "x" * 58)[1][""]
+        assert whole == f"a dict with a is wanted, not '{'x' * 58}'"
+        cut = answer_of(asked_form({"a": int}), "x" * 59)[1][""]
+        assert cut == f"a dict with a is wanted, not '{'x' * 58}…"
 
     @pytest.mark.parametrize(
         ("form", "given", "taken"),
@@ -271,7 +310,9 @@ class TestAnswers:
     def test_a_whole_number_is_nothing_else(self, given: Any) -> None:
         assert answer_of(asked_form({"a": int}), {"a": given})[1].keys() == {"a"}
 
-    @pytest.mark.parametrize(("given", "said"), [(0, "at least 1"), (10, "at most 9"), (5, "")])
+    @pytest.mark.parametrize(
+        ("given", "said"), [(0, "at least 1"), (10, "at most 9"), (1, ""), (5, ""), (9, "")]
+    )
     def test_a_number_keeps_to_its_limits(self, given: int, said: str) -> None:
         form = asked_form({"a": Field(int, minimum=1, maximum=9)})
         assert said in answer_of(form, {"a": given})[1].get("a", "")
@@ -374,6 +415,44 @@ class TestWhatHistoriesKnow:
         opened = history[1]
         assert isinstance(opened, EventFormOpened)
         assert (opened.name, opened.since, opened.until) == ("approval", at(0), None)
+
+    def test_both_notes_say_which_form_when_it_was_and_since_and_until_when_it_is_asked(
+        self,
+    ) -> None:
+        async def program(ctx: Context) -> Any:
+            await ctx.wait_for_external_event("go")
+            return await ctx.wait_for_external_event(
+                "Approval", form=["yes", "no"], timeout=timedelta(minutes=1)
+            )
+
+        _, history = run(program, started(), raised("go", at_s=5), raised("approval", "yes", 7))
+        notes = [one for one in history if isinstance(one, EventFormOpened | EventFormClosed)]
+        assert notes == [
+            EventFormOpened(
+                timestamp=at(5),
+                name="Approval",
+                form_id="e1:1",
+                form=asked_form(["yes", "no"]),
+                since=at(5),
+                until=at(65),
+            ),
+            EventFormClosed(timestamp=at(7), name="Approval", form_id="e1:1", outcome="answered"),
+        ]
+
+    def test_a_late_answer_goes_to_the_next_wait_at_replay_too(self) -> None:
+        """The form's own wait is over by then, also where all of it happens again at once."""
+
+        async def program(ctx: Context) -> Any:
+            first = await ctx.wait_for_external_event("approval", form=["yes", "no"])
+            return [first, await ctx.wait_for_external_event("approval")]
+
+        executor, history = run(
+            program, started(), raised("approval", "yes"), answer("e1:1", "no", at_s=2)
+        )
+        assert result(executor) == ["yes", "no"]
+        again = make(program)
+        again.replay(history)  # type: ignore[arg-type]
+        assert result(again) == ["yes", "no"]
 
     def test_an_event_that_came_before_asks_nobody(self) -> None:
         async def program(ctx: Context) -> Any:
