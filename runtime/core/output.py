@@ -128,7 +128,7 @@ class OutputBuffer:
         tail.append(item)
         self._tail_size += len(item.text) or 1
         lost = 0
-        while self._tail_size > _KEPT_CHARS and len(tail) > 1:
+        while self._tail_size > _KEPT_CHARS:  # which no piece is alone
             oldest = tail.popleft()
             size = len(oldest.text)
             self._tail_size -= size or 1

@@ -54,6 +54,7 @@ def test_a_display_that_ends_a_line_gets_no_empty_one() -> None:
         ("a\r\nb\r\n", "a\nb\n"),
         ("no return", "no return"),
         ("left\r", "left"),
+        ("1 %\r2 %\nfirst\rsecond\r\n", "2 %\nsecond\n"),
     ],
 )
 def test_a_line_that_was_written_over_shows_its_last_form(printed: str, seen: str) -> None:
@@ -63,20 +64,53 @@ def test_a_line_that_was_written_over_shows_its_last_form(printed: str, seen: st
 def test_one_long_piece_keeps_its_beginning_and_its_end() -> None:
     text = "a" * KEPT + "b" * 1_000 + "c" * KEPT
     found = taken(OutputItem("stdout", text))
-    assert found.dropped == 1_000
-    assert [len(item.text) for item in found.items] == [KEPT, KEPT]
-    assert "[... 1,000 characters left out ...]" in found.text
-    assert found.text.startswith("aaa")
-    assert found.text.endswith("ccc")
+    assert found == AttemptOutput(
+        items=(
+            OutputItem("stdout", "a" * KEPT),
+            OutputItem("stdout", "c" * KEPT, dropped=1_000),
+        ),
+        dropped=1_000,
+    )
+    assert found.text == f"{'a' * KEPT}\n[... 1,000 characters left out ...]\n{'c' * KEPT}"
 
 
 def test_many_lines_lose_those_of_the_middle() -> None:
     lines = [f"{n:07}\n" for n in range(100_000)]
-    found = taken(*(OutputItem("stdout", line) for line in lines))
-    text = found.text
-    assert text.startswith(lines[0])
-    assert text.endswith(lines[-1])
-    assert found.dropped == 100_000 * 8 - sum(len(item.text) for item in found.items)
+    whole = "".join(lines)
+    missing = len(whole) - 2 * KEPT
+    assert taken(*(OutputItem("stdout", line) for line in lines)) == AttemptOutput(
+        items=(
+            OutputItem("stdout", whole[:KEPT]),
+            OutputItem("stdout", whole[-KEPT:], dropped=missing),
+        ),
+        dropped=missing,
+    )
+
+
+def test_what_a_long_piece_pushes_out_is_counted_where_it_was() -> None:
+    """Also what had been left out before it, by whoever printed it."""
+    found = taken(
+        OutputItem("stdout", "a" * KEPT),
+        OutputItem("stderr", "b" * 10),
+        OutputItem("log", "c" * 20, dropped=3),
+        OutputItem("stderr", "d" * 30),
+        OutputItem("stdout", "e" * (KEPT - 40)),
+    )
+    assert found == AttemptOutput(
+        items=(
+            OutputItem("stdout", "a" * KEPT),
+            OutputItem("stderr", "d" * 30, dropped=33),
+            OutputItem("stdout", "e" * (KEPT - 40)),
+        ),
+        dropped=33,
+    )
+
+
+def test_a_piece_without_text_takes_the_room_of_one_character() -> None:
+    """Else there might be any number of them."""
+    found = taken(*(OutputItem("display") for _ in range(2 * KEPT + 10)))
+    assert len(found.items) == 2 * KEPT
+    assert found.dropped == 0
 
 
 def test_a_display_that_no_longer_fits_in_at_the_beginning_is_kept_whole_at_the_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copyreg
 import pickle
 from dataclasses import dataclass
@@ -146,6 +147,7 @@ def test_a_file_is_named_by_content_and_form() -> None:
     ref = ref_of(payload)
     assert ref is not None
     assert ref.file_name == "0" * 64 + ".arrow"
+    assert payload.summary == "DataFrame 1 x 1"
     assert files_folder("/data/orders.duckdb") == "/data/orders.duckdb.files"
 
 
@@ -165,8 +167,11 @@ def test_other_payloads_name_no_file(payload: Payload) -> None:
     ],
 )
 def test_a_store_from_elsewhere_cannot_name_files_outside_its_folder(named: object) -> None:
-    with pytest.raises(DecodingError, match="names no file of a store"):
-        ref_of(Blob(codec="file", data=msgspec.json.encode(named)))
+    data = msgspec.json.encode(named)
+    for summary, what in (("", "the stored value"), ("frame 1 x 1", "the stored frame 1 x 1")):
+        with pytest.raises(DecodingError, match="names no file of a store") as refused:
+            ref_of(Blob(codec="file", data=data, summary=summary))
+        assert refused.value.what == what
 
 
 def test_files_are_found_in_bytes_and_in_the_json_of_an_event() -> None:
@@ -175,8 +180,12 @@ def test_files_are_found_in_bytes_and_in_the_json_of_an_event() -> None:
     assert digests_in(inside) == {one, other}
     as_json = msgspec.json.encode({"state": Blob(codec="pickle", data=inside)}).decode()
     assert digests_in_json(as_json) == {one, other}
+    apart = msgspec.json.encode([_file_payload(one), _file_payload(other)]).decode()
+    assert digests_in_json(apart) == {one, other}
 
 
 def test_what_only_looks_like_bytes_is_passed_over() -> None:
     assert digests_in_json('{"data":"abc"}') == set()
+    named = base64.b64encode(_file_payload().data).decode().rstrip("=")
+    assert digests_in_json(f'{{"data":"{named}=x=="}}') == set()
     assert digests_in(b"nothing") == set()

@@ -103,6 +103,11 @@ class TestInstances:
             request_id="r1",
         )
 
+    def test_one_that_nobody_started_has_no_parent(self) -> None:
+        record = folded(started())
+        found = record.parent_instance_id, record.parent_execution_id, record.parent_task_id
+        assert found == ("", "", 0)
+
     def test_a_start_that_only_waits_in_the_inbox_is_pending_and_then_runs(self) -> None:
         record = fold(None, 7, 0, started(0))
         assert record is not None
@@ -323,3 +328,20 @@ def test_a_status_is_final_or_not() -> None:
         RuntimeStatus.FAILED,
         RuntimeStatus.TERMINATED,
     ]
+
+
+def test_a_row_changes_the_record_of_whatever_it_belongs_to_and_says_how_far_it_is() -> None:
+    requested = OperationRequested(
+        timestamp=at(1), request_id="r1", entity_id="@account@a", operation="get"
+    )
+    done = OperationDone(timestamp=at(2), operation="get", version="v1")
+    record = fold_record(None, 7, 0, requested)
+    record = fold_record(record, 7, 4, done)
+    assert isinstance(record, EntityRecord)
+    assert (record.iid, record.last_seq, record.updated_at) == (7, 4, at(2))
+    record = fold_record(record, 7, 0, requested)
+    assert record is not None
+    assert record.last_seq == 4
+    instance = fold_record(None, 8, 1, started())
+    assert isinstance(instance, InstanceRecord)
+    assert (instance.iid, instance.last_seq) == (8, 1)
