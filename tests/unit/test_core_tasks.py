@@ -229,8 +229,20 @@ class TestAsTasks:
 
     @pytest.mark.parametrize("wrong", [7, None])
     def test_what_is_no_iterable_is_refused_with_the_way_to_write_it(self, wrong: Any) -> None:
-        with pytest.raises(TypeError, match=r"write when_any\(\[first, second\]\)"):
+        with pytest.raises(TypeError) as refused:
             as_tasks("when_any", wrong, lambda _: open_task())
+        assert str(refused.value) == (
+            f"when_any takes an iterable of tasks, not a {type(wrong).__name__}: "
+            "write when_any([first, second])"
+        )
+
+    def test_what_is_no_task_among_them_is_refused_by_its_place(self) -> None:
+        with pytest.raises(TypeError) as refused:
+            as_tasks("when_all", [open_task(), "fetch"], lambda _: open_task())
+        assert str(refused.value) == (
+            "when_all takes tasks; item 1 is a str. "
+            "Tasks come from ctx.call_activity, ctx.create_timer and their like."
+        )
 
 
 class TestFailedTaskIds:

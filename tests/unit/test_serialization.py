@@ -320,6 +320,46 @@ def test_cycles_are_named():
     assert caught.value.path == "value['a'][2].y"
 
 
+class Linked:
+    """Known by itself, so that a set can hold what holds the set."""
+
+
+@dataclasses.dataclass(eq=False)
+class Node(Linked):
+    links: object = None
+
+
+def test_a_cycle_through_a_set_is_named_without_a_place_in_it():
+    """What is in a set has no place there."""
+    node = Node()
+    node.links = {node}
+
+    with pytest.raises(EncodingError) as caught:
+        encode_json([node], "input of f", str)
+
+    assert (caught.value.path, caught.value.type_name) == ("value[0].links", "Node")
+
+
+def test_a_time_that_comes_twice_a_year_stays_the_second_one():
+    late = dt.time(2, 30, fold=1)
+
+    text = encode_json(late, "value", str)
+
+    assert decode_json(text, lambda _module, _name: None).fold == 1
+
+
+class Short(tuple):
+    """Has more names than values."""
+
+    __slots__ = ()
+
+    _fields = ("x", "y")
+
+
+def test_a_tuple_whose_names_do_not_fit_is_left_to_pickle():
+    assert encode_json(Short([1]), "value", lambda _: "pickled") == "pickled"
+
+
 def test_deep_values_are_pickled(converter: NamespaceConverter):
     """Nesting deeper than JSON readers like is left to pickle."""
     value: list = []
@@ -435,6 +475,21 @@ def test_pydantic_models(converter: NamespaceConverter):
     assert isinstance(held, StandIn)
     assert held.n == 3
     assert known.encode(held, "value") == payload
+
+
+def test_pydantic_models_inside_each_other_are_no_cycle():
+    pydantic = pytest.importorskip("pydantic")
+    inner = pydantic.create_model("Inner", n=(int, 3))
+    outer = pydantic.create_model("Outer", inner=(inner, ...))
+    for model in (inner, outer):
+        model.__module__ = HOME
+    known = NamespaceConverter(namespace(Inner=inner, Outer=outer), SIGNER)
+    value = outer(inner=inner(n=5))
+
+    payload = known.encode(value, "value")
+
+    assert isinstance(payload, str)
+    assert known.decode(payload) == value
 
 
 def test_pydantic_models_with_more_than_fields_are_pickled():
