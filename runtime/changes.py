@@ -278,7 +278,9 @@ class Changes:
                 start_at=one.start_at,
                 deadline=deadline,
                 request_id=one.request_id,
-            )
+            ),
+            # All become durable together; code that has begun stays in memory until then.
+            at_once=not engine.batch_is_full,
         )
 
     def _restart(self, request: Restart, future: Future[Any]) -> None:
@@ -367,12 +369,14 @@ class Changes:
 
     def _deliver(self, instance: Instance, event: EventRaised) -> None:
         if event.request_id:
-            instance.requests.append(event.request_id)
+            instance.remember(event.request_id)
         self._orchestrations.deliver(instance, event)
 
     def _suspend(self, request: Suspend, future: Future[Any]) -> None:
         self._orchestrations.wake_sleepers()
         instance = self._live(request.instance_id)
+        if instance is not None and instance.record.start_at is None:
+            self._orchestrations.start_delayed(instance)
         if instance is not None and instance.record.status is RuntimeStatus.PENDING:
             raise InstanceStateError(
                 request.instance_id, "Pending", "it can be suspended once it has started"

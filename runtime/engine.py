@@ -287,6 +287,7 @@ class Engine:
         instance.last_gseq = self.add_row(record, seq, stream, event, ref)
         fold(record, record.iid, seq, event)
         if seq:
+            instance.last_history_gseq = instance.last_gseq
             instance.note(event)
         return instance.last_gseq
 
@@ -309,7 +310,7 @@ class Engine:
 
     def with_late_rows(self, instance: Instance, stored: list[JournalRow]) -> list[JournalRow]:
         """Return an instance's stored rows and those of its history that are not durable yet."""
-        if instance.last_gseq <= self.durable_gseq:
+        if instance.last_history_gseq <= self.durable_gseq:
             return stored
         # The store may be ahead of what the engine was told of.
         known = {row.gseq for row in stored}

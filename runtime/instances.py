@@ -43,8 +43,8 @@ __all__ = ["Instance", "OpenActivity", "has_raised"]
 
 _REMEMBERED_REQUESTS = 64
 _SEARCHED_FOR_REPEATED = 10_000
-_NOTHING: Final[deque[Event]] = deque(maxlen=0)
-"""Shared by all whose turns are short."""
+_EMPTY: Final[deque[Any]] = deque(maxlen=0)
+"""Shared by all that have nothing: a deque of one's own takes 700 bytes."""
 
 
 class OpenActivity:
@@ -127,6 +127,7 @@ class Instance:
         waiters: Whoever waits until it has ended or is parked.
         start_waiters: Whoever waits for its start.
         last_gseq: Its newest row; it may leave memory only once that is durable.
+        last_history_gseq: Its newest row that is not in the inbox.
         is_held: Whether messages wait for a moment, because its code is being exchanged.
         is_cut: Whether its last turn was cut short by the end of a host; only its code knows the
             rest.
@@ -146,6 +147,7 @@ class Instance:
         "is_cut",
         "is_held",
         "last_gseq",
+        "last_history_gseq",
         "locks",
         "lost_waits",
         "record",
@@ -162,7 +164,7 @@ class Instance:
     def __init__(self, record: InstanceRecord) -> None:
         self.record = record
         self.executor: OrchestrationExecutor | None = None
-        self.inbox: deque[tuple[int, HistoryEvent]] = deque()
+        self.inbox: deque[tuple[int, HistoryEvent]] = _EMPTY
         self.activities: dict[int, OpenActivity] = {}
         self.timers: dict[int, TimerCreated] = {}
         self.children: dict[int, str] = {}
@@ -173,16 +175,17 @@ class Instance:
         self.redone: tuple[int, ...] = ()
         self.entered = 0
         self.regains = 0
-        self.requests: deque[str] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.requests: deque[str] = _EMPTY
         self.awaited_events: dict[str, datetime] = {}
         self.forms: dict[str, EventFormOpened] = {}
         self.lost_waits: tuple[str, ...] = ()
         self.waiters: list[Future[Any]] = []
         self.start_waiters: list[Future[Any]] = []
         self.last_gseq = 0
+        self.last_history_gseq = 0
         self.is_held = False
         self.is_cut = False
-        self.unwritten: deque[Event] = _NOTHING
+        self.unwritten: deque[Event] = _EMPTY
 
     @property
     def iid(self) -> int:
@@ -206,9 +209,9 @@ class Instance:
             self.last_gseq = max(self.last_gseq, row.gseq)
             event = row.event
             if isinstance(event, EventRaised) and event.request_id:
-                self.requests.append(event.request_id)
+                self.remember(event.request_id)
             if row.stream is Stream.INBOX:
-                self.inbox.append((row.gseq, event))  # type: ignore[arg-type]
+                self.keep(row.gseq, event)  # type: ignore[arg-type]
             elif isinstance(event, ExecutionStarted):
                 self.drop_outcomes()
             if row.ref == MORE_FOLLOWS:
@@ -223,10 +226,32 @@ class Instance:
         if keep is not None:
             keep(self, event)
 
+    def keep(self, gseq: int, event: HistoryEvent, *, first: bool = False) -> None:
+        """Put a message into the inbox; `first` for one that was taken and could not be applied."""
+        if self.inbox is _EMPTY:
+            self.inbox = deque()
+        if first:
+            self.inbox.appendleft((gseq, event))
+        else:
+            self.inbox.append((gseq, event))
+
+    def take(self) -> tuple[int, HistoryEvent]:
+        """Take the first message of the inbox, and the number of its row."""
+        item = self.inbox.popleft()
+        if not self.inbox:
+            self.inbox = _EMPTY
+        return item
+
+    def remember(self, request_id: str) -> None:
+        """Know a request that raised an event when it comes again."""
+        if self.requests is _EMPTY:
+            self.requests = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.requests.append(request_id)
+
     def drop_outcomes(self) -> None:
         """Drop outcomes from the inbox: they are those of an execution that has ended."""
         kept = [item for item in self.inbox if isinstance(item[1], EventRaised | ExecutionStarted)]
-        self.inbox = deque(kept)
+        self.inbox = deque(kept) if kept else _EMPTY
 
     def forget_open(self) -> None:
         """Drop everything that was open: its execution has ended."""
@@ -238,7 +263,7 @@ class Instance:
         self.locks.clear()
         self.calls.clear()
         self.forms.clear()
-        self.unwritten = _NOTHING
+        self.unwritten = _EMPTY
         self.redone = ()
         self.entered = self.regains = 0
 

@@ -78,6 +78,7 @@ class Orchestrations:
         self._local: deque[tuple[str, str, HistoryEvent]] = deque()
         self._runnable: deque[Instance] = deque()
         self._unfinished: deque[Instance] = deque()
+        self._to_start: deque[Instance] = deque()
         self._resident: OrderedDict[int, Instance] = OrderedDict()
         self._shadow = Shadow(options.shadow_turns, engine, loader)
         self._sleepers = Sleepers(engine.store)
@@ -90,7 +91,7 @@ class Orchestrations:
             self._local
             or self._runnable
             or self._sleepers
-            or (self._unfinished and not self._engine.is_behind)
+            or ((self._unfinished or self._to_start) and not self._engine.is_behind)
         )
 
     # Messages.
@@ -171,6 +172,9 @@ class Orchestrations:
 
     def restart(self, instance: Instance) -> None:
         """Go on with an instance of a host that has ended: with the rest of its turn, first."""
+        record = instance.record
+        if record.status is RuntimeStatus.PENDING and record.start_at is None:
+            self._to_start.append(instance)
         if instance.is_cut and instance.takes_messages:
             self._executor_of(instance)
         self.resume_inbox(instance)
@@ -227,29 +231,35 @@ class Orchestrations:
 
     def settle(self) -> None:
         """Apply messages until none is left, or the batch is large enough."""
-        while self._local or self._runnable or self._sleepers:
+        while self.has_work:
             if self._sleepers:
                 self.wake_sleepers()
             elif self._engine.batch_is_full:
                 self._park_local()
-                return
+                break
             elif self._local:
                 target, event = self._take_local()
                 if target is not None:
                     self.deliver(target, event)
-            else:
+            elif self._runnable:
+                self._sleepers.read_ahead(self._runnable)
                 self._take_inbox(self._runnable.popleft())
+            elif self._to_start:
+                self.start_delayed(self._to_start.popleft())
+            else:
+                break  # what is unfinished goes on in the next step
+        self._sleepers.forget()
 
     def _take_inbox(self, instance: Instance) -> None:
         while instance.inbox and instance.takes_messages:
             if self._engine.batch_is_full:
                 self._runnable.append(instance)
                 return
-            gseq, event = instance.inbox.popleft()
+            gseq, event = instance.take()
             # To the code it happens now: what it asks for next is timed from here.
             now = msgspec.structs.replace(event, timestamp=self._engine.now)
             if not self._consume(instance, now, gseq):
-                instance.inbox.appendleft((gseq, event))
+                instance.keep(gseq, event, first=True)
 
     def _park_local(self) -> None:
         while self._local:
@@ -268,7 +278,7 @@ class Orchestrations:
         """
         was_held_back = instance.regains
         gseq = self._engine.write(instance, event, Stream.INBOX, ref)
-        instance.inbox.append((gseq, event))
+        instance.keep(gseq, event)
         # What waits in the inbox is settled all the same: it must not be done again.
         instance.note(event)
         if was_held_back and not instance.regains:
@@ -287,8 +297,13 @@ class Orchestrations:
             if instance.executor is not None:
                 instance.executor.close()
 
-    def create(self, started: ExecutionStarted) -> Instance:
-        """Create an instance; it runs at once, or at its `start_at`."""
+    def create(self, started: ExecutionStarted, *, at_once: bool = True) -> Instance:
+        """Create an instance; it runs at once, or at its `start_at`.
+
+        Args:
+            started: Its first event.
+            at_once: Whether it runs in this step; else soon, with one of the next batches.
+        """
         record = InstanceRecord(
             iid=self._engine.new_iid(),
             instance_id=started.instance_id,
@@ -305,6 +320,9 @@ class Orchestrations:
         if started.start_at is not None and started.start_at > self._engine.now:
             self.park(instance, started)
             self._engine.timers.add(Due(started.start_at, instance.iid, "", DELAYED_START))
+        elif not at_once:
+            self.park(instance, started)
+            self._to_start.append(instance)
         else:
             self.begin(instance, started)
         return instance
@@ -406,10 +424,10 @@ class Orchestrations:
         self.end(instance, completed, recurse=True)
 
     def start_delayed(self, instance: Instance) -> None:
-        """Start an instance whose time has come."""
+        """Start an instance whose time, or turn, has come."""
         if instance.record.status is not RuntimeStatus.PENDING or not instance.inbox:
             return
-        gseq, started = instance.inbox.popleft()
+        gseq, started = instance.take()
         assert isinstance(started, ExecutionStarted)
         started = msgspec.structs.replace(started, timestamp=self._engine.now)
         self.begin(instance, started, ref=gseq)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .core.events import EventRaised, HistoryEvent
@@ -59,7 +59,7 @@ class Sleepers:
         self.are_waking = True
         try:
             while waiting:
-                count = self._read_first_of(waiting)
+                count = self._read_first_of(one.instance for one in waiting)
                 for instance, event, execution_id in waiting[:count]:
                     if isinstance(event, EventRaised) or (
                         instance.record.execution_id == execution_id
@@ -67,7 +67,7 @@ class Sleepers:
                         yield instance, event
                 del waiting[:count]
         finally:
-            self._rows = {}
+            self.forget()
             self.are_waking = False
 
     def rows_of(self, record: InstanceRecord) -> list[JournalRow]:
@@ -75,11 +75,21 @@ class Sleepers:
         rows = self._rows.pop(record.iid, None)
         return self._store.history(record.iid, record.first_seq) if rows is None else rows
 
-    def _read_first_of(self, waiting: list[_Waiting]) -> int:
-        """Read histories for as many messages as is sensible, and return for how many."""
+    def read_ahead(self, instances: Iterable[Instance]) -> None:
+        """Have the histories at hand of those that come first, until `forget`."""
+        first = next(iter(instances))
+        if first.executor is None and first.iid not in self._rows:
+            self._read_first_of(instances)
+
+    def forget(self) -> None:
+        """Drop what was read ahead: it is as old as what was durable when it was read."""
+        self._rows = {}
+
+    def _read_first_of(self, instances: Iterable[Instance]) -> int:
+        """Read as many histories as is sensible, and return for how many it was."""
         records: dict[int, InstanceRecord] = {}
         rows = count = 0
-        for instance, _, _ in waiting:
+        for instance in instances:
             record = instance.record
             if instance.executor is None and record.iid not in records:
                 if rows >= _MAX_ROWS_AT_ONCE or len(records) >= _MAX_INSTANCES_AT_ONCE:

@@ -131,7 +131,7 @@ class Actions:
     def create_timer(self, fire_at: datetime) -> TimerTask:
         """Draw a `TimerCreated` and return its task."""
         task_id = self._ledger.next_id
-        task = TimerTask("timer", lambda: self._ledger.forget(task_id), fire_at, task_id)
+        task = TimerTask("timer", lambda _: self._ledger.forget(task_id), fire_at, task_id)
         self._ledger.draw(
             TimerCreated(timestamp=self._ledger.now, task_id=task_id, fire_at=fire_at),
             task,
@@ -144,7 +144,7 @@ class Actions:
         """Return the task of the next external event of that name; people are asked for it."""
         asked = None if form is None else asked_form(form, self._code.namespace)
         task: CancellableTask[Any] = CancellableTask(
-            f"wait for event {name!r}", lambda: self.mailbox.withdraw(name, task)
+            f"wait for event {name!r}", lambda task: self.mailbox.withdraw(name, task)
         )
         if self._ledger.is_closed:
             return task
@@ -251,6 +251,11 @@ class Actions:
                 )
             )
         self.section.release()
+
+    def let_go(self) -> None:
+        """Forget all that waits; for an execution that has ended."""
+        self.mailbox.let_go()
+        self.forms.let_go()
 
     def encode(self, value: Any, where: str) -> Payload | None:
         """Return the payload of a value; None for NO_INPUT."""

@@ -84,6 +84,12 @@ class Driver(Task[Any]):
             if self.waiting_line():
                 _unending.append(self._code)
 
+    def let_go(self) -> None:
+        """Wake nobody and tell nobody: the execution has ended."""
+        super().let_go()
+        self._wake = _wake_nobody
+        forget_frames(self._error)
+
     def waiting_line(self) -> str:
         """Return `file:line` of the user's line that waits; empty if it is not suspended."""
         frame = None
@@ -110,6 +116,19 @@ class Driver(Task[Any]):
 
     def _on_settled(self, task: Task[Any]) -> None:
         self._wake(self, task)
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error and its causes, which keep all that its frames knew."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _wake_nobody(driver: Driver, task: Task[Any]) -> None:
+    """Stands in for an executor that is closed."""
 
 
 def is_drivable(value: object) -> bool:

@@ -8,7 +8,6 @@ equal one.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +16,7 @@ from .actions import Actions
 from .code import OrchestratorCode, Resolve
 from .context import NO_INPUT, OrchestrationContext, _current
 from .determinism import describe, error_for
-from .driver import Driver, ReplaySignal, as_failure, is_drivable, line_of
+from .driver import Driver, ReplaySignal, as_failure, forget_frames, is_drivable, line_of
 from .errors import TaskFailedError
 from .events import (
     CustomStatusSet,
@@ -86,8 +85,9 @@ class OrchestrationExecutor:
         self.actions = Actions(self._ledger, code, resolve)
         self._context: OrchestrationContext | None = None
         self._main: Task[Any] | None = None
+        self._ended_at = ""
         self._drivers: list[Driver] = []
-        self._ready: deque[tuple[Driver, Task[Any] | None]] = deque()
+        self._ready: list[tuple[Driver, Task[Any] | None]] = []
         self._continue_as_new: tuple[Payload | None, bool] | None = None
         self.completion: ExecutionCompleted | None = None
         self.carried_over: list[EventRaised] = []
@@ -208,6 +208,8 @@ class OrchestrationExecutor:
 
     def _line(self) -> str:
         """Return the line at which the code waits, raised, or, where it returned, begins."""
+        if self._ended_at:
+            return self._ended_at
         line = self.waiting_line()
         main = self._main
         if not line and main is not None and main.is_complete:
@@ -218,10 +220,22 @@ class OrchestrationExecutor:
     def close(self) -> None:
         """End the suspended code at once; calls it makes while ending have no effect."""
         self._ledger.is_closed = True
-        self._ready.clear()
+        self._ready = []
         for driver in self._drivers:
             if not driver.is_complete:
                 driver.close()
+        # What refers to each other would stay in memory until Python's collector finds it, which a
+        # host seldom lets look at what is old.
+        main = self._main
+        if main is not None and main.is_complete and main.get_exception() is not None:
+            self._ended_at = self._line()
+            forget_frames(main.get_exception())
+        for driver in self._drivers:
+            driver.let_go()
+        self._drivers = []
+        self._context = None
+        self._ledger.let_go()
+        self.actions.let_go()
 
     # What the context calls.
 
@@ -258,12 +272,15 @@ class OrchestrationExecutor:
     def _run(self) -> None:
         token = _current.set(self._context)
         try:
-            while self._ready and not self._ledger.is_closed:
-                driver, task = self._ready.popleft()
-                self.steps += 1
-                driver.resume(task)
-                if self._ledger.difference is not None:
-                    raise self._ledger.difference
+            while self._ready:
+                ready, self._ready = self._ready, []
+                for driver, task in ready:
+                    if self._ledger.is_closed:
+                        return
+                    self.steps += 1
+                    driver.resume(task)
+                    if self._ledger.difference is not None:
+                        raise self._ledger.difference
         finally:
             _current.reset(token)
 
@@ -422,7 +439,7 @@ class OrchestrationExecutor:
             return
         task_id = self._ledger.next_id
         fire_at = self.now + delay
-        timer = TimerTask("retry delay", lambda: None, fire_at)
+        timer = TimerTask("retry delay", lambda _: None, fire_at)
         timer.watch(lambda _: retry.reschedule())
         self._ledger.draw(
             TimerCreated(timestamp=self.now, task_id=task_id, fire_at=fire_at, origin=retry.origin),

@@ -88,6 +88,10 @@ class FormWaits:
                 return None if wait.task.is_complete else wait.task
         return None
 
+    def let_go(self) -> None:
+        """Forget all waits; for an execution that has ended."""
+        self._waits = []
+
     def remember(self, history: Iterable[HistoryEvent]) -> None:
         """Take note of what a history says of the forms that its replay has found."""
         told: dict[str, tuple[_State, AskedForm]] = {}

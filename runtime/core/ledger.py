@@ -132,6 +132,12 @@ class Ledger:
         """Return the task that an outcome is for, which is no longer open; None for no task."""
         return self._open.pop(task_id, None)
 
+    def let_go(self) -> None:
+        """Forget the open tasks; for an execution that has ended."""
+        for task in self._open.values():
+            task.let_go()
+        self._open.clear()
+
     def forget(self, task_id: int) -> None:
         """Nothing waits for the outcome of this action any more."""
         self._open.pop(task_id, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import datetime
 
 from .events import EventRaised
@@ -16,7 +15,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._events: list[EventRaised] = []
-        self._waiters: dict[str, deque[CancellableTask[object]]] = {}
+        self._waiters: dict[str, list[CancellableTask[object]]] = {}
         self._names: dict[str, str] = {}
         self._since: dict[CancellableTask[object], datetime] = {}
 
@@ -24,7 +23,7 @@ class Mailbox:
         """Return the waiter that gets `event`; None where nobody waits and it is kept."""
         waiters = self._waiters.get(event.name.casefold())
         if waiters:
-            taker = waiters.popleft()
+            taker = waiters.pop(0)
             del self._since[taker]
             return taker
         self._events.append(event)
@@ -36,7 +35,7 @@ class Mailbox:
         for position, event in enumerate(self._events):
             if event.name.casefold() == wanted:
                 return self._events.pop(position)
-        self._waiters.setdefault(wanted, deque()).append(task)
+        self._waiters.setdefault(wanted, []).append(task)
         self._names[wanted] = name
         self._since[task] = now
         return None
@@ -47,6 +46,13 @@ class Mailbox:
         if waiters and task in waiters:
             waiters.remove(task)
             del self._since[task]
+
+    def let_go(self) -> None:
+        """Forget all waiters; for an execution that has ended."""
+        for task in self._since:
+            task.let_go()
+        self._waiters.clear()
+        self._since.clear()
 
     def untaken(self) -> list[EventRaised]:
         """Return the kept events in the order they arrived."""

@@ -105,6 +105,10 @@ class Task(Generic[T]):
         else:
             self._watchers = [self._watchers, watcher]
 
+    def let_go(self) -> None:
+        """Tell nobody when it settles: the execution has ended."""
+        self._watchers = None
+
     def __await__(self) -> Generator[Task[Any], Any, T]:
         if not self._complete:
             yield self
@@ -200,7 +204,11 @@ class CancellableTask(CompletableTask[T]):
     __slots__ = ("_is_cancelled", "_on_cancel", "has_lost")
 
     def __init__(
-        self, description: str, on_cancel: Callable[[], None], name: str = "task", task_id: int = 0
+        self,
+        description: str,
+        on_cancel: Callable[[CancellableTask[Any]], None],
+        name: str = "task",
+        task_id: int = 0,
     ) -> None:
         super().__init__(description, name, task_id)
         self._on_cancel = on_cancel
@@ -226,7 +234,7 @@ class CancellableTask(CompletableTask[T]):
         if self.is_complete:
             return False
         self._is_cancelled = True
-        self._on_cancel()
+        self._on_cancel(self)
         self._settle(None, TaskCancelledError(self.description))
         return True
 
@@ -241,7 +249,11 @@ class TimerTask(CancellableTask[None]):
     __slots__ = ("fire_at",)
 
     def __init__(
-        self, description: str, on_cancel: Callable[[], None], fire_at: datetime, task_id: int = 0
+        self,
+        description: str,
+        on_cancel: Callable[[CancellableTask[Any]], None],
+        fire_at: datetime,
+        task_id: int = 0,
     ) -> None:
         super().__init__(description, on_cancel, description, task_id)
         self.fire_at = fire_at

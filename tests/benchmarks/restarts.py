@@ -14,6 +14,8 @@ from .sizes import Sizes
 __all__ = ["WITH_RESTARTS"]
 
 _EVENTS_PER_ACTIVITY = 2
+_AT_REST_S = 5.0
+"""What it took to start them has been given back to the system by then."""
 
 
 def cold_replay(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
@@ -47,6 +49,7 @@ def waiting_mass(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     listeners = bench.client.start_many("listener", [None] * half)
     bench.client.start_many("sleeper", [None] * half)
     case = f"{2 * half:,} instances"
+    time.sleep(_AT_REST_S)
     used_mb = bench.host_memory_mb() - before_mb
     yield Figure("W8 waiting mass", f"{case}, started", used_mb, "MB", 500)
     ready_s = bench.restart_host()

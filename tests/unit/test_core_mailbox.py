@@ -15,7 +15,7 @@ NAMES = ("go", "Go", "GO", "stop", "STOP")
 
 
 def waiter(mailbox: Mailbox, name: str) -> CancellableTask[object]:
-    task: CancellableTask[object] = CancellableTask(name, lambda: mailbox.withdraw(name, task))
+    task: CancellableTask[object] = CancellableTask(name, lambda task: mailbox.withdraw(name, task))
     return task
 
 

@@ -135,7 +135,7 @@ class TestOneTask:
 class TestCancelling:
     def test_cancelling_settles_an_open_task_once_and_tells_the_owner(self) -> None:
         told: list[str] = []
-        task: CancellableTask[None] = CancellableTask("timer (task 1)", lambda: told.append("x"))
+        task: CancellableTask[None] = CancellableTask("timer (task 1)", lambda _: told.append("x"))
         assert [task.cancel(), task.cancel()] == [True, False]
         assert told == ["x"]
         assert task.is_cancelled
@@ -144,7 +144,7 @@ class TestCancelling:
 
     def test_a_complete_task_cannot_be_cancelled(self) -> None:
         told: list[str] = []
-        task: CancellableTask[int] = CancellableTask("wait", lambda: told.append("x"))
+        task: CancellableTask[int] = CancellableTask("wait", lambda _: told.append("x"))
         task.complete("", lambda _: 1)
         assert not task.cancel()
         assert not task.is_cancelled
@@ -175,7 +175,7 @@ class TestWhenAll:
 
     def test_a_failure_that_no_activity_had_is_raised_as_it_is(self) -> None:
         """A cancelled timer among the tasks, for one."""
-        timer: CancellableTask[None] = CancellableTask("timer", lambda: None)
+        timer: CancellableTask[None] = CancellableTask("timer", lambda _: None)
         group = WhenAllTask([timer])
         timer.cancel()
         assert isinstance(group.get_exception(), TaskCancelledError)
@@ -209,8 +209,8 @@ class TestWhenAny:
 
     def test_a_wait_that_lost_is_marked_and_one_that_was_cancelled_is_not(self) -> None:
         winner = open_task()
-        lost: CancellableTask[None] = CancellableTask("wait", lambda: None)
-        cancelled: CancellableTask[None] = CancellableTask("wait", lambda: None)
+        lost: CancellableTask[None] = CancellableTask("wait", lambda _: None)
+        cancelled: CancellableTask[None] = CancellableTask("wait", lambda _: None)
         WhenAnyTask([winner, lost, cancelled])
         cancelled.cancel()
         winner.complete(None)
