@@ -313,14 +313,14 @@ class Changes:
         if instance is not None and instance.record.is_parked:
             self._answer(future, copy.copy(instance.record))
         elif instance is not None:
-            instance.waiters.append(future)
+            instance.waiters += (future,)
         else:
             self._finder.find(request.instance_id, future)
 
     def _wait_for_start(self, request: WaitForStart, future: Future[Any]) -> None:
         instance = self._live(request.instance_id)
         if instance is not None and instance.record.status is RuntimeStatus.PENDING:
-            instance.start_waiters.append(future)
+            instance.start_waiters += (future,)
         else:
             self._answer(future, msgspec.structs.replace(self.record(request.instance_id)))
 

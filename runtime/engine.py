@@ -429,7 +429,7 @@ class Engine:
             running = RunningAttempt(
                 task_id=key.task_id, number=key.number, started_at=at, worker=worker
             )
-            instance.running[key.task_id] = self.dispatcher.with_progress(key, running)
+            instance.own("running")[key.task_id] = self.dispatcher.with_progress(key, running)
             event = AttemptStarted(
                 timestamp=self.now,
                 task_id=key.task_id,
@@ -447,7 +447,7 @@ class Engine:
             return
         running = instance.running.get(key.task_id)
         if running is not None and running.number == key.number:
-            instance.running[key.task_id] = self.dispatcher.with_progress(key, running)
+            instance.own("running")[key.task_id] = self.dispatcher.with_progress(key, running)
             self.subscriptions.touch(instance.iid)
 
     def _on_attempt_done(self, key: AttemptKey, outcome: AttemptOutcome) -> None:

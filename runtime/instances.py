@@ -43,8 +43,20 @@ __all__ = ["Instance", "OpenActivity", "has_raised"]
 
 _REMEMBERED_REQUESTS = 64
 _SEARCHED_FOR_REPEATED = 10_000
+
+
+class _Nothing(dict[Any, Any]):
+    """An empty dict that stays empty."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("this is everybody's: write to `Instance.own`")
+
+
+# A hundred thousand that wait have little: eight dicts of one's own are 500 bytes, a deque 700.
+_NONE: Final = _Nothing()
 _EMPTY: Final[deque[Any]] = deque(maxlen=0)
-"""Shared by all that have nothing: a deque of one's own takes 700 bytes."""
 
 
 class OpenActivity:
@@ -165,22 +177,22 @@ class Instance:
         self.record = record
         self.executor: OrchestrationExecutor | None = None
         self.inbox: deque[tuple[int, HistoryEvent]] = _EMPTY
-        self.activities: dict[int, OpenActivity] = {}
-        self.timers: dict[int, TimerCreated] = {}
-        self.children: dict[int, str] = {}
-        self.running: dict[int, RunningAttempt] = {}
-        self.locks: dict[int, WantedLocks] = {}
-        self.calls: dict[int, EntityOperationCalled] = {}
-        self.failed: dict[int, OpenActivity | str | EntityOperationCalled] = {}
+        self.activities: dict[int, OpenActivity] = _NONE
+        self.timers: dict[int, TimerCreated] = _NONE
+        self.children: dict[int, str] = _NONE
+        self.running: dict[int, RunningAttempt] = _NONE
+        self.locks: dict[int, WantedLocks] = _NONE
+        self.calls: dict[int, EntityOperationCalled] = _NONE
+        self.failed: dict[int, OpenActivity | str | EntityOperationCalled] = _NONE
         self.redone: tuple[int, ...] = ()
         self.entered = 0
         self.regains = 0
         self.requests: deque[str] = _EMPTY
         self.awaited_events: dict[str, datetime] = {}
-        self.forms: dict[str, EventFormOpened] = {}
+        self.forms: dict[str, EventFormOpened] = _NONE
         self.lost_waits: tuple[str, ...] = ()
-        self.waiters: list[Future[Any]] = []
-        self.start_waiters: list[Future[Any]] = []
+        self.waiters: tuple[Future[Any], ...] = ()
+        self.start_waiters: tuple[Future[Any], ...] = ()
         self.last_gseq = 0
         self.last_history_gseq = 0
         self.is_held = False
@@ -226,6 +238,14 @@ class Instance:
         if keep is not None:
             keep(self, event)
 
+    def own(self, name: str) -> dict[Any, Any]:
+        """Return one of its dicts, by name, to write to."""
+        found: dict[Any, Any] = getattr(self, name)
+        if found is _NONE:
+            found = {}
+            setattr(self, name, found)
+        return found
+
     def keep(self, gseq: int, event: HistoryEvent, *, first: bool = False) -> None:
         """Put a message into the inbox; `first` for one that was taken and could not be applied."""
         if self.inbox is _EMPTY:
@@ -255,14 +275,14 @@ class Instance:
 
     def forget_open(self) -> None:
         """Drop everything that was open: its execution has ended."""
-        self.activities.clear()
-        self.timers.clear()
-        self.children.clear()
-        self.running.clear()
-        self.failed.clear()
-        self.locks.clear()
-        self.calls.clear()
-        self.forms.clear()
+        self.activities = _NONE
+        self.timers = _NONE
+        self.children = _NONE
+        self.running = _NONE
+        self.failed = _NONE
+        self.locks = _NONE
+        self.calls = _NONE
+        self.forms = _NONE
         self.unwritten = _EMPTY
         self.redone = ()
         self.entered = self.regains = 0
@@ -280,7 +300,7 @@ def has_raised(store: Store, record: InstanceRecord, request_id: str) -> bool:
 
 
 def _activity_scheduled(instance: Instance, event: TaskScheduled) -> None:
-    instance.activities[event.task_id] = OpenActivity(event, instance.last_gseq)
+    instance.own("activities")[event.task_id] = OpenActivity(event, instance.last_gseq)
 
 
 def _activity_completed(instance: Instance, event: TaskCompleted) -> None:
@@ -293,7 +313,7 @@ def _activity_failed(instance: Instance, event: TaskFailed) -> None:
     activity = instance.activities.pop(event.task_id, None)
     if activity is not None:
         activity.attempt = event.attempt.number + 1
-        instance.failed[event.task_id] = activity
+        instance.own("failed")[event.task_id] = activity
 
 
 def _attempt_started(instance: Instance, event: AttemptStarted) -> None:
@@ -314,7 +334,7 @@ def _attempt_lost(instance: Instance, event: AttemptLost) -> None:
 
 
 def _timer_created(instance: Instance, event: TimerCreated) -> None:
-    instance.timers[event.task_id] = event
+    instance.own("timers")[event.task_id] = event
 
 
 def _timer_fired(instance: Instance, event: TimerFired) -> None:
@@ -322,7 +342,7 @@ def _timer_fired(instance: Instance, event: TimerFired) -> None:
 
 
 def _child_created(instance: Instance, event: SubOrchestrationInstanceCreated) -> None:
-    instance.children[event.task_id] = event.instance_id
+    instance.own("children")[event.task_id] = event.instance_id
 
 
 def _child_completed(instance: Instance, event: SubOrchestrationInstanceCompleted) -> None:
@@ -332,11 +352,11 @@ def _child_completed(instance: Instance, event: SubOrchestrationInstanceComplete
 def _child_failed(instance: Instance, event: SubOrchestrationInstanceFailed) -> None:
     child = instance.children.pop(event.task_id, None)
     if child is not None:
-        instance.failed[event.task_id] = child
+        instance.own("failed")[event.task_id] = child
 
 
 def _entity_called(instance: Instance, event: EntityOperationCalled) -> None:
-    instance.calls[event.task_id] = event
+    instance.own("calls")[event.task_id] = event
 
 
 def _entity_answered(instance: Instance, event: EntityOperationCompleted) -> None:
@@ -346,11 +366,11 @@ def _entity_answered(instance: Instance, event: EntityOperationCompleted) -> Non
 def _entity_failed(instance: Instance, event: EntityOperationFailed) -> None:
     call = instance.calls.pop(event.task_id, None)
     if call is not None:
-        instance.failed[event.task_id] = call
+        instance.own("failed")[event.task_id] = call
 
 
 def _locks_requested(instance: Instance, event: EntityLockRequested) -> None:
-    instance.locks[event.task_id] = WantedLocks(event.entity_ids, event.timestamp)
+    instance.own("locks")[event.task_id] = WantedLocks(event.entity_ids, event.timestamp)
     if event.task_id == instance.entered:
         instance.regains = event.task_id
 
@@ -371,7 +391,7 @@ def _unlocked(instance: Instance, event: EntityUnlockSent) -> None:
 
 
 def _form_opened(instance: Instance, event: EventFormOpened) -> None:
-    instance.forms[event.form_id] = event
+    instance.own("forms")[event.form_id] = event
 
 
 def _form_closed(instance: Instance, event: EventFormClosed) -> None:
@@ -388,11 +408,11 @@ def _rewound(instance: Instance, event: ExecutionRewound) -> None:
         failed = instance.failed.pop(task_id, None)
         if isinstance(failed, OpenActivity):
             failed.is_submitted = failed.has_begun = False
-            instance.activities[task_id] = failed
+            instance.own("activities")[task_id] = failed
         elif isinstance(failed, EntityOperationCalled):
-            instance.calls[task_id] = failed
+            instance.own("calls")[task_id] = failed
         elif failed is not None:
-            instance.children[task_id] = failed
+            instance.own("children")[task_id] = failed
 
 
 _NOTES: dict[type[Event], Callable[[Instance, Any], None]] = {

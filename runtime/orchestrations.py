@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -348,7 +348,7 @@ class Orchestrations:
         instance.forget_open()
         self._tell_parent(instance.record, completed)
         record = copy.copy(instance.record)
-        waiters, instance.waiters = instance.waiters, []
+        waiters, instance.waiters = instance.waiters, ()
         self._engine.after_commit(lambda: self._forget(instance, record, waiters))
 
     def start(
@@ -379,7 +379,7 @@ class Orchestrations:
             owner = owner_of(instance.record, lock_id)
             for entity_id in lock.entity_ids:
                 self._engine.entities.release(entity_id, owner)
-        instance.locks.clear()
+        instance.locks = {}
 
     def resolve_for(self, record: InstanceRecord) -> Callable[[str, str], Resolved]:
         """Return what definition names mean to an instance, as its record says at each call.
@@ -516,14 +516,14 @@ class Orchestrations:
             instance,
             ExecutionSuspended(timestamp=self._engine.now, reason=str(error), failure=failure),
         )
-        waiters, instance.waiters = instance.waiters, []
+        waiters, instance.waiters = instance.waiters, ()
         self._tell(waiters, instance.record)
 
     def _tell_started(self, instance: Instance) -> None:
-        waiters, instance.start_waiters = instance.start_waiters, []
+        waiters, instance.start_waiters = instance.start_waiters, ()
         self._tell(waiters, instance.record)
 
-    def _tell(self, waiters: list[Future[Any]], record: InstanceRecord) -> None:
+    def _tell(self, waiters: tuple[Future[Any], ...], record: InstanceRecord) -> None:
         """Answer with the record as it is now, once it is durable."""
         if waiters:
             now = copy.copy(record)
@@ -540,7 +540,7 @@ class Orchestrations:
         self.end(instance, completed, recurse=True)
 
     def _forget(
-        self, instance: Instance, record: InstanceRecord, waiters: list[Future[Any]]
+        self, instance: Instance, record: InstanceRecord, waiters: tuple[Future[Any], ...]
     ) -> None:
         if self.by_id.get(record.instance_id) is instance:
             del self.by_id[record.instance_id]
@@ -553,6 +553,6 @@ class Orchestrations:
             self.send(record.parent_instance_id, outcome, record.parent_execution_id)
 
 
-def _answer_all(waiters: list[Future[Any]], record: InstanceRecord) -> None:
+def _answer_all(waiters: Iterable[Future[Any]], record: InstanceRecord) -> None:
     for waiter in waiters:
         waiter.set_result(record)
