@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -97,6 +98,139 @@ def test_what_was_appended_here_is_projected_too() -> None:
     with _journal(Projecting()) as journal:
         assert journal.append_here(_batch(1))
         assert projected.wait(10)
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_it_can_append_here_again_once_all_that_was_submitted_is_done() -> None:
+    """Batches and other work, also where several were done at once."""
+    store, done = _Store(), []
+    with _journal(store, done.extend) as journal:
+        for first in (1, 11):
+            store.may_append.clear()
+            for gseq in range(first, first + 4):
+                journal.submit(_batch(gseq))
+                journal.run_exclusively(lambda gseq=gseq: done.append(gseq))
+            assert not journal.append_here(_batch(first + 4))
+            store.may_append.set()
+            _wait_for(lambda: len(done) % 9 == 8)
+            _wait_for(lambda: journal.append_here(_batch(first + 4)))  # noqa: B023
+    assert [gseq for gseq, _ in store.appended] == [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]
+
+
+def test_other_work_is_done_by_the_writer_after_what_was_submitted_before() -> None:
+    store, seen = _Store(), []
+
+    def look() -> None:
+        seen.append((threading.current_thread().name, [gseq for gseq, _ in store.appended]))
+
+    with _journal(store) as journal:
+        store.may_append.clear()
+        for gseq in (1, 2):
+            journal.submit(_batch(gseq))
+        journal.run_exclusively(look)
+        journal.submit(_batch(3))
+        store.may_append.set()
+    assert seen == [("ipydurable-writer", [1, 2])]
+    assert [gseq for gseq, _ in store.appended] == [1, 2, 3]
+
+
+def test_it_says_why_nothing_is_written_as_long_as_that_is_so_and_logs_it_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ipydurable.runtime.journal._RETRY_AFTER_S", 0.0)
+    is_durable, said = threading.Event(), []
+
+    class Refusing(_Store):
+        def append(self, rows: Any, records: Any) -> None:
+            said.append(journal.trouble)
+            super().append(rows, records)
+
+    store = Refusing()
+    store.refusals = 2
+    with _journal(store, lambda _: is_durable.set()) as journal:
+        assert journal.trouble == ""
+        journal.submit(_batch(1))
+        assert is_durable.wait(10)
+        assert journal.trouble == ""
+    why = str(StoreUnwritableError("orders.duckdb", "the disk is full"))
+    assert said == ["", why, why]
+    assert caplog.messages == [f"cannot write the journal, trying on: {why}"]
+
+
+def test_whoever_owns_it_hears_of_an_error_that_ends_the_writer() -> None:
+    broken: list[Exception] = []
+
+    class Broken(_Store):
+        def append(self, rows: Any, records: Any) -> None:
+            raise ZeroDivisionError("a bug")
+
+    journal = ThreadedJournal(Broken(), lambda _: None, broken.append)
+    journal.submit(_batch(1))
+    _wait_for(lambda: bool(broken))
+    journal.close()
+    assert [type(error) for error in broken] == [ZeroDivisionError]
+
+
+def test_tables_are_brought_up_to_date_when_there_is_time_and_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not with each commit, which would take longer then."""
+    monkeypatch.setattr("ipydurable.runtime.journal._PROJECT_EVERY_S", 3600.0)
+    projected: list[int] = []
+
+    class Projecting(_Store):
+        def project(self) -> None:
+            projected.append(len(self.appended))
+
+    store, told = Projecting(), []
+    with _journal(store, told.extend) as journal:
+        for gseq in (1, 2, 3):
+            journal.submit(_batch(gseq))
+            _wait_for(lambda: len(told) == gseq)  # noqa: B023  (waited for at once)
+        assert projected == []
+    assert projected == [3]
+
+
+def test_tables_that_cannot_be_brought_up_to_date_are_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ipydurable.runtime.journal._PROJECT_EVERY_S", 0.0)
+    tried: list[int] = []
+
+    class Refusing(_Store):
+        def project(self) -> None:
+            tried.append(len(self.appended))
+            raise StoreUnwritableError("orders.duckdb", "the disk is full")
+
+    with _journal(Refusing()) as journal:
+        journal.submit(_batch(1))
+        _wait_for(lambda: bool(tried))
+        before = len(tried)
+        journal.submit(_batch(2))
+        _wait_for(lambda: len(tried) > before)
+
+
+def test_checkpoints_are_made_beside_the_writer_also_after_one_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ipydurable.runtime.journal._CHECKPOINT_EVERY_S", 0.0)
+    by: list[str] = []
+
+    class Refusing(_Store):
+        def checkpoint(self) -> None:
+            by.append(threading.current_thread().name)
+            raise StoreUnwritableError("orders.duckdb", "the disk is full")
+
+    with _journal(Refusing()):
+        _wait_for(lambda: len(by) > 1)
+    assert set(by) == {"ipydurable-checkpoint"}
+    assert not [one for one in threading.enumerate() if one.name == "ipydurable-checkpoint"]
 
 
 @pytest.fixture
