@@ -15,6 +15,7 @@ from ipydurable.runtime.core.errors import (
     UnknownDefinitionError,
     UnknownInstanceError,
 )
+from ipydurable.runtime.core.events import TimerFired
 from ipydurable.runtime.core.retry import RetryPolicy
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import CodePackage, Definition, Kind
@@ -142,6 +143,14 @@ def test_a_timer_of_thirty_days_fires_when_they_are_over_and_not_before(world: W
     assert world.record().status is RuntimeStatus.RUNNING
     world.advance(timedelta(microseconds=1))
     assert world.output() == "awake"
+
+
+def test_a_timer_that_fires_late_says_when_it_fired_and_when_it_should_have(world: World) -> None:
+    world.start("sleeper")
+    due = world.clock.now() + timedelta(days=30)
+    world.advance(timedelta(days=31))
+    (fired,) = [row.event for row in world.rows() if isinstance(row.event, TimerFired)]
+    assert (fired.timestamp, fired.fire_at) == (due + timedelta(days=1), due)
 
 
 def test_a_crash_at_any_step_loses_nothing_and_completes_each_task_once(world: World) -> None:

@@ -220,17 +220,17 @@ def test_checkpoints_are_made_beside_the_writer_also_after_one_that_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ipydurable.runtime.journal._CHECKPOINT_EVERY_S", 0.0)
-    by: list[str] = []
+    by: list[threading.Thread] = []
 
     class Refusing(_Store):
         def checkpoint(self) -> None:
-            by.append(threading.current_thread().name)
+            by.append(threading.current_thread())
             raise StoreUnwritableError("orders.duckdb", "the disk is full")
 
     with _journal(Refusing()):
         _wait_for(lambda: len(by) > 1)
-    assert set(by) == {"ipydurable-checkpoint"}
-    assert not [one for one in threading.enumerate() if one.name == "ipydurable-checkpoint"]
+    assert {one.name for one in by} == {"ipydurable-checkpoint"}
+    assert not any(one.is_alive() for one in by)
 
 
 @pytest.fixture
@@ -277,6 +277,18 @@ def test_rows_are_not_collected_for_longer_than_the_journal_says(
     monkeypatch.setattr("ipydurable.runtime.engine.time.monotonic", lambda: float("inf"))
     world.settle()
     assert _outcomes(world) == 1
+
+
+def test_activities_that_have_no_rows_to_wait_for_are_not_kept_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart, when they are handed out as they stand in the journal."""
+    world.start("fan", 5)
+    world.settle()
+    world.crash()
+    monkeypatch.setattr(world.engine.journal, "linger_s", 3600.0)
+    world.settle()
+    assert len(world.executor.waiting) == 5
 
 
 def test_rows_that_are_collected_are_not_lost_when_the_engine_ends(world: World) -> None:

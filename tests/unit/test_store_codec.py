@@ -294,6 +294,14 @@ def test_an_event_with_two_values_has_no_layout() -> None:
         codec._Layout(msgspec.defstruct("TwoValues", two))
 
 
+@pytest.mark.parametrize("name", ["codec", "summary", "state_ref"])
+def test_an_event_with_a_field_of_a_name_that_columns_need_has_no_layout(name: str) -> None:
+    """Its value would be taken for what the columns say of the payload."""
+    cls = msgspec.defstruct("Clashing", [("timestamp", datetime), (name, str)])
+    with pytest.raises(DurableInternalError, match="no layout for Clashing"):
+        codec._Layout(cls)
+
+
 def test_a_missing_large_value_is_named() -> None:
     """A row or record whose large value is gone says so instead of giving nothing."""
     event = ExecutionStarted(
