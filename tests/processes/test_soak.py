@@ -1,4 +1,4 @@
-"""Minutes under a steady load with real workers: memory, log and latency stay where they are."""
+"""Minutes under a steady load with real workers: what becomes of memory, log and latency."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ SECONDS = float(os.environ.get("IPYDURABLE_SOAK_S", "8"))
 ROUNDS_A_S = 10
 ACCOUNTS = 10
 START = 1_000
-MOST_GROWTH_MB = 24.0
+# What the database keeps in memory grows with what is stored: two instances a round.
+MOST_GROWTH_MB = 16 + 0.004 * 2 * SECONDS * ROUNDS_A_S
 MOST_LOG_BYTES = 64 * 1024 * 1024
 MOST_SLOWER_S = 0.25
 
@@ -63,7 +64,7 @@ def _p99(samples: list[Sample]) -> float:
 
 
 @pytest.mark.timeout(max(120.0, 2 * SECONDS))
-def test_a_host_under_steady_load_stays_as_it_is(
+def test_a_steady_load_costs_a_host_little_more_with_time(
     connect: Callable[[], DurableClient],
     paths: HostPaths,
     record_property: Callable[[str, object], None],
@@ -90,12 +91,6 @@ def test_a_host_under_steady_load_stays_as_it_is(
     third = len(samples) // 3
     first, last = samples[:third], samples[-third:]
     memory = [statistics.median(one.memory_mb for one in part) for part in (first, last)]
-    assert memory[1] - memory[0] < MOST_GROWTH_MB
-    assert max(one.log_bytes for one in samples) < MOST_LOG_BYTES
-    assert _p99(last) < 2 * _p99(first) + MOST_SLOWER_S
-    assert client.host_status().pid == host
-    balances = [client.call_entity(f"Account@{n}", "get", timeout_s=30) for n in range(ACCOUNTS)]
-    assert sum(balances) == ACCOUNTS * START
     for name, value in (
         ("seconds", round(time.monotonic() - began)),
         ("rounds", len(samples)),
@@ -104,3 +99,9 @@ def test_a_host_under_steady_load_stays_as_it_is(
         ("largest log in bytes", max(one.log_bytes for one in samples)),
     ):
         record_property(name, value)
+    assert memory[1] - memory[0] < MOST_GROWTH_MB
+    assert max(one.log_bytes for one in samples) < MOST_LOG_BYTES
+    assert _p99(last) < 2 * _p99(first) + MOST_SLOWER_S
+    assert client.host_status().pid == host
+    balances = [client.call_entity(f"Account@{n}", "get", timeout_s=30) for n in range(ACCOUNTS)]
+    assert sum(balances) == ACCOUNTS * START
