@@ -38,9 +38,10 @@ class Subscription:
 
     Attributes:
         is_asked: Whether these may be others by now.
+        known: How many of the events that wait to be told came before it began to follow.
     """
 
-    __slots__ = ("events", "has_forms", "is_asked", "is_touched", "record", "tell")
+    __slots__ = ("has_forms", "is_asked", "is_touched", "known", "record", "tell")
 
     def __init__(
         self,
@@ -53,8 +54,18 @@ class Subscription:
         self.is_asked = False
         self.record = record
         self.tell = tell
-        self.events: list[tuple[int, HistoryEvent]] = []
+        self.known = 0
         self.is_touched = False
+
+
+class _Followed:
+    """An instance that somebody follows: by whom, and what they have not been told yet."""
+
+    __slots__ = ("events", "followers")
+
+    def __init__(self) -> None:
+        self.followers: list[Subscription] = []
+        self.events: list[tuple[int, HistoryEvent]] = []
 
 
 class Subscriptions:
@@ -69,7 +80,7 @@ class Subscriptions:
         self.entities = EntityFollowers()
         self.store = StoreFollowers()
         self._touched_entities: list[EntityFollower] = []
-        self._by_iid: dict[int, list[Subscription]] = {}
+        self._by_iid: dict[int, _Followed] = {}
         self._touched: list[Subscription] = []
         # Parents of instances whose forms changed, and of those that ended.
         self._asked: set[str] = set()
@@ -78,15 +89,21 @@ class Subscriptions:
 
     def add(self, subscription: Subscription) -> None:
         """Begin to follow; rows that become durable from now on are told."""
-        self._by_iid.setdefault(subscription.record.iid, []).append(subscription)
+        followed = self._by_iid.setdefault(subscription.record.iid, _Followed())
+        followed.followers.append(subscription)
+        subscription.known = len(followed.events)
 
     def remove(self, subscription: Subscription) -> None:
         """Follow no longer."""
-        followers = self._by_iid.get(subscription.record.iid, [])
+        followers = self._followers(subscription.record.iid)
         if subscription in followers:
             followers.remove(subscription)
         if not followers:
             self._by_iid.pop(subscription.record.iid, None)
+
+    def _followers(self, iid: int) -> list[Subscription]:
+        followed = self._by_iid.get(iid)
+        return [] if followed is None else followed.followers
 
     def collect(self, rows: Sequence[JournalRow], records: Sequence[Record]) -> None:
         """Take note of durable rows and of the records they changed."""
@@ -96,14 +113,13 @@ class Subscriptions:
             return
         asking = {row.iid for row in rows if _concerns_forms(row)}
         for row in rows:
-            followers = self._by_iid.get(row.iid)
-            if followers and row.stream is Stream.HISTORY:
-                for follower in followers:
-                    follower.events.append((row.seq, row.event))  # type: ignore[arg-type]
+            followed = self._by_iid.get(row.iid)
+            if followed is not None and row.stream is Stream.HISTORY:
+                followed.events.append((row.seq, row.event))  # type: ignore[arg-type]
         for record in records:
             if not isinstance(record, InstanceRecord):
                 continue
-            for follower in self._by_iid.get(record.iid, ()):
+            for follower in self._followers(record.iid):
                 follower.record = record
             self.touch(record.iid)
             if record.parent_instance_id:
@@ -117,7 +133,7 @@ class Subscriptions:
 
     def touch(self, iid: int) -> None:
         """Have the followers of an instance told soon."""
-        for follower in self._by_iid.get(iid, ()):
+        for follower in self._followers(iid):
             if not follower.is_touched:
                 follower.is_touched = True
                 self._touched.append(follower)
@@ -142,20 +158,20 @@ class Subscriptions:
         for one in entities:
             one.flush(engine.now)
         touched, self._touched = self._touched, []
-        told: dict[tuple[int, int, int, bool], InstanceUpdate] = {}
+        told: dict[tuple[int, int, bool], InstanceUpdate] = {}
         by_id = engine.orchestrations.by_id
         for follower in touched:
             follower.is_touched = False
-            events, follower.events = follower.events, []
+            iid = follower.record.iid
             # Who has seen as much gets the same object, so that it need be encoded only once.
-            first = events[0][0] if events else 0
-            key = follower.record.iid, first, len(events), follower.is_asked
+            key = iid, follower.known, follower.is_asked
             update = told.get(key)
             if update is None:
-                instance = engine.orchestrations.by_iid.get(follower.record.iid)
+                instance = engine.orchestrations.by_iid.get(iid)
+                followed = self._by_iid.get(iid)
                 update = told[key] = InstanceUpdate(
                     record=follower.record,
-                    events=events,
+                    events=followed.events[follower.known :] if followed is not None else [],
                     running=list(instance.running.values()) if instance else [],
                     awaited_events=dict(instance.awaited_events) if instance else {},
                     child_forms=child_forms(by_id, instance) if follower.is_asked else None,
@@ -165,6 +181,15 @@ class Subscriptions:
                 follower.has_forms = bool(update.child_forms)
             follower.is_asked = False
             follower.tell(update)
+        for iid in {follower.record.iid for follower in touched}:
+            self._told_all(iid)
+
+    def _told_all(self, iid: int) -> None:
+        followed = self._by_iid.get(iid)
+        if followed is not None:
+            followed.events = []
+            for follower in followed.followers:
+                follower.known = 0
 
     def _pass_up(self, engine: Engine) -> None:
         """Have those told of forms who follow an instance above the one that asks."""
@@ -173,7 +198,7 @@ class Subscriptions:
         for instance_id in asked | bereft:
             above = engine.orchestrations.by_id.get(instance_id)
             while above is not None:
-                for follower in self._by_iid.get(above.iid, ()):
+                for follower in self._followers(above.iid):
                     if instance_id in asked or follower.has_forms:
                         follower.is_asked = True
                         self.touch(above.iid)
