@@ -33,8 +33,14 @@ def test_an_engine_that_is_about_to_start_an_activity_is_not_at_rest(
     embedded: EmbeddedEngine,
 ) -> None:
     """What is started after the commit that the question waits for counts as well."""
-    go_on, answers = threading.Event(), []
-    embedded.engine.post(go_on.wait)  # So that both are done in the same step, in this order.
+    is_held, go_on, answers = threading.Event(), threading.Event(), []
+
+    def hold() -> None:
+        is_held.set()
+        go_on.wait(10)
+
+    embedded.engine.post(hold)  # So that both are done in the next step, in this order.
+    assert is_held.wait(10)
     asking = threading.Thread(target=lambda: answers.append(embedded.is_at_rest()))
     asking.start()
     while not embedded.engine._posted.qsize():
