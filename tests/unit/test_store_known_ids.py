@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import duckdb
 import pytest
 from hypothesis import given
@@ -44,3 +46,15 @@ def test_it_holds_all_ids_however_many_runs_they_are_kept_in(
         assert known.may_hold(one)
     assert all(known.may_hold(one) for one in ["the first", *ids])
     assert not any(known.may_hold(f"order-{number}") for number in range(1000))
+
+
+def test_each_run_is_at_least_twice_as_long_as_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So looking up takes a few steps however many ids there are."""
+    monkeypatch.setattr(known_ids, "_RUN", 8)
+    known = known_of([])
+    for number in range(1000):
+        known.add([f"report-{number}"])
+        lengths = [len(run) for run in known._runs]
+        assert all(one >= 2 * other for one, other in itertools.pairwise(lengths) if other)
+        assert len(known._fresh) < 8
+    assert 1 < len(known._runs) <= 8
