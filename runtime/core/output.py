@@ -103,7 +103,6 @@ class OutputBuffer:
             if item.kind != "display":
                 self._head.append(msgspec.structs.replace(item, text=item.text[:room]))
                 item = OutputItem(item.kind, item.text[room:])
-            self._head_room = 0
         self._add_to_tail(item)
 
     def take(self) -> AttemptOutput:
@@ -121,7 +120,7 @@ class OutputBuffer:
 
     def _add_to_tail(self, item: OutputItem) -> None:
         tail = self._tail
-        if len(item.text) > _KEPT_CHARS and item.kind != "display":
+        if len(item.text) > _KEPT_CHARS:
             cut = len(item.text) - _KEPT_CHARS
             self._dropped += cut
             item = OutputItem(item.kind, item.text[cut:], dropped=item.dropped + cut)

@@ -15,6 +15,7 @@ from ipydurable.runtime.core.context import OrchestrationContext
 from ipydurable.runtime.core.entity_ids import EntityInstanceId
 from ipydurable.runtime.core.errors import TaskFailedError, WaitTimeoutError
 from ipydurable.runtime.core.events import (
+    CustomStatusSet,
     EntityLockGranted,
     EntityLockRequested,
     EntityOperationCalled,
@@ -266,6 +267,20 @@ class TestNames:
 
         executor, _ = run(program, started(), failed(1, OSError()))
         assert result(executor) == ["fetch", 1]
+
+    @pytest.mark.parametrize("combinator", ["when_all", "when_any"])
+    def test_a_combinator_says_its_name_where_it_is_given_no_tasks(self, combinator: str) -> None:
+        executor, _ = run(lambda ctx: getattr(ctx, combinator)(7), started())
+        assert failure(executor).message.startswith(f"{combinator} takes an iterable of tasks")
+
+    def test_a_custom_status_of_none_is_none_at_all(self) -> None:
+        def program(ctx: OrchestrationContext) -> None:
+            ctx.set_custom_status("half way")
+            ctx.set_custom_status(None)
+
+        _, history = run(program, started())
+        said = [one.status for one in history if isinstance(one, CustomStatusSet)]
+        assert said == ['"half way"', None]
 
 
 class TestIgnored:

@@ -312,6 +312,14 @@ def test_the_line_is_that_of_the_users_call_also_in_helpers_and_coroutines() -> 
     assert error.line.endswith(f"{HERE}{line}")
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("no action with that id", 1), ("another end", 0), ("an earlier return", 1)],
+)
+def test_what_is_no_action_has_no_number(name: str, number: int) -> None:
+    assert replayed(FATAL[name]).task_id == number
+
+
 def test_the_first_difference_is_the_one_that_is_told() -> None:
     async def before(ctx: Context) -> Any:
         await ctx.when_all([ctx.call_activity(name) for name in "abcd"])
@@ -397,6 +405,7 @@ class TestOnlyWarnedOf:
 
     def test_strict_replay_makes_an_error_of_the_warning(self) -> None:
         error = difference_error("one", "action 1: activity 'a' now gets another input (cell)")
+        assert (error.task_id, error.line) == (0, "")
         assert "what was recorded" in str(error)
         assert "another input" in str(error)
         assert "resume" in str(error)

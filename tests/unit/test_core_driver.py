@@ -16,6 +16,7 @@ from ipydurable.runtime.core.driver import (
     Driver,
     ReplaySignal,
     _unending,
+    forget_frames,
     is_drivable,
     line_of,
     user_line,
@@ -336,6 +337,29 @@ class TestLines:
         with pytest.raises(TypeError) as caught:
             program()
         assert line_of(caught.value) == f"{__file__}, line {program.__code__.co_firstlineno + 1}"
+
+    def test_frames_are_forgotten_of_an_error_and_all_its_causes(self) -> None:
+        """They keep all that the code knew."""
+
+        def program() -> None:
+            try:
+                try:
+                    raise KeyError("first")  # noqa: TRY301
+                except KeyError as error:
+                    raise ValueError("second") from error
+            except ValueError:
+                raise TypeError("third")  # noqa: B904  (a context is what is tested)
+
+        with pytest.raises(TypeError) as caught:
+            program()
+        third = caught.value
+        second = third.__context__
+        assert second is not None
+        first = second.__cause__
+        assert first is not None
+        first.__cause__ = third
+        forget_frames(third)
+        assert [one.__traceback__ for one in (third, second, first)] == [None] * 3
 
     def test_an_error_that_was_never_raised_has_none(self) -> None:
         assert line_of(ValueError()) == ""

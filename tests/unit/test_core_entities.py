@@ -665,6 +665,7 @@ class TestBatches:
     def test_a_failing_operation_tells_nobody(self) -> None:
         """Its signals and starts are dropped."""
         (one,) = run(tells, ("signal_and_fail",)).results
+        assert one.started_at == NOW
         assert (one.signals, one.starts) == ((), ())
         assert one.failure is not None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, ClassVar, Final, TypedDict
 
 import pytest
 
-from ipydurable.runtime.core.entity_state import ClassState
+from ipydurable.runtime.core.entity_state import KEPT_ASIDE, ClassState
 from ipydurable.runtime.core.errors import EntityStateError
 
 
@@ -57,3 +57,41 @@ def test_what_does_not_fit_its_type_is_converted_where_that_loses_nothing() -> N
     assert state.load({"count": "5"}).count == 5
     with pytest.raises(EntityStateError, match="count"):
         state.load({"count": "five"})
+
+
+class Plain:
+    """An entity with defaults in the class."""
+
+    LIMIT: Final = 3
+    KINDS: ClassVar[list[str]] = ["a"]
+    parts: Any = {"open": []}  # noqa: RUF012  (as users write it)
+    size: int
+
+
+def test_the_defaults_of_a_class_are_shared_by_no_two_objects_in_no_part() -> None:
+    state = ClassState(Plain, {**globals()})
+    one, other = state.load(None), state.load(None)
+    one.parts["open"].append(1)
+    assert other.parts == Plain.parts == {"open": []}
+
+
+def test_constants_of_a_class_are_no_state_and_hints_without_a_value_are() -> None:
+    state = ClassState(Plain, {**globals()})
+    entity = state.load({"size": 4})
+    assert state.attributes(entity) == {"parts": {"open": []}, "size": 4}
+
+
+def test_what_was_kept_aside_stays_so_whatever_stands_before_and_after_it() -> None:
+    state = ClassState(Plain, {**globals()})
+    stored = {KEPT_ASIDE: {"old": 1}, "size": 4, "older": 2}
+    assert state.attributes(state.load(stored)) == {
+        "parts": {"open": []},
+        "size": 4,
+        KEPT_ASIDE: {"old": 1, "older": 2},
+    }
+
+
+def test_a_state_that_is_no_object_is_refused_whole() -> None:
+    with pytest.raises(EntityStateError) as refused:
+        ClassState(Plain, {**globals()}).load([1])
+    assert refused.value.args == ("Plain", "", "list", "an object")

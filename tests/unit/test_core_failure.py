@@ -76,6 +76,8 @@ class TestDescribing:
             caught(raising_from_another), hide=("unit/test_core_failure.py",)
         )
         assert "raise AppError" not in found.stack_trace
+        assert found.cause is not None
+        assert "raise KeyError" not in found.cause.stack_trace
         assert "AppError: outer" in found.stack_trace
 
     def test_an_exception_without_a_message_is_its_class(self) -> None:

@@ -193,6 +193,12 @@ class TestWhatMayBeAsked:
                 "a",
                 "its default does not fit: a whole number is wanted, not 'x'",
             ),
+            ({"a": Field(str, 5)}, "a", "its default does not fit: text is wanted, not 5"),
+            (
+                {"a": Field(int, "")},
+                "a",
+                "its default does not fit: this is needed",
+            ),
             ({"a": Field(int, minimum="1")}, "a", "'1' is no limit: a number is"),  # type: ignore[arg-type]
             ({"a": Field(int, maximum=float("inf"))}, "a", "inf is no limit: a number is"),
             ({"a": Field(int, label=1)}, "a", "its label is not text"),  # type: ignore[arg-type]
@@ -438,6 +444,14 @@ class TestWhatHistoriesKnow:
             ),
             EventFormClosed(timestamp=at(7), name="Approval", form_id="e1:1", outcome="answered"),
         ]
+
+    def test_what_is_asked_for_and_withdrawn_at_once_leaves_no_trace(self) -> None:
+        async def program(ctx: Context) -> Any:
+            ctx.wait_for_external_event("approval", form=["yes", "no"]).cancel()
+            await ctx.wait_for_external_event("go")
+
+        _, history = run(program, started(), raised("go"))
+        assert forms_of(history) == []
 
     def test_a_late_answer_goes_to_the_next_wait_at_replay_too(self) -> None:
         """The form's own wait is over by then, also where all of it happens again at once."""
