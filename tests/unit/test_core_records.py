@@ -345,3 +345,17 @@ def test_a_row_changes_the_record_of_whatever_it_belongs_to_and_says_how_far_it_
     instance = fold_record(None, 8, 1, started())
     assert isinstance(instance, InstanceRecord)
     assert (instance.iid, instance.last_seq) == (8, 1)
+
+
+def test_each_message_that_was_dealt_with_waits_no_longer_and_no_other() -> None:
+    """An entity stays live as long as one does."""
+    _, asks, _, done, acquires, _, withdraws = ENTITY_EVENTS
+    record: EntityRecord | None = None
+    for _ in range(6):
+        record = fold_entity(record, 7, 0, asks)
+    left = []
+    for event in (done, acquires, withdraws):
+        record = fold_entity(record, 7, 1, event)
+        assert record is not None
+        left.append(record.pending)
+    assert left == [5, 4, 3]

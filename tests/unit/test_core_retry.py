@@ -57,6 +57,11 @@ class TestWhatMakesNoSense:
         with pytest.raises(TypeError, match=says):
             policy(**{name: number})
 
+    def test_only_limits_may_be_left_out(self) -> None:
+        assert policy(max_retry_interval=None, retry_timeout=None) == policy()
+        with pytest.raises(TypeError, match=r"^first_retry_interval is a timedelta"):
+            policy(first_retry_interval=None)
+
     def test_other_types_are_refused_by_name(self) -> None:
         with pytest.raises(TypeError, match="retry_timeout is a timedelta, not a str: for example"):
             policy(retry_timeout="2s")

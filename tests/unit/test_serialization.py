@@ -347,6 +347,20 @@ def test_a_time_that_comes_twice_a_year_stays_the_second_one():
         assert decode_json(text, lambda _module, _name: None).fold == 1
 
 
+@dataclasses.dataclass
+class Restoring:
+    """Says itself how it is read again."""
+
+    x: int = 0
+
+    def __setstate__(self, state: dict) -> None:
+        self.x = state["x"] + 1
+
+
+def test_a_class_that_says_how_it_is_read_is_left_to_pickle():
+    assert encode_json(Restoring(), "value", lambda _: "pickled") == "pickled"
+
+
 class Short(tuple):
     """Has more names than values."""
 
