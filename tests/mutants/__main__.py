@@ -143,7 +143,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=0, help="so many of each file; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--budget", type=float, default=10.0, help="seconds of tests a mutant")
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests a mutant")
     parser.add_argument("--line", type=int, help="only those that begin in this line")
     return parser.parse_args()
 

@@ -227,6 +227,8 @@ class TestNames:
                 "call of deposit on @account@alice (task 1)",
             ),
             (lambda ctx: ctx.lock_entities(ALICE), "locks (task 1)"),
+            (lambda ctx: ctx.when_all([ctx.call_activity("a")] * 2), "when_all of 2 tasks"),
+            (lambda ctx: ctx.when_any([ctx.call_activity("a")]), "when_any of 1 tasks"),
         ],
     )
     def test_a_task_says_what_it_is(self, ask: Callable[..., Any], says: str) -> None:
