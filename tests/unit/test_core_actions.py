@@ -19,6 +19,7 @@ from ipydurable.runtime.core.events import (
     EntityLockGranted,
     EntityLockRequested,
     EntityOperationCalled,
+    EntityOperationFailed,
     EntityOperationSignaled,
     EntityUnlockSent,
     Event,
@@ -28,10 +29,12 @@ from ipydurable.runtime.core.events import (
     ExecutionCompleted,
     ExecutionTerminated,
     SubOrchestrationInstanceCreated,
+    SubOrchestrationInstanceFailed,
     TaskScheduled,
     TimerCreated,
 )
 from ipydurable.runtime.core.executor import OrchestrationExecutor
+from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.ids import child_instance_id
 from ipydurable.runtime.core.retry import RetryPolicy
 from ipydurable.runtime.core.status import RuntimeStatus
@@ -51,6 +54,7 @@ from tests.support.core import (
 
 NOW = at(5)
 ALICE = EntityInstanceId("account", "alice")
+BOB = EntityInstanceId("account", "bob")
 ONCE_MORE = RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
 
 
@@ -213,6 +217,23 @@ class TestRetries:
             executor.process(event)
         assert asked == [("activity", "fetch")] * 2
 
+    def test_a_sub_orchestration_is_started_again_after_a_delay_that_belongs_to_it(self) -> None:
+        async def program(ctx: OrchestrationContext) -> Any:
+            await ctx.call_sub_orchestrator_with_retry("part", ONCE_MORE, 7, "mine")
+
+        child_failed = SubOrchestrationInstanceFailed(
+            timestamp=at(2),
+            task_id=1,
+            failure=FailureDetails(error_type="builtins.OSError", message=""),
+        )
+        _, history = run(program, started(), child_failed, fired(2, 3))
+        first, delay, again = history[1], history[3], history[5]
+        assert isinstance(first, SubOrchestrationInstanceCreated)
+        assert (first.instance_id, first.input) == ("mine", "7")
+        assert delay == TimerCreated(timestamp=at(2), task_id=2, fire_at=at(3), origin=1)
+        assert isinstance(again, SubOrchestrationInstanceCreated)
+        assert (again.instance_id, again.origin) == ("mine", 1)
+
 
 class TestNames:
     @pytest.mark.parametrize(
@@ -270,6 +291,31 @@ class TestNames:
         executor, _ = run(program, started(), failed(1, OSError()))
         assert result(executor) == ["fetch", 1]
 
+    def test_a_failed_call_of_an_entity_names_operation_and_entity(self) -> None:
+        async def program(ctx: OrchestrationContext) -> Any:
+            try:
+                await ctx.call_entity(ALICE, "deposit", 5)
+            except TaskFailedError as error:
+                return error.task_name
+
+        why = FailureDetails(error_type="builtins.OSError", message="")
+        event = EntityOperationFailed(timestamp=at(1), task_id=1, failure=why)
+        executor, _ = run(program, started(), event)
+        assert result(executor) == "deposit on @account@alice"
+
+    @pytest.mark.parametrize(
+        ("ask", "what"),
+        [
+            (lambda ctx: ctx.call_sub_orchestrator(None), "orchestrator"),
+            (lambda ctx: ctx.entity(None, "alice"), "entity"),
+        ],
+    )
+    def test_what_has_no_name_is_refused_as_what_it_should_be(
+        self, ask: Callable[..., Any], what: str
+    ) -> None:
+        executor, _ = run(ask, started())
+        assert failure(executor).message.startswith(f"{what} is a name, or what ")
+
     @pytest.mark.parametrize("combinator", ["when_all", "when_any"])
     def test_a_combinator_says_its_name_where_it_is_given_no_tasks(self, combinator: str) -> None:
         executor, _ = run(lambda ctx: getattr(ctx, combinator)(7), started())
@@ -310,6 +356,23 @@ class TestTermination:
                 timestamp=at(1), status=RuntimeStatus.TERMINATED, result='"enough"', abandoned=(1,)
             )
         )
+
+
+class TestSections:
+    def test_leaving_a_section_a_second_time_does_not_end_the_next_one(self) -> None:
+        async def program(ctx: OrchestrationContext) -> None:
+            first = await ctx.lock_entities(ALICE)
+            with first:
+                pass
+            await ctx.lock_entities(BOB)
+            with first:
+                pass
+            await ctx.wait_for_external_event("go")
+
+        grants = [EntityLockGranted(timestamp=at(n), task_id=n) for n in (1, 3)]
+        _, history = run(program, started(), *grants)
+        unlocked = [one.entity_id for one in history if isinstance(one, EntityUnlockSent)]
+        assert unlocked == ["@account@alice"]
 
 
 class TestInputs:
@@ -417,6 +480,17 @@ class TestEvents:
             first = ctx.wait_for_external_event("approval")
             second = ctx.wait_for_external_event("approval", form=["approve", "reject"])
             return [await second, await first]
+
+        payload = PlainConverter().encode("approve", "data")
+        answer = EventRaised(timestamp=at(1), name="approval", input=payload, form_id="e1:1")
+        executor, _ = run(program, started(), answer, raised("approval", "anything", 2))
+        assert result(executor) == ["approve", "anything"]
+
+    def test_a_wait_that_was_answered_through_its_form_takes_no_other_event(self) -> None:
+        async def program(ctx: OrchestrationContext) -> Any:
+            first = ctx.wait_for_external_event("approval", form=["approve", "reject"])
+            second = ctx.wait_for_external_event("approval")
+            return [await first, await second]
 
         payload = PlainConverter().encode("approve", "data")
         answer = EventRaised(timestamp=at(1), name="approval", input=payload, form_id="e1:1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -16,6 +17,7 @@ from ipydurable.runtime.core.context import (
     current_context,
     name_of,
     pack_arguments,
+    utc_time,
 )
 from ipydurable.runtime.core.context import (
     OrchestrationContext as Context,
@@ -506,3 +508,51 @@ def test_an_open_executor_tells_what_it_waits_for() -> None:
     assert executor.lost_waits == ("Go",)
     assert "test_core_context.py, line" in executor.waiting_line()
     executor.close()
+
+
+class TestZones:
+    def test_the_zone_of_the_machine_does_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Naive times are UTC, and others are turned into it."""
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
+        try:
+            naive = datetime(2026, 7, 1, 12)
+            aware = naive.replace(tzinfo=timezone(timedelta(hours=5)))
+            assert utc_time(naive, START) == naive
+            assert utc_time(aware, START) == datetime(2026, 7, 1, 7)
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+
+    def test_what_is_no_time_is_refused_with_what_to_write(self) -> None:
+        with pytest.raises(TypeError) as refused:
+            utc_time(5, START)  # type: ignore[arg-type]
+        assert str(refused.value) == (
+            "a time is a datetime or a timedelta, not a int: "
+            "write timedelta(seconds=5), for example"
+        )
+
+
+def test_continuing_as_new_keeps_events_unless_told_otherwise() -> None:
+    def kept(**more: bool) -> int:
+        async def program(ctx: Context) -> None:
+            await ctx.wait_for_external_event("go")
+            ctx.continue_as_new(**more)
+
+        executor, _ = run(program, started(), raised("other"), raised("go"))
+        return len(executor.carried_over)
+
+    assert (kept(), kept(save_events=True), kept(save_events=False)) == (1, 1, 0)
+
+
+def test_a_private_name_is_no_operation_of_an_entity() -> None:
+    executor, _ = run(lambda ctx: ctx.entity("Account@a")._balance, started())
+    assert (failure(executor).type_name, failure(executor).message) == (
+        "AttributeError",
+        "_balance",
+    )
+
+
+def test_an_entity_that_is_called_like_a_class_takes_its_key_by_name_too() -> None:
+    executor, _ = run(lambda ctx: repr(ctx.call("entity", "Account", (), {"key": "a"})), started())
+    assert result(executor) == "<entity @account@a>"

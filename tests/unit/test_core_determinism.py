@@ -405,6 +405,7 @@ class TestOnlyWarnedOf:
 
     def test_strict_replay_makes_an_error_of_the_warning(self) -> None:
         error = difference_error("one", "action 1: activity 'a' now gets another input (cell)")
+        assert (error.instance_id, error.history) == ("one", "what was recorded")
         assert (error.task_id, error.line) == (0, "")
         assert "what was recorded" in str(error)
         assert "another input" in str(error)

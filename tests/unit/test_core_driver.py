@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 import pytest
@@ -337,6 +337,39 @@ class TestLines:
         with pytest.raises(TypeError) as caught:
             program()
         assert line_of(caught.value) == f"{__file__}, line {program.__code__.co_firstlineno + 1}"
+
+    def test_the_line_of_code_that_waits_in_an_async_generator_is_that_of_its_loop(self) -> None:
+        """What drives the generator has no frame to look into."""
+
+        async def parts() -> AsyncIterator[int]:
+            await CompletableTask("a")
+            yield 1
+
+        async def code() -> None:
+            async for _ in parts():
+                pass
+
+        line = code.__code__.co_firstlineno + 1
+        assert drive(code())[0].waiting_line().endswith(f"{HERE}{line}")
+
+    def test_code_that_was_let_go_wakes_nobody_and_keeps_no_frames(self) -> None:
+        task: CompletableTask[Any] = CompletableTask("a")
+
+        async def waits() -> None:
+            await task
+
+        async def fails() -> None:
+            raise ValueError("x")
+
+        driver, woken = drive(waits())
+        driver.let_go()
+        task.complete(None)
+        assert woken == []
+        failed, _ = drive(fails())
+        failed.let_go()
+        error = failed._error
+        assert isinstance(error, ValueError)
+        assert error.__traceback__ is None
 
     def test_frames_are_forgotten_of_an_error_and_all_its_causes(self) -> None:
         """They keep all that the code knew."""
