@@ -371,6 +371,16 @@ class TestLines:
         assert isinstance(error, ValueError)
         assert error.__traceback__ is None
 
+    def test_what_ends_code_otherwise_than_an_error_is_its_cause(self) -> None:
+        async def code() -> None:
+            raise KeyboardInterrupt
+
+        error = drive(code())[0].get_exception()
+        assert str(error) == "the orchestrator raised KeyboardInterrupt: "
+        assert isinstance(error, RuntimeError)
+        assert isinstance(error.__cause__, KeyboardInterrupt)
+        assert line_of(error).endswith(f"{HERE}{code.__code__.co_firstlineno + 1}")
+
     def test_frames_are_forgotten_of_an_error_and_all_its_causes(self) -> None:
         """They keep all that the code knew."""
 

@@ -535,6 +535,17 @@ class TestBatches:
             assert failure is not None
             assert failure.message == f"@account@a has no operation {wrong!r}; it has close, open"
 
+    def test_a_runtime_error_of_the_code_is_itself(self) -> None:
+        """Only what Python makes of a StopIteration is taken for that."""
+
+        class Door:
+            def open(self) -> None:
+                raise RuntimeError("stuck") from KeyError("key")
+
+        failure = run(Door, ("open",)).results[0].failure
+        assert failure is not None
+        assert str(failure) == "RuntimeError: stuck"
+
     def test_operations_are_found_in_any_case_unless_that_is_ambiguous(self) -> None:
         """The exact name wins."""
         asked = [("shout",), ("alike",), ("ALIKE",), ("Alike",)]
@@ -655,6 +666,11 @@ class TestBatches:
 
     def test_what_cannot_be_passed_on_is_named(self) -> None:
         batch = run(tells, ("start_nothing",), ("start_unstorable",), ("signal_unstorable",))
+        misfits = run(counter, ("misfit",), ("answer_misfit",)).results
+        assert [str(one.failure) for one in misfits] == [
+            f"TypeError: {where}: Encoding objects of type object is unsupported"
+            for where in ("state of @account@a", "result of answer_misfit")
+        ]
         said = [one.failure.message for one in batch.results if one.failure is not None]
         assert said == [
             f"orchestrator is a name, or {DEFINED}; got a NoneType",

@@ -95,3 +95,19 @@ def test_a_state_that_is_no_object_is_refused_whole() -> None:
     with pytest.raises(EntityStateError) as refused:
         ClassState(Plain, {**globals()}).load([1])
     assert refused.value.args == ("Plain", "", "list", "an object")
+
+
+class Private:
+    """An entity with something of its own that is no state."""
+
+    LIMIT: Final = 3
+    _cache: int
+
+
+def test_constants_and_private_names_in_a_state_are_kept_aside() -> None:
+    """They are no attributes that a state may set."""
+    state = ClassState(Private, {**globals()})
+    entity = state.load({"LIMIT": 9, "_cache": 5})
+    assert entity.LIMIT == 3
+    assert not hasattr(entity, "_cache")
+    assert state.attributes(entity) == {KEPT_ASIDE: {"LIMIT": 9, "_cache": 5}}
