@@ -331,6 +331,18 @@ class TestNames:
         assert said == ['"half way"', None]
 
 
+class TestSteps:
+    def test_it_counts_how_often_the_code_was_sent_on(self) -> None:
+        """A count that stands still is code that runs."""
+
+        async def program(ctx: OrchestrationContext) -> Any:
+            await ctx.call_activity("fetch")
+            await ctx.call_activity("fetch")
+
+        events = (started(), completed(1), completed(2))
+        assert [run(program, *events[:n])[0].steps for n in range(4)] == [0, 1, 2, 3]
+
+
 class TestIgnored:
     def test_results_that_nobody_waits_for_are_counted(self) -> None:
         async def program(ctx: OrchestrationContext) -> Any:

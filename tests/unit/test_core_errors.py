@@ -419,9 +419,13 @@ class TestOtherWordings:
     ) -> None:
         bare = FailureDetails(error_type="builtins.ValueError", message="bad")
         shown, without = make(REMOTE)._render_traceback_(), make(bare)._render_traceback_()
-        assert '  File "cell", line 3' in shown
-        assert "ValueError: bad" in shown
+        head = f"{type(make(REMOTE)).__name__}: {make(REMOTE)}"
+        assert shown == [head, "", *REMOTE.explain()]
         assert [line for line in without if "File" in line] == []
+
+    def test_all_that_a_strict_orchestrator_may_not_do_is_listed_below(self) -> None:
+        error = errors.EffectsError("report", "calls time.time()", 2, "3  time()\n4  random()")
+        assert error._render_traceback_() == [f"EffectsError: {error}", "3  time()", "4  random()"]
 
     def test_waiting_too_long_is_a_timeout_of_python_too(self) -> None:
         assert issubclass(errors.WaitTimeoutError, TimeoutError)

@@ -54,6 +54,7 @@ def test_a_display_that_ends_a_line_gets_no_empty_one() -> None:
         ("a\r\nb\r\n", "a\nb\n"),
         ("no return", "no return"),
         ("left\r", "left"),
+        ("a\r\r\nb\r\n", "a\nb\n"),
         ("1 %\r2 %\nfirst\rsecond\r\n", "2 %\nsecond\n"),
     ],
 )
@@ -124,6 +125,7 @@ def test_a_display_that_no_longer_fits_in_at_the_beginning_is_kept_whole_at_the_
 def test_of_displays_too_many_or_too_big_only_the_text_is_kept() -> None:
     found = taken(*(OutputItem("display", f"plot {n}", PLOT) for n in range(6)))
     assert [bool(item.data) for item in found.items] == [True] * 4 + [False] * 2
+    assert found.items[-1] == OutputItem("display", "plot 5", dropped=1024 * 1024)
     assert found.dropped == 2 * 1024 * 1024
     small = taken(*(OutputItem("display", "p", {"text/html": "", "n": 1}) for _ in range(60)))
     assert sum(bool(item.data) for item in small.items) == 50
