@@ -63,15 +63,25 @@ def verdict_on(mutant: Mutant, judged: dict[str, list[dict[str, str]]]) -> str:
     return ""
 
 
-def tests_for(mutant: Mutant, measured: Measured, budget: float) -> list[str]:
+def tests_for(mutant: Mutant, measured: Measured, budget: float, wide: bool) -> list[str]:
     """Return tests that run what a mutant changes: quick files first, in them quick tests.
 
     As many as fit into a budget of seconds, and the first file's in any case.
+
+    Args:
+        mutant: What is to be noticed.
+        measured: What the tests do without it.
+        budget: How many seconds they may take.
+        wide: Whether to take all tests of those files, as some may look at what their module
+            made on import.
     """
     lines = measured.covering[mutant.path]
     files: dict[str, list[str]] = {}
     for test in {test for line in mutant.lines for test in lines.get(line, ())}:
-        files.setdefault(test.partition("::")[0], []).append(test)
+        files.setdefault(_file(test), []).append(test)
+    if wide:
+        everything = [test for test in measured.seconds if _file(test) in files]
+        files = {path: [one for one in everything if _file(one) == path] for path in files}
     ordered = sorted(files.values(), key=lambda tests: sum(map(measured.seconds.get, tests)))
     chosen: list[str] = []
     for tests in ordered:
@@ -133,6 +143,10 @@ def _row(what: str, *counts: int) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
 def _percent(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else ""
 
@@ -190,7 +204,7 @@ class Run:
         self.tallies.append(tally)
         for mutant, noticed_by in tests.try_all(
             iter(chosen),
-            lambda mutant: tests_for(mutant, measured, options.budget),
+            lambda mutant, wide: tests_for(mutant, measured, options.budget, wide),
             measured.seconds,
             options.processes,
         ):

@@ -145,7 +145,7 @@ class Tests:
     def try_all(
         self,
         mutants: Iterator[Mutant],
-        tests_for: Callable[[Mutant], list[str]],
+        tests_for: Callable[[Mutant, bool], list[str]],
         seconds: dict[str, float],
         processes: int,
     ) -> Iterator[tuple[Mutant, str]]:
@@ -155,34 +155,50 @@ class Tests:
 
         Args:
             mutants: What to try.
-            tests_for: Gives the tests that are to notice a mutant.
+            tests_for: Gives the tests that are to notice a mutant; with True, also those that may
+                run what it changes on import.
             seconds: The processor time of tests without a mutant.
             processes: How many at a time.
         """
         running: dict[int, _Trial] = {}
         ended = False
         while running or not ended:
-            while not ended and len(running) < processes:
+            while len(running) < processes and not ended:
                 mutant = next(mutants, None)
                 if mutant is None:
                     ended = True
                     break
-                tests = tests_for(mutant)
-                time_s = sum(seconds[test] for test in tests)
-                trial = _Trial(mutant, self._folder, 2 * _MAX_WAIT_S + 10 * time_s)
-                target = self._find(mutant)
-                if target is None:
-                    trial.start(_try_imported, self._root, mutant, tests, trial.folder)
-                else:
-                    trial.start(self._try_here, *target, tests, seconds, trial.folder)
+                trial = self._fork(mutant, tests_for(mutant, False), seconds)
+                if trial is None:
+                    trial = self._import(mutant, tests_for(mutant, True), seconds)
                 running[trial.child.sentinel] = trial
             nearest = min((trial.deadline for trial in running.values()), default=0.0)
             wait(list(running), timeout=max(0.0, nearest - time.monotonic()))
             for sentinel, trial in list(running.items()):
                 noticed_by = trial.outcome()
-                if noticed_by is not None:
-                    del running[sentinel]
+                if noticed_by is None:
+                    continue
+                del running[sentinel]
+                if noticed_by or trial.is_imported:
                     yield trial.mutant, noticed_by
+                else:
+                    more = self._import(trial.mutant, tests_for(trial.mutant, True), seconds)
+                    running[more.child.sentinel] = more
+
+    def _fork(self, mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> _Trial | None:
+        """Try a mutant in a fork; None where it is not in the code of a function."""
+        target = self._find(mutant)
+        if target is None:
+            return None
+        trial = _Trial(mutant, self._folder, sum(seconds[test] for test in tests))
+        trial.start(self._try_here, *target, tests, seconds, trial.folder)
+        return trial
+
+    def _import(self, mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> _Trial:
+        """Try a mutant in a process that imports it."""
+        trial = _Trial(mutant, self._folder, sum(seconds[test] for test in tests), imported=True)
+        trial.start(_try_imported, self._root, mutant, tests, trial.folder)
+        return trial
 
     def _find(self, mutant: Mutant) -> tuple[list[FunctionType], CodeType] | None:
         """Return the functions that a mutant changes, and their changed code."""
@@ -283,10 +299,13 @@ class _Noted:
 class _Trial:
     """A process that tries a mutant."""
 
-    def __init__(self, mutant: Mutant, folder: Path, time_s: float) -> None:
+    def __init__(
+        self, mutant: Mutant, folder: Path, time_s: float, *, imported: bool = False
+    ) -> None:
         self.mutant = mutant
+        self.is_imported = imported
         self.folder = Path(tempfile.mkdtemp(dir=folder))
-        self.deadline = time.monotonic() + time_s
+        self.deadline = time.monotonic() + 2 * _MAX_WAIT_S + 10 * time_s
 
     def start(self, target: Callable[..., None], *args: Any) -> None:
         self._receiving, sending = _fork.Pipe(duplex=False)

@@ -517,3 +517,22 @@ def test_pydantic_models_with_more_than_fields_are_pickled():
 
     assert payload.codec == "pickle"
     assert known.decode(payload) == value
+
+
+def test_pydantic_models_with_private_attributes_are_pickled():
+    """They are no fields, and would be lost."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Order(pydantic.BaseModel):
+        n: int = 3
+        _seen: int = 1
+
+    Order.__module__, Order.__qualname__ = HOME, "Order"
+    known = NamespaceConverter(namespace(Order=Order), SIGNER)
+    value = Order()
+    value._seen = 7
+
+    payload = known.encode(value, "value")
+
+    assert not isinstance(payload, str)
+    assert known.decode(payload)._seen == 7
