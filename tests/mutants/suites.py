@@ -62,6 +62,7 @@ SUITES = {
             "tests/unit/test_journal.py",
             "tests/unit/test_late_commits.py",
             "tests/unit/test_limits.py",
+            "tests/unit/test_output.py",
             "tests/unit/test_progress_bars.py",
             "tests/unit/test_rewinding.py",
             "tests/unit/test_store_*.py",

@@ -145,6 +145,19 @@ def test_a_timer_of_thirty_days_fires_when_they_are_over_and_not_before(world: W
     assert world.output() == "awake"
 
 
+def test_the_engine_sleeps_until_the_next_timer_but_never_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes just before it sleeps is looked at a second later at most."""
+    now = world.clock.now()
+    monkeypatch.setattr(world.clock, "wait_s", lambda until: (until - now).total_seconds())
+    assert world.engine._wait_s() == 1.0
+    world.start("sleeper")
+    assert world.engine._wait_s() == 1.0
+    now += timedelta(days=30, seconds=-0.25)
+    assert world.engine._wait_s() == 0.25
+
+
 def test_a_timer_that_fires_late_says_when_it_fired_and_when_it_should_have(world: World) -> None:
     world.start("sleeper")
     due = world.clock.now() + timedelta(days=30)
