@@ -199,8 +199,6 @@ def _apply_to_entity(record: EntityRecord, event: Event) -> None:
             record.locked_at = None
         case LockWithdrawn():
             record.pending -= 1
-        case _:
-            pass
 
 
 def fold(record: InstanceRecord | None, iid: int, seq: int, event: Event) -> InstanceRecord | None:

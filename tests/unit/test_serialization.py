@@ -337,6 +337,7 @@ def test_a_cycle_through_a_set_is_named_without_a_place_in_it():
     with pytest.raises(EncodingError) as caught:
         encode_json([node], "input of f", str)
 
+    assert caught.value.where == "input of f"
     assert (caught.value.path, caught.value.type_name) == ("value[0].links", "Node")
 
 
@@ -406,6 +407,7 @@ def test_damaged_text_is_a_decoding_error(text: str, what: str, converter: Names
     with pytest.raises(DecodingError) as caught:
         converter.decode(text)
     assert caught.value.what == what
+    assert caught.value.reason not in ("", "None")
 
 
 def test_text_cannot_call_what_is_no_class_of_its_kind(converter: NamespaceConverter):
