@@ -19,6 +19,14 @@ async def chain(ctx, order):
         total += await ctx.call_activity(activity, number)
     return total
 """,
+    "echo": """\
+async def echo(ctx, order):
+    count, size = order
+    text = "x" * size
+    for _ in range(count):
+        text = await ctx.call_activity('hello_processes', text)
+    return len(text)
+""",
     "fan": """\
 async def fan(ctx, order):
     count, activity = order

@@ -6,6 +6,7 @@ import pytest
 
 from tests.benchmarks.__main__ import WORKLOADS, measure
 from tests.benchmarks.bench import Figure
+from tests.benchmarks.curves import CURVES
 from tests.benchmarks.report import table
 from tests.benchmarks.sizes import Sizes
 
@@ -17,6 +18,14 @@ def test_a_small_run_gives_right_results_and_figures(number: str) -> None:
     figures = measure([number], Sizes(divisor=500), rounds=1)
     assert len(figures) > 1
     assert all(figure.value >= 0 for figure in figures)
+
+
+@pytest.mark.parametrize("curve", ["processors", "history", "payload"])
+def test_a_small_curve_has_a_row_for_each_case(curve: str) -> None:
+    """Those of disks and of waiting instances do the same, longer."""
+    rows = dict(CURVES[curve](Sizes(divisor=500)))
+    assert len(rows) >= 1
+    assert all(value > 0 for row in rows.values() for value in row.values())
 
 
 def test_the_table_sets_medians_against_targets_and_the_floor() -> None:
