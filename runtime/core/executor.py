@@ -275,8 +275,6 @@ class OrchestrationExecutor:
             while self._ready:
                 ready, self._ready = self._ready, []
                 for driver, task in ready:
-                    if self._ledger.is_closed:
-                        return
                     self.steps += 1
                     driver.resume(task)
                     if self._ledger.difference is not None:

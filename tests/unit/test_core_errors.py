@@ -172,6 +172,10 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             ("/root/a.duckdb", "permission denied", "%durable open PATH"),
         ),
         (
+            errors.StoreUnwritableError("a.duckdb", "No space left on device"),
+            ("a.duckdb", "No space left on device", "Make room there", "nothing was lost"),
+        ),
+        (
             errors.StoreVersionError("a.duckdb", 9, 3),
             ("newer ipydurable", "schema 9", "knows 3", "Upgrade", "nothing was changed"),
         ),
