@@ -65,7 +65,7 @@ def scrolling(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 def _timeline(page: Page, tasks: int) -> Frames:
     kernel = Kernel(page)
-    kernel.tell_until(fan_out(tasks, 40), tasks / 333)
+    kernel.tell_until(fan_out(tasks, 40), max(2.0, tasks / 333))
     kernel.mount()
     page.click(".ipd-band")
     kernel.settle()
@@ -81,7 +81,7 @@ def _timeline(page: Page, tasks: int) -> Frames:
 
 def _tasks(page: Page, tasks: int) -> Frames:
     kernel = GraphKernel(page)
-    kernel.tell_until(fan_out(tasks, 40), tasks / 333)
+    kernel.tell_until(fan_out(tasks, 40), max(2.0, tasks / 333))
     kernel.mount()
     page.locator(".ipd-box", has_text="fetch").first.click()
     kernel.answer()

@@ -172,10 +172,6 @@ SAMPLES: dict[str, tuple[DurableError, tuple[str, ...]]] = {
             ("/root/a.duckdb", "permission denied", "%durable open PATH"),
         ),
         (
-            errors.StoreUnwritableError("a.duckdb", "No space left on device"),
-            ("a.duckdb", "No space left on device", "Make room there", "nothing was lost"),
-        ),
-        (
             errors.StoreVersionError("a.duckdb", 9, 3),
             ("newer ipydurable", "schema 9", "knows 3", "Upgrade", "nothing was changed"),
         ),
@@ -216,6 +212,14 @@ def over_the_link(error: DurableError) -> DurableError:
 
 def test_every_public_error_has_a_sample() -> None:
     assert set(errors.__all__) == SAMPLES.keys() | BASES
+
+
+def test_a_full_disk_is_told_from_a_path_that_may_not_be_written() -> None:
+    full = str(errors.StoreUnwritableError("a.duckdb", "No space left on device"))
+    assert full == (
+        "a.duckdb cannot be written: No space left on device. "
+        "Make room there, and work goes on by itself; nothing was lost."
+    )
 
 
 @every_error

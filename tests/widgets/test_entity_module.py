@@ -82,6 +82,7 @@ def test_what_was_opened_stays_open_and_keeps_the_focus(page: Page) -> None:
     page.keyboard.press("ArrowRight")
     assert page.locator(".ipd-tree[open]").count() == 1
     page.keyboard.press("ArrowLeft")
+    assert page.locator(".ipd-tree[open]").count() == 0
     begin = len(story.rows)
     more = {"balance": 99, "history": [120, -20, -1], "owner": "Alice Ito"}
     story.do("withdraw", 1, state=more)
