@@ -15,10 +15,10 @@ from ipydurable.runtime.core.errors import (
     UnknownDefinitionError,
     UnknownInstanceError,
 )
-from ipydurable.runtime.core.events import TimerFired
+from ipydurable.runtime.core.events import AttemptLost, TimerFired
 from ipydurable.runtime.core.retry import RetryPolicy
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.definitions import CodePackage, Definition, Kind
+from ipydurable.runtime.definitions import CodePackage, Definition, DefinitionAdded, Kind
 from ipydurable.runtime.engine import Engine
 from ipydurable.runtime.journal import ThreadedJournal
 from ipydurable.runtime.ports import (
@@ -46,7 +46,7 @@ from ipydurable.runtime.requests import (
 )
 from ipydurable.runtime.service import Service
 from ipydurable.runtime.testing import MemoryStore, VirtualClock
-from tests.support.world import World
+from tests.support.world import START, World
 
 
 def double(n: int) -> int:
@@ -191,6 +191,52 @@ def test_only_attempts_that_had_begun_count_as_lost_in_a_crash(
     again = {key.task_id: key.number for key in world.executor.waiting}
     assert again == {begun.task_id: 2, queued.task_id: 1}
     assert world.history().count("AttemptLost") == 1
+
+
+def test_an_attempt_says_when_it_began_and_when_it_was_found_lost(world: World) -> None:
+    world.start("fan", 1)
+    (key,) = world.executor.waiting
+    updates: list[InstanceUpdate] = []
+    world.service.subscribe("one", updates.append)
+    world.settle()
+    world.clock.advance(timedelta(seconds=5))
+    before = len(updates)
+    world.executor.begin(key)
+    world.settle()
+    assert len(updates) > before
+    (running,) = world.engine.orchestrations.by_id["one"].running.values()
+    assert (running.started_at, running.worker, running.number) == (START, "process 1", 1)
+    world.crash()
+    world.settle()
+    (lost,) = [row.event for row in world.rows() if isinstance(row.event, AttemptLost)]
+    assert lost.timestamp == world.clock.now()
+
+
+def test_a_step_that_finds_nothing_to_do_waits_no_longer_than_it_may(world: World) -> None:
+    assert not world.engine.step(0.001)
+
+
+def test_an_error_that_ends_the_journal_ends_the_engine() -> None:
+    """What is durable is right, and the next engine goes on from there."""
+
+    class Broken(MemoryStore):
+        def append(self, rows: Any, records: Any) -> None:
+            raise ZeroDivisionError("a bug")
+
+    engine = Engine(Broken(), ThreadedJournal, VirtualClock(), {})
+    engine.after_commit(lambda: None)
+    engine.write_definition(
+        DefinitionAdded(
+            timestamp=START,
+            definition=Definition(
+                kind=Kind.ACTIVITY, name="a", version="v1", package=CodePackage(entry="a")
+            ),
+        )
+    )
+    with pytest.raises(ZeroDivisionError):
+        engine.run()
+    engine.watchdog.close()
+    engine.journal.close()
 
 
 def test_timers_and_waits_survive_a_crash(world: World) -> None:

@@ -265,6 +265,21 @@ def test_outcomes_that_change_nothing_yet_are_committed_together(world: World) -
     assert world.output() == 3
 
 
+def test_no_more_rows_are_collected_than_a_batch_may_have(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start("fan", 3)
+    world.settle()
+    monkeypatch.setattr("ipydurable.runtime.engine._MAX_ROWS_PER_BATCH", 2)
+    first, second, _ = world.executor.waiting
+    world.executor.run(first)
+    world.settle()
+    assert _outcomes(world) == 0
+    world.executor.run(second)
+    world.settle()
+    assert _outcomes(world) == 2
+
+
 def test_rows_are_not_collected_for_longer_than_the_journal_says(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
