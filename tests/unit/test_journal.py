@@ -55,6 +55,13 @@ def _journal(
         journal.close()
 
 
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_a_batch_is_durable_when_it_was_appended_here() -> None:
     store, told = _Store(), []
     with _journal(store, told.extend) as journal:
@@ -62,6 +69,31 @@ def test_a_batch_is_durable_when_it_was_appended_here() -> None:
         assert journal.append_here(batch)
         assert told == [batch]
         assert store.appended == [(1, threading.current_thread().name)]
+
+
+def test_the_writer_works_on_after_a_batch_was_appended_here() -> None:
+    store, told = _Store(), []
+    with _journal(store, told.extend) as journal:
+        assert journal.append_here(_batch(1))
+        _wait_for(lambda: journal._put_count == journal._taken_count)
+        journal.submit(_batch(2))
+        _wait_for(lambda: len(told) == 2)
+
+
+def test_nobody_waits_for_a_writer_that_is_at_work() -> None:
+    at_work = threading.Event()
+
+    class Slow(_Store):
+        def append(self, rows: Any, records: Any) -> None:
+            at_work.set()
+            super().append(rows, records)
+
+    store = Slow()
+    store.may_append.clear()
+    with _journal(store) as journal:
+        journal.submit(_batch(1))
+        assert at_work.wait(10)
+        assert not journal.append_here(_batch(2))
 
 
 def test_nothing_is_appended_here_before_what_was_submitted_earlier() -> None:
@@ -98,13 +130,6 @@ def test_what_was_appended_here_is_projected_too() -> None:
     with _journal(Projecting()) as journal:
         assert journal.append_here(_batch(1))
         assert projected.wait(10)
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_it_can_append_here_again_once_all_that_was_submitted_is_done() -> None:
@@ -163,7 +188,9 @@ def test_it_says_why_nothing_is_written_as_long_as_that_is_so_and_logs_it_once(
     assert caplog.messages == [f"cannot write the journal, trying on: {why}"]
 
 
-def test_whoever_owns_it_hears_of_an_error_that_ends_the_writer() -> None:
+def test_whoever_owns_it_hears_of_an_error_that_ends_the_writer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     broken: list[Exception] = []
 
     class Broken(_Store):
@@ -175,6 +202,7 @@ def test_whoever_owns_it_hears_of_an_error_that_ends_the_writer() -> None:
     _wait_for(lambda: bool(broken))
     journal.close()
     assert [type(error) for error in broken] == [ZeroDivisionError]
+    assert caplog.messages == ["the journal's writer ends"]
 
 
 def test_tables_are_brought_up_to_date_when_there_is_time_and_at_the_end(
@@ -198,7 +226,7 @@ def test_tables_are_brought_up_to_date_when_there_is_time_and_at_the_end(
 
 
 def test_tables_that_cannot_be_brought_up_to_date_are_tried_again(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ipydurable.runtime.journal._PROJECT_EVERY_S", 0.0)
     tried: list[int] = []
@@ -214,10 +242,12 @@ def test_tables_that_cannot_be_brought_up_to_date_are_tried_again(
         before = len(tried)
         journal.submit(_batch(2))
         _wait_for(lambda: len(tried) > before)
+    why = StoreUnwritableError("orders.duckdb", "the disk is full")
+    assert set(caplog.messages) == {f"cannot update the tables, trying again later: {why}"}
 
 
 def test_checkpoints_are_made_beside_the_writer_also_after_one_that_failed(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ipydurable.runtime.journal._CHECKPOINT_EVERY_S", 0.0)
     by: list[threading.Thread] = []
@@ -229,6 +259,8 @@ def test_checkpoints_are_made_beside_the_writer_also_after_one_that_failed(
 
     with _journal(Refusing()):
         _wait_for(lambda: len(by) > 1)
+    why = StoreUnwritableError("orders.duckdb", "the disk is full")
+    assert set(caplog.messages) == {f"cannot checkpoint, trying again later: {why}"}
     assert {one.name for one in by} == {"ipydurable-checkpoint"}
     assert not any(one.is_alive() for one in by)
 
