@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -486,7 +487,7 @@ class Orchestrations:
         surplus = len(self._resident) - self._options.resident
         if surplus <= 0:
             return
-        for iid, instance in list(self._resident.items())[:surplus]:
+        for iid, instance in list(islice(self._resident.items(), surplus)):
             is_durable = instance.last_gseq <= self._engine.durable_gseq and not instance.unwritten
             if is_durable and instance.executor is not None:
                 instance.executor.close()
