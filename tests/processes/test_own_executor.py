@@ -52,18 +52,24 @@ if __name__ == "__main__":
 """
 
 
-def test_activities_run_in_any_pool_of_the_standard_library(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
+def _run(script: str, folder: Path) -> str:
+    """Run a script to its end and return what it printed."""
+    (folder / "script.py").write_text(script)
     done = subprocess.run(
         [sys.executable, "script.py"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "the executor 'yours'; there are asyncio, mine, processes, threads" in done.stdout
+    return done.stdout
+
+
+def test_activities_run_in_any_pool_of_the_standard_library(tmp_path: Path) -> None:
+    said = _run(SCRIPT, tmp_path)
+    assert "the executor 'yours'; there are asyncio, mine, processes, threads" in said
 
 
 LATE = """
@@ -132,17 +138,8 @@ if __name__ == "__main__":
 
 def test_the_late_result_of_an_attempt_that_outlived_its_host_is_dropped(tmp_path: Path) -> None:
     """It really runs on, in a process of its own, and ends before the attempt that counts."""
-    (tmp_path / "script.py").write_text(LATE)
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "'TaskCompleted': 1" in done.stdout
-    assert "'AttemptLost': 1" in done.stdout
+    said = _run(LATE, tmp_path)
+    assert "'TaskCompleted': 1" in said
+    assert "'AttemptLost': 1" in said
     written = (tmp_path / "written.txt").read_text().split("\n")
     assert written == ["begun 1", "begun 2", "ended 1", "ended 2", ""]
