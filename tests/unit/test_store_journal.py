@@ -313,6 +313,21 @@ def test_histories_come_in_the_order_asked_for(
     assert list(store.histories([])) == []
 
 
+@pytest.mark.parametrize("gseqs", [(1, 3), (2, 3), (2, 2), (1, 1), (0, 1)])
+def test_rows_that_do_not_follow_the_last_one_without_a_gap_are_refused(
+    store: DuckDBStore, gseqs: tuple[int, int]
+) -> None:
+    """Also where only one end is wrong; nothing of them is stored."""
+    rows = [
+        JournalRow(gseq, 1, seq, Stream.HISTORY, TaskScheduled(timestamp=NOW, task_id=1, name="a"))
+        for seq, gseq in enumerate(gseqs, 1)
+    ]
+    with pytest.raises(DurableInternalError, match="cannot follow row 0"):
+        store.append(rows, [])
+    one(store, 1, 1, started("i1"))
+    assert [row.gseq for row in store.history(1)] == [1]
+
+
 def test_definitions_come_back_in_order_of_epoch(path: Path) -> None:
     """Every definition ever added is recovered, however large its captured values."""
     definitions = [
