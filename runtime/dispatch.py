@@ -183,9 +183,13 @@ class Dispatcher:
             gate.running -= 1
         return name
 
+    def has(self, key: AttemptKey) -> bool:
+        """Whether an executor has this attempt, as far as is known."""
+        return key in self._flying
+
     def told(self, key: AttemptKey, progress: Progress) -> bool:
         """Keep what a running attempt said; False for a mere heartbeat, or one that has ended."""
-        if progress.done is None or key not in self._flying:
+        if progress.done is None or not self.has(key):
             return False
         self._progress[key] = progress
         return True

@@ -425,20 +425,25 @@ class Engine:
 
     def _on_attempt_started(self, key: AttemptKey, at: datetime, worker: str) -> None:
         instance = self.orchestrations.by_iid.get(key.iid)
-        if instance is not None and key.task_id in instance.activities:
-            running = RunningAttempt(
-                task_id=key.task_id, number=key.number, started_at=at, worker=worker
-            )
-            instance.own("running")[key.task_id] = self.dispatcher.with_progress(key, running)
-            event = AttemptStarted(
-                timestamp=self.now,
-                task_id=key.task_id,
-                attempt=key.number,
-                worker=worker,
-                version=instance.activities[key.task_id].version,
-            )
-            self.write(instance, event)
-            self.subscriptions.touch(instance.iid)
+        # Pools may say so on another thread, and later, than how it ended.
+        if instance is None or not self.dispatcher.has(key):
+            return
+        activity = instance.activities.get(key.task_id)
+        if activity is None:
+            return
+        running = RunningAttempt(
+            task_id=key.task_id, number=key.number, started_at=at, worker=worker
+        )
+        instance.own("running")[key.task_id] = self.dispatcher.with_progress(key, running)
+        event = AttemptStarted(
+            timestamp=self.now,
+            task_id=key.task_id,
+            attempt=key.number,
+            worker=worker,
+            version=activity.version,
+        )
+        self.write(instance, event)
+        self.subscriptions.touch(instance.iid)
 
     def _on_progress(self, key: AttemptKey, progress: Progress) -> None:
         """Show how far an attempt is; nothing of it is written."""

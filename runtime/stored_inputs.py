@@ -40,7 +40,7 @@ class StoredInputs:
 
         Args:
             activity: It waits its turn.
-            queued: How many wait before it.
+            queued: How many wait, with it.
         """
         payload = activity.scheduled.input
         if payload is None or activity.input_is_stored:

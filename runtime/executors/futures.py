@@ -72,9 +72,9 @@ class FuturesExecutor:
 
     `run_attempt` must be importable where the pool runs it. A pool tells nothing of a running
     attempt but that it runs: no progress and no output before its end, so a heartbeat timeout
-    means nothing here.
-    It cannot stop one either: a timeout reports the failure at once, and what comes later is
-    dropped. Whatever the pool raises means that the attempt is lost, not that the activity failed.
+    means nothing here. It cannot stop one either: a timeout reports the failure at once, and what
+    comes later is dropped. Whatever the pool raises means that the attempt is lost, not that the
+    activity failed.
 
     Args:
         pool: The pool; it is shut down with this executor.
@@ -205,7 +205,7 @@ class FuturesExecutor:
     def _look(self) -> None:
         while not self._closed.wait(_LOOK_INTERVAL_S):
             self._has_open.clear()
-            if not self._open:
+            if not self._open and not self._closed.is_set():
                 self._has_open.wait()
             now = time.monotonic()
             for job in list(self._open.values()):

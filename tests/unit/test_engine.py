@@ -827,3 +827,23 @@ def test_an_engine_whose_journal_is_broken_ends_instead_of_waiting_for_ever() ->
     with pytest.raises(RuntimeError, match="a bug in the store"):
         engine.run()
     service.close()
+
+
+def test_an_attempt_that_is_said_to_have_begun_once_it_is_over_has_not() -> None:
+    """A pool may say so on another thread than how it ended; the next attempt has not begun."""
+    world = World()
+
+    async def one(ctx: Any) -> Any:
+        return await ctx.call_activity("number")
+
+    world.orchestrator(one)
+    world.define(lambda: 7, name="number")
+    world.start("one")
+    key = next(iter(world.executor.waiting))
+    world.executor.lose(key)
+    world.executor.begin(key)
+    world.settle()
+    assert "AttemptStarted" not in world.history()
+    assert not world.engine.orchestrations.by_id["one"].running
+    world.work()
+    assert world.output() == 7

@@ -55,3 +55,25 @@ def test_an_instance_parked_in_a_batch_that_is_not_durable_goes_on_when_resumed(
         world.settle()
         late.commit()
     assert world.output() == 42
+
+
+def test_no_more_is_made_of_a_long_turn_than_the_disk_takes() -> None:
+    """A few batches wait for it at most; the rest is written as they become durable."""
+    world = World(decisions_at_once=1)
+
+    async def fan(ctx: Any) -> Any:
+        return await ctx.when_all([ctx.call_activity("number", n) for n in range(20)])
+
+    world.orchestrator(fan)
+    world.define(lambda n: n, name="number")
+    late = LateCommits(world)
+    world.engine.journal.append_here = lambda batch: False  # type: ignore[method-assign]
+    world.send(StartMany(starts=[Start(name="fan", instance_id="one")]))
+    world.settle()
+    assert len(late.held) <= 4
+    while late.held or world.executor.waiting:
+        late.commit()
+        for key in list(world.executor.waiting):
+            world.executor.run(key)
+        world.settle()
+    assert world.output() == list(range(20))

@@ -235,6 +235,24 @@ class TestFuturesExecutor:
         assert withdrawn.cancelled
         assert "a free place in mine" in message_of(waited)
 
+    def test_its_thread_ends_with_it_also_where_it_is_closed_as_it_looks(self) -> None:
+        executor = FuturesExecutor(ThreadPoolExecutor(1), "mine")
+        Watcher(executor).result(request_for("def work():\n    return 1\n"))
+        thread = executor._watcher
+        assert thread is not None
+
+        has_open = executor._has_open
+        clear = has_open.clear
+
+        def close_just_before() -> None:
+            executor.close()
+            clear()
+
+        has_open.clear = close_just_before  # type: ignore[method-assign]
+        has_open.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
     def test_a_broken_pool_loses_attempts_and_does_not_fail_them(self) -> None:
         class Broken(Executor):
             def submit(self, *args: Any, **options: Any) -> Future[Any]:
