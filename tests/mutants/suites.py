@@ -12,11 +12,13 @@ class Suite(NamedTuple):
     """Files that are mutated, and the tests of them.
 
     Attributes:
+        title: What is mutated, for people.
         files: Patterns of mutated files.
         tests: Patterns of tests.
         left_out: Ends of the ids of tests that are not used.
     """
 
+    title: str
     files: tuple[str, ...]
     tests: tuple[str, ...]
     left_out: tuple[str, ...] = ()
@@ -24,6 +26,7 @@ class Suite(NamedTuple):
 
 SUITES = {
     "core": Suite(
+        "The core",
         ("runtime/core/*.py",),
         (
             "tests/unit/test_core_*.py",
@@ -45,6 +48,7 @@ SUITES = {
         ),
     ),
     "commits": Suite(
+        "The engine and what commits",
         (
             "runtime/engine.py",
             "runtime/journal.py",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mutants.__main__ import interval
 from tests.mutants.making import make_mutants
 
 SOURCE = '''\
@@ -64,11 +63,3 @@ def test_a_sample_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     assert make_mutants(tmp_path, "counter.py", 2, 7)[0] == some
     assert [one for one in whole if one in some] == some
     assert make_mutants(tmp_path, "counter.py", 9, 7)[0] == whole
-
-
-def test_a_share_of_few_is_known_less_well_than_one_of_many() -> None:
-    low, high = interval(95, 100)
-    assert (round(low, 3), round(high, 3)) == (0.888, 0.978)
-    low, high = interval(950, 1000)
-    assert (round(low, 3), round(high, 3)) == (0.935, 0.962)
-    assert interval(0, 0) == (0.0, 1.0)
