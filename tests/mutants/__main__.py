@@ -19,12 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .making import Mutant, make_mutants
-from .reporting import Survivor, Tally, joined, section, verdict_on
+from .outcomes import Outcomes
+from .reporting import Tally, joined, section, verdict_on
 from .running import Measured, Tests, run_session
 from .suites import SUITES, files_of, tests_of
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "tests/reports/mutants.md"
+OUTCOMES = ROOT / "build/mutants.jsonl"
 JUDGED = Path(__file__).with_name("judged.toml")
 GOAL = 0.95
 
@@ -70,6 +72,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests a mutant")
     parser.add_argument("--line", type=int, help="only those that begin in this line")
+    parser.add_argument(
+        "--survivors",
+        action="store_true",
+        help="do not try again what earlier runs, of the same code, found to be noticed",
+    )
     return parser.parse_args()
 
 
@@ -83,6 +90,7 @@ class Run:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._judged = tomllib.loads(JUDGED.read_text(encoding="utf-8"))
+        self._outcomes = Outcomes(OUTCOMES)
         self.tallies: list[Tally] = []
 
     def try_suite(self, name: str) -> None:
@@ -102,20 +110,22 @@ class Run:
         work = functools.partial(self._try_files, files, tallies)
         run_session(ROOT, tests_of(ROOT, suite), suite.left_out, work)
         self.tallies += tallies
-        text = section(suite, self._how(time.monotonic() - began), tallies)
+        text = section(suite, self._how(time.monotonic() - began, tallies), tallies)
         sys.stdout.write(text)
         if files == everything and self._options.line is None:
             known = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""
             REPORT.write_text(joined(known, text), encoding="utf-8")
 
-    def _how(self, took: float) -> str:
+    def _how(self, took: float, tallies: Sequence[Tally]) -> str:
         """Return when and how it was run, for the report."""
         options = self._options
         command = f"make mutants ARGS={shlex.quote(shlex.join(sys.argv[1:]))}"
         chosen = f"{options.sample} of each file, seed {options.seed}" if options.sample else "all"
+        known = sum(one.known for one in tallies)
+        earlier = f" Earlier runs, of the same code, had noticed {known} of them." if known else ""
         return (
             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}, "
-            f"{took / 60:.0f} minutes: `{command}`\n\nMutants tried: {chosen}."
+            f"{took / 60:.0f} minutes: `{command}`\n\nMutants tried: {chosen}.{earlier}"
         )
 
     def _try_files(self, files: Sequence[str], tallies: list[Tally], tests: Tests) -> None:
@@ -128,16 +138,21 @@ class Run:
         if options.line is not None:
             chosen = [mutant for mutant in chosen if mutant.line == options.line]
         tally = Tally(path, made, len(chosen))
+        if options.survivors:
+            known = {mutant: self._outcomes.noticed_by(mutant) for mutant in chosen}
+            for mutant, noticed_by in known.items():
+                if noticed_by:
+                    tally.add(mutant, noticed_by, "")
+            tally.known = tally.noticed
+            chosen = [mutant for mutant, noticed_by in known.items() if not noticed_by]
         for mutant, noticed_by in tests.try_all(
             iter(chosen),
             lambda mutant, wide: tests_for(mutant, measured, options.budget, wide),
             measured.seconds,
             options.processes,
         ):
-            tally.noticed += bool(noticed_by)
-            tally.timeouts += noticed_by == "timeout"
-            if not noticed_by:
-                tally.survivors.append(Survivor(mutant, verdict_on(mutant, self._judged)))
+            self._outcomes.add(mutant, noticed_by)
+            tally.add(mutant, noticed_by, verdict_on(mutant, self._judged))
             sys.stderr.write(
                 f"{mutant.path}:{mutant.line} {mutant.function}\n"
                 f"  - {mutant.removed}\n  + {mutant.added}\n  {noticed_by or 'UNNOTICED'}\n"

@@ -38,7 +38,21 @@ class Tally:
         self.tried = tried
         self.noticed = 0
         self.timeouts = 0
+        self.known = 0
         self.survivors: list[Survivor] = []
+
+    def add(self, mutant: Mutant, noticed_by: str, verdict: str) -> None:
+        """Count what became of a mutant.
+
+        Args:
+            mutant: The mutant.
+            noticed_by: What noticed it; empty where nothing did.
+            verdict: Why that is right; empty where it is not.
+        """
+        self.noticed += bool(noticed_by)
+        self.timeouts += noticed_by == "timeout"
+        if not noticed_by:
+            self.survivors.append(Survivor(mutant, verdict))
 
     @property
     def equivalent(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.making import Mutant
-from tests.mutants.reporting import Survivor, Tally, interval, joined, section, verdict_on
+from tests.mutants.reporting import Tally, interval, joined, section, verdict_on
 from tests.mutants.suites import Suite
 
 MUTANT = Mutant("a.py", "f", 7, range(7, 8), "return x > 0", "return x >= 0", "")
@@ -29,9 +29,10 @@ def test_a_verdict_holds_for_that_change_of_that_function_only() -> None:
 
 def test_equivalent_mutants_are_shown_after_the_others_and_left_out_of_the_score() -> None:
     tally = Tally("a.py", made=9, tried=5)
-    tally.noticed, tally.timeouts = 3, 1
-    other = MUTANT._replace(line=8, added="return True")
-    tally.survivors = [Survivor(MUTANT, "x is never 0"), Survivor(other, "")]
+    for noticed_by in ("test_a", "timeout", "death"):
+        tally.add(MUTANT, noticed_by, "")
+    tally.add(MUTANT, "", "x is never 0")
+    tally.add(MUTANT._replace(line=8, added="return True"), "", "")
     text = section(Suite("A", (), ()), "Yesterday.", [tally])
     assert "3 of 4 that are not equivalent were noticed: 75.0%" in text
     assert "| a.py | 9 | 5 | 3 | 1 | 1 | 1 | 75.0% |" in text
