@@ -24,6 +24,12 @@ class Follower(Generic[_Update]):
         self._waiting: list[_Update] | None = []
         self._last_seq = 0
 
+    def begin_anew(self) -> None:
+        """Forget the news that are kept: the snapshot, which is read from now on, has them."""
+        with self._lock:
+            if self._waiting is not None:
+                self._waiting = []
+
     def begin(self, snapshot: _Update) -> None:
         """Tell the snapshot, then the news that came meanwhile."""
         with self._lock:

@@ -211,9 +211,10 @@ class Link:
             _log.warning("a message of the host was refused: %s", error)
             return
         if isinstance(message, Told):
-            followed = self._followed.get(message.subscription_id)
-            if followed is not None:
-                followed.tell(message.update)
+            for subscription_id in message.subscription_ids:
+                followed = self._followed.get(subscription_id)
+                if followed is not None:
+                    followed.tell(message.update)
         else:
             self._on_answer(message)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import msgspec
 import zmq
@@ -36,6 +38,14 @@ class _Peer:
         self.unsubscribe: dict[int, Future[Callable[[], None]]] = {}
 
 
+class _News(NamedTuple):
+    """An update that a subscription of a client is to be told."""
+
+    update: Update
+    peer: _Peer
+    subscription_id: int
+
+
 class Server:
     """Serves clients over TCP on the loopback interface.
 
@@ -58,7 +68,8 @@ class Server:
         sock.setsockopt(zmq.SNDHWM, 0)
         self.port = sock.bind_to_random_port("tcp://127.0.0.1")
         self._thread = SocketThread(sock, self._on_message, "ipydurable-server", self._on_tick)
-        self._last_update: tuple[Update | None, msgspec.Raw] = None, msgspec.Raw(b"")
+        self._news: deque[_News] = deque()
+        self._has_news = False
         self.refused = 0
 
     def start(self) -> None:
@@ -125,8 +136,10 @@ class Server:
 
     def _subscribe(self, peer: _Peer, number: int, request: Subscribe) -> None:
         def tell(update: Update) -> None:
-            raw: Any = self._encoded(update)
-            self._send(peer, Told(subscription_id=request.subscription_id, update=raw))
+            self._news.append(_News(update, peer, request.subscription_id))
+            if not self._has_news:
+                self._has_news = True
+                self._thread.call(self._send_news)
 
         future = self._service.subscribe(request.followed, tell)
         peer.unsubscribe[request.subscription_id] = future
@@ -141,13 +154,18 @@ class Server:
 
         future.add_done_callback(on_done)
 
-    def _encoded(self, update: Update) -> msgspec.Raw:
-        """Return an update as it travels; of one that many are told it is the same bytes."""
-        known, raw = self._last_update
-        if known is not update:
-            raw = msgspec.Raw(msgspec.msgpack.encode(update))
-            self._last_update = update, raw
-        return raw
+    def _send_news(self, sock: zmq.Socket[bytes]) -> None:
+        """Encode what there is to tell, once for all who are told the same."""
+        self._has_news = False
+        news = [self._news.popleft() for _ in range(len(self._news))]
+        for _, alike in groupby(news, lambda one: id(one.update)):
+            told: dict[_Peer, list[_News]] = {}
+            for one in alike:
+                told.setdefault(one.peer, []).append(one)
+            raw: Any = msgspec.Raw(msgspec.msgpack.encode(one.update))
+            for peer, its in told.items():
+                ids = [one.subscription_id for one in its]
+                sock.send_multipart(self._signed(peer, Told(subscription_ids=ids, update=raw)))
 
     def _unsubscribe(self, peer: _Peer, subscription_id: int) -> None:
         future = peer.unsubscribe.pop(subscription_id, None)
@@ -155,8 +173,10 @@ class Server:
             future.add_done_callback(lambda done: done.exception() or done.result()())
 
     def _send(self, peer: _Peer, message: Answer | Told) -> None:
-        body = msgspec.msgpack.encode(message)
-        self._thread.send([peer.identity, *self._outgoing.sign(body)])
+        self._thread.send(self._signed(peer, message))
+
+    def _signed(self, peer: _Peer, message: Answer | Told) -> list[bytes]:
+        return [peer.identity, *self._outgoing.sign(msgspec.msgpack.encode(message))]
 
     def _on_tick(self) -> None:
         now = time.monotonic()

@@ -12,14 +12,12 @@ from .changes import Changes
 from .core.entity_ids import EntityInstanceId
 from .core.errors import DurableError
 from .core.output import AttemptOutput
-from .core.records import InstanceRecord
 from .definitions import Definition
 from .engine import Engine
 from .entity_news import EntityFollower, entity_snapshot
 from .finder import Finder
 from .followers import Follower
-from .form_desk import child_forms
-from .ports import EntityUpdate, InstanceUpdate, StoreUpdate, Stream
+from .ports import EntityUpdate, InstanceUpdate, StoreUpdate
 from .reads import StoreReads
 from .requests import (
     CancelSql,
@@ -33,6 +31,7 @@ from .requests import (
     RunSql,
     StopHost,
 )
+from .snapshots import Snapshots
 from .sql_runs import SqlRuns
 from .store_news import store_update
 from .subscriptions import Subscription
@@ -65,6 +64,7 @@ class Service:
         self._on_stop = on_stop or engine.stop
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ipydurable-read")
         self._changes = Changes(engine, Finder(engine.store, self._readers))
+        self._snapshots = Snapshots(engine, self._readers)
         self._started_at = engine.clock.now()
         self._store_reads = StoreReads(engine.store)
         self._sql = SqlRuns(engine.store)
@@ -149,36 +149,9 @@ class Service:
             future.set_exception(error)
             return
         follower: Follower[InstanceUpdate] = Follower(tell)
-        instance = engine.orchestrations.by_iid.get(record.iid)
-        asked = child_forms(engine.orchestrations.by_id, instance)
-        subscription = Subscription(record, follower.update, has_forms=bool(asked))
+        subscription = Subscription(record, follower.update)
         engine.subscriptions.add(subscription)
-        if instance is not None:
-            engine.orchestrations.know_awaited_events(instance)
-        running = list(instance.running.values()) if instance else []
-        awaited = dict(instance.awaited_events) if instance else {}
-
-        def snapshot() -> None:
-            # The record first: one that has ended must come with the events of its end.
-            stored = engine.store.find(instance_id)
-            known = stored if isinstance(stored, InstanceRecord) else record
-            rows = engine.store.history(known.iid, known.first_seq or 1)
-            events = [(row.seq, row.event) for row in rows if row.stream is Stream.HISTORY]
-            follower.begin(
-                InstanceUpdate(
-                    record=known,
-                    events=events,  # type: ignore[arg-type]
-                    running=running,
-                    awaited_events=awaited,
-                    child_forms=asked,
-                    now=engine.clock.now(),
-                )
-            )
-
-        def read_snapshot() -> None:
-            self._readers.submit(snapshot)
-
-        engine.after_commit(read_snapshot)
+        self._snapshots.give(subscription, follower)
         future.set_result(lambda: engine.post(engine.subscriptions.remove, subscription))
 
     def _follow_entity(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Subscription", "Subscriptions"]
 
 _MIN_INTERVAL = timedelta(milliseconds=50)
-_FORM_EVENTS = (EventFormOpened, EventFormClosed, ExecutionRewound)
+_FORM_EVENTS = frozenset({EventFormOpened, EventFormClosed, EventRaised, ExecutionRewound})
 
 
 class Subscription:
@@ -34,38 +34,32 @@ class Subscription:
     Args:
         record: The instance's record; replaced as it changes.
         tell: Called in the engine's thread with each update; must return at once.
-        has_forms: Whether it was told of forms of sub-orchestrations.
 
     Attributes:
+        has_forms: Whether it was told of forms of sub-orchestrations.
         is_asked: Whether these may be others by now.
         known: How many of the events that wait to be told came before it began to follow.
     """
 
-    __slots__ = ("has_forms", "is_asked", "is_touched", "known", "record", "tell")
+    __slots__ = ("has_forms", "is_asked", "known", "record", "tell")
 
-    def __init__(
-        self,
-        record: InstanceRecord,
-        tell: Callable[[InstanceUpdate], None],
-        *,
-        has_forms: bool = False,
-    ) -> None:
-        self.has_forms = has_forms
+    def __init__(self, record: InstanceRecord, tell: Callable[[InstanceUpdate], None]) -> None:
+        self.has_forms = False
         self.is_asked = False
         self.record = record
         self.tell = tell
         self.known = 0
-        self.is_touched = False
 
 
 class _Followed:
     """An instance that somebody follows: by whom, and what they have not been told yet."""
 
-    __slots__ = ("events", "followers")
+    __slots__ = ("events", "followers", "is_touched")
 
     def __init__(self) -> None:
         self.followers: list[Subscription] = []
         self.events: list[tuple[int, HistoryEvent]] = []
+        self.is_touched = False
 
 
 class Subscriptions:
@@ -81,7 +75,7 @@ class Subscriptions:
         self.store = StoreFollowers()
         self._touched_entities: list[EntityFollower] = []
         self._by_iid: dict[int, _Followed] = {}
-        self._touched: list[Subscription] = []
+        self._touched: list[_Followed] = []
         # Parents of instances whose forms changed, and of those that ended.
         self._asked: set[str] = set()
         self._bereft: set[str] = set()
@@ -111,8 +105,10 @@ class Subscriptions:
         self._touched_entities += self.entities.collect(rows, records)
         if not self._by_iid:
             return
-        asking = {row.iid for row in rows if _concerns_forms(row)}
+        asking = set()
         for row in rows:
+            if type(row.event) in _FORM_EVENTS and _concerns_forms(row.event):
+                asking.add(row.iid)
             followed = self._by_iid.get(row.iid)
             if followed is not None and row.stream is Stream.HISTORY:
                 followed.events.append((row.seq, row.event))  # type: ignore[arg-type]
@@ -133,10 +129,10 @@ class Subscriptions:
 
     def touch(self, iid: int) -> None:
         """Have the followers of an instance told soon."""
-        for follower in self._followers(iid):
-            if not follower.is_touched:
-                follower.is_touched = True
-                self._touched.append(follower)
+        followed = self._by_iid.get(iid)
+        if followed is not None and not followed.is_touched:
+            followed.is_touched = True
+            self._touched.append(followed)
 
     @property
     def next_at(self) -> datetime | None:
@@ -158,38 +154,39 @@ class Subscriptions:
         for one in entities:
             one.flush(engine.now)
         touched, self._touched = self._touched, []
-        told: dict[tuple[int, int, bool], InstanceUpdate] = {}
-        by_id = engine.orchestrations.by_id
-        for follower in touched:
-            follower.is_touched = False
-            iid = follower.record.iid
+        for followed in touched:
+            self._tell(followed, engine)
+
+    def _tell(self, followed: _Followed, engine: Engine) -> None:
+        """Tell the followers of an instance what is new."""
+        followed.is_touched = False
+        events, followed.events = followed.events, []
+        told: dict[tuple[int, bool], InstanceUpdate] = {}
+        for follower in followed.followers:
             # Who has seen as much gets the same object, so that it need be encoded only once.
-            key = iid, follower.known, follower.is_asked
+            key = follower.known, follower.is_asked
             update = told.get(key)
             if update is None:
-                instance = engine.orchestrations.by_iid.get(iid)
-                followed = self._by_iid.get(iid)
-                update = told[key] = InstanceUpdate(
-                    record=follower.record,
-                    events=followed.events[follower.known :] if followed is not None else [],
-                    running=list(instance.running.values()) if instance else [],
-                    awaited_events=dict(instance.awaited_events) if instance else {},
-                    child_forms=child_forms(by_id, instance) if follower.is_asked else None,
-                    now=engine.now,
-                )
+                update = told[key] = self._update(follower, events[follower.known :], engine)
             if update.child_forms is not None:
                 follower.has_forms = bool(update.child_forms)
             follower.is_asked = False
+            follower.known = 0
             follower.tell(update)
-        for iid in {follower.record.iid for follower in touched}:
-            self._told_all(iid)
 
-    def _told_all(self, iid: int) -> None:
-        followed = self._by_iid.get(iid)
-        if followed is not None:
-            followed.events = []
-            for follower in followed.followers:
-                follower.known = 0
+    def _update(
+        self, follower: Subscription, events: list[tuple[int, HistoryEvent]], engine: Engine
+    ) -> InstanceUpdate:
+        orchestrations = engine.orchestrations
+        instance = orchestrations.by_iid.get(follower.record.iid)
+        return InstanceUpdate(
+            record=follower.record,
+            events=events,
+            running=list(instance.running.values()) if instance else [],
+            awaited_events=dict(instance.awaited_events) if instance else {},
+            child_forms=child_forms(orchestrations.by_id, instance) if follower.is_asked else None,
+            now=engine.now,
+        )
 
     def _pass_up(self, engine: Engine) -> None:
         """Have those told of forms who follow an instance above the one that asks."""
@@ -205,7 +202,5 @@ class Subscriptions:
                 above = engine.orchestrations.by_id.get(above.record.parent_instance_id)
 
 
-def _concerns_forms(row: JournalRow) -> bool:
-    if isinstance(row.event, EventRaised):
-        return row.event.form_id != ""
-    return isinstance(row.event, _FORM_EVENTS)
+def _concerns_forms(event: object) -> bool:
+    return not isinstance(event, EventRaised) or event.form_id != ""

@@ -75,9 +75,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer", array_like
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told", array_like=True):
-    """News for a subscription of this client."""
+    """News for subscriptions of this client."""
 
-    subscription_id: int
+    subscription_ids: list[int]
     update: Update
 
 

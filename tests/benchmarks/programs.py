@@ -32,6 +32,12 @@ async def fan(ctx, order):
     count, activity = order
     return sum(await ctx.when_all([ctx.call_activity(activity, n) for n in range(count)]))
 """,
+    "fan_when_told": """\
+async def fan_when_told(ctx, order):
+    count, activity = order
+    await ctx.wait_for_external_event('go')
+    return sum(await ctx.when_all([ctx.call_activity(activity, n) for n in range(count)]))
+""",
     "transfer": """\
 async def transfer(ctx, order):
     source, target, amount = order

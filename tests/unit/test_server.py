@@ -1,0 +1,150 @@
+"""The host's end of the link: how news reach the clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any, cast
+
+import msgspec
+import pytest
+import zmq
+
+from ipydurable.runtime.ports import StoreUpdate
+from ipydurable.runtime.requests import Subscribe
+from ipydurable.runtime.server import Server
+from ipydurable.runtime.service import Service
+from ipydurable.runtime.updates import Update
+from ipydurable.runtime.wire import Answer, Call, Signer, ToClient, Told
+
+KEY = bytes(range(32))
+DEADLINE_MS = 30_000
+
+
+class News:
+    """Stands for the service: keeps how its followers are told."""
+
+    def __init__(self) -> None:
+        self.clients = 0
+        self.tell: list[Callable[[Update], None]] = []
+
+    def subscribe(self, followed: str, tell: Callable[[Update], None]) -> Future[Any]:
+        self.tell.append(tell)
+        future: Future[Any] = Future()
+        future.set_result(lambda: None)
+        return future
+
+
+class Peer:
+    """A client of a server."""
+
+    def __init__(self, server: Server, name: bytes) -> None:
+        self.name = name
+        self.number = 0
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.connect(f"tcp://127.0.0.1:{server.port}")
+
+    def follow(self, subscription_id: int) -> None:
+        """Follow a store, and wait until that is so."""
+        self.number += 1
+        request = Subscribe(followed="", subscription_id=subscription_id)
+        call = Call(client=self.name, number=self.number, request=request)
+        self.socket.send_multipart(Signer(KEY, b"to host").sign(msgspec.msgpack.encode(call)))
+        assert isinstance(self.take(), Answer)
+
+    def take(self) -> Answer | Told:
+        """Return the next message."""
+        assert self.socket.poll(DEADLINE_MS), "no message"
+        body = Signer(KEY, b"to client").check(self.socket.recv_multipart())
+        message: Answer | Told = msgspec.msgpack.decode(body, type=ToClient)
+        return message
+
+    def told(self) -> tuple[list[int], int]:
+        """Return whom the next message tells what."""
+        message = self.take()
+        assert isinstance(message, Told)
+        assert isinstance(message.update, StoreUpdate)
+        return message.subscription_ids, message.update.gseq
+
+    def close(self) -> None:
+        self.socket.close(linger=0)
+        self.context.term()
+
+
+@pytest.fixture
+def service() -> News:
+    return News()
+
+
+@pytest.fixture
+def server(service: News) -> Iterator[Server]:
+    server = Server(cast("Service", service), KEY)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def peers(server: Server) -> Iterator[list[Peer]]:
+    peers = [Peer(server, b"one"), Peer(server, b"two")]
+    yield peers
+    for peer in peers:
+        peer.close()
+
+
+def update(gseq: int) -> StoreUpdate:
+    return StoreUpdate(now=datetime(2026, 1, 1), gseq=gseq, live=0, lanes=[], work=[])
+
+
+def tell_at_once(server: Server, news: list[tuple[Callable[[Update], None], Update]]) -> None:
+    """Tell news before the link's thread can send the first of them."""
+
+    def tell_all(sock: zmq.Socket[bytes]) -> None:
+        del sock
+        for tell, one in news:
+            tell(one)
+
+    server._thread.call(tell_all)
+
+
+def test_what_many_views_of_a_notebook_are_told_travels_once(
+    server: Server, service: News, peers: list[Peer]
+) -> None:
+    one, two = peers
+    one.follow(1)
+    one.follow(2)
+    two.follow(7)
+    one.follow(3)
+    news = update(1)
+    tell_at_once(server, [(tell, news) for tell in service.tell])
+    assert one.told() == ([1, 2, 3], 1)
+    assert two.told() == ([7], 1)
+
+
+def test_each_follower_is_told_in_the_order_of_what_happened(
+    server: Server, service: News, peers: list[Peer]
+) -> None:
+    one, _ = peers
+    one.follow(1)
+    one.follow(2)
+    first, second = service.tell
+    newer, newest, snapshot = update(2), update(3), update(1)
+    tell_at_once(
+        server,
+        [(first, newer), (first, newest), (second, snapshot), (second, newer), (second, newest)],
+    )
+    told = [one.told() for _ in range(5)]
+    assert [gseq for ids, gseq in told if ids == [1]] == [2, 3]
+    assert [gseq for ids, gseq in told if ids == [2]] == [1, 2, 3]
+
+
+def test_news_that_come_later_are_sent_too(
+    server: Server, service: News, peers: list[Peer]
+) -> None:
+    one, _ = peers
+    one.follow(1)
+    for gseq in range(1, 4):
+        service.tell[0](update(gseq))
+        assert one.told() == ([1], gseq)
