@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
+from ipydurable.runtime import journal as journal_module
 from ipydurable.runtime.core.errors import StoreUnwritableError
-from ipydurable.runtime.core.events import EventRaised
+from ipydurable.runtime.core.events import EventRaised, ExecutionStarted
+from ipydurable.runtime.core.records import Record, fold
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.journal import Batch, ThreadedJournal
 from ipydurable.runtime.ports import JournalRow, Stream
@@ -38,9 +41,15 @@ class _Store(MemoryStore):
         self.appended += [(row.gseq, threading.current_thread().name) for row in rows]
 
 
-def _batch(gseq: int) -> Batch:
+def _batch(gseq: int, *records: Record) -> Batch:
     event = EventRaised(timestamp=datetime(2026, 1, 1), name="go")
-    return Batch([JournalRow(gseq, 1, gseq, Stream.HISTORY, event)], [], [], [])
+    return Batch([JournalRow(gseq, 1, gseq, Stream.HISTORY, event)], list(records), [], [])
+
+
+def _record(iid: int, name: str) -> Record:
+    at = datetime(2026, 1, 1)
+    event = ExecutionStarted(timestamp=at, execution_id="x", instance_id=f"i{iid}", name=name)
+    return fold(None, iid, 1, event)
 
 
 @contextmanager
@@ -203,6 +212,104 @@ def test_whoever_owns_it_hears_of_an_error_that_ends_the_writer(
     journal.close()
     assert [type(error) for error in broken] == [ZeroDivisionError]
     assert caplog.messages == ["the journal's writer ends"]
+
+
+def test_batches_that_are_committed_together_write_each_record_as_it_is_in_the_end() -> None:
+    written: list[list[tuple[int, str]]] = []
+
+    class Noting(_Store):
+        def append(self, rows: Any, records: Any) -> None:
+            written.append([(one.iid, one.name) for one in records])
+            super().append(rows, records)
+
+    store = Noting()
+    with _journal(store) as journal:
+        store.may_append.clear()
+        journal.submit(_batch(1, _record(1, "first")))
+        _wait_for(lambda: bool(written))
+        journal.submit(_batch(2, _record(1, "second"), _record(2, "other")))
+        journal.submit(_batch(3, _record(1, "third")))
+        store.may_append.set()
+    assert written == [[(1, "first")], [(1, "third"), (2, "other")]]
+
+
+def test_a_process_that_ends_without_closing_it_is_not_held_up() -> None:
+    with _journal(_Store()) as journal:
+        threads = journal._writer, journal._checkpointer
+        assert [one.daemon for one in threads] == [True, True]
+        assert all(one.is_alive() for one in threads)
+
+
+class _Projecting(_Store):
+    """Notes how much was appended whenever tables are brought up to date."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.projected: list[int] = []
+
+    def project(self) -> None:
+        self.projected.append(len(self.appended))
+
+
+def test_tables_are_brought_up_to_date_also_where_there_is_always_more_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So long after the first commit that they do not show, whatever came since."""
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(journal_module, "time", clock)
+    monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 3600.0)
+    store, told = _Projecting(), []
+    with _journal(store, told.extend) as journal:
+        for gseq, now in enumerate((0.0, 3599.0, 3600.0), start=1):
+            assert store.projected == []
+            _wait_for(lambda: journal._put_count == journal._taken_count)
+            clock.now = now
+            journal.submit(_batch(gseq))
+            _wait_for(lambda: len(told) == gseq)  # noqa: B023  (waited for at once)
+        _wait_for(lambda: store.projected == [3])
+
+
+def test_the_writer_sleeps_until_tables_are_to_be_brought_up_to_date(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float | None] = []
+
+    class Queue(SimpleQueue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            waits.append(timeout)
+            return super().get(block, timeout)
+
+    monkeypatch.setattr(journal_module, "SimpleQueue", Queue)
+    monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.001)
+    store = _Projecting()
+    with _journal(store) as journal:
+        journal.submit(_batch(1))
+        _wait_for(lambda: store.projected == [1])
+        _wait_for(lambda: len(waits) > 2 or waits[-1] is None)
+    assert waits[0] is None
+    assert all(0 <= wait <= 0.001 for wait in waits if wait is not None)
+
+
+def test_tables_are_brought_up_to_date_after_each_batch_that_was_appended_here_and_not_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.0)
+    store = _Projecting()
+    with _journal(store) as journal:
+        done = threading.Event()
+        journal.run_exclusively(done.set)
+        assert done.wait(10)
+        for gseq in (1, 2):
+            _wait_for(lambda gseq=gseq: journal.append_here(_batch(gseq)))
+            _wait_for(lambda gseq=gseq: gseq in store.projected)
+    assert store.projected == [1, 2]
 
 
 def test_tables_are_brought_up_to_date_when_there_is_time_and_at_the_end(
