@@ -35,6 +35,7 @@ __all__ = ["Measured", "Tests", "run_session"]
 _MAX_MEMORY = 8 * 1024**3
 # Of processor time, as the machine may be busy; what waits is ended by pytest-timeout.
 _MIN_CPU_S = 5.0
+_MIN_WAIT_S = 15.0
 _MAX_WAIT_S = 60
 _OPTIONS = ("-q", "-s", "-x", "-p", "no:cacheprovider", "-p", "no:cov")
 
@@ -114,6 +115,7 @@ class Tests:
         self._root = root
         self._folder = folder
         self._items = {item.nodeid: item for item in items}
+        self._took_s: dict[str, float] = {}
         self._functions: dict[tuple[str, str, int], list[FunctionType]] = {}
         for found in gc.get_objects():
             if isinstance(found, FunctionType):
@@ -134,7 +136,7 @@ class Tests:
         child.start()
         sending.close()
         try:
-            failed, *found = receiving.recv()
+            failed, self._took_s, *found = receiving.recv()
         except EOFError:
             failed = "the process died"
         child.join()
@@ -226,7 +228,16 @@ class Tests:
     ) -> None:
         for function in functions:
             function.__code__ = code
-        sending.send(self._run(tests, folder, lambda test: _MIN_CPU_S + 10 * seconds[test])[0])
+        failed, *_ = self._run(
+            tests,
+            folder,
+            lambda test: _Limits(_MIN_CPU_S + 10 * seconds[test], self._longest_s(test)),
+        )
+        sending.send(failed)
+
+    def _longest_s(self, test: str) -> float:
+        """Return how long a test may take that waits for something a mutant never does."""
+        return min(_MIN_WAIT_S + 10 * self._took_s[test], _MAX_WAIT_S)
 
     def _measure_here(
         self, files: Sequence[str], receiving: Connection, sending: Connection
@@ -240,8 +251,9 @@ class Tests:
         )
         measuring.start()
         os.setpgid(0, 0)
-        failed, seconds = self._run(
-            list(self._items), self._folder, lambda test: 0.0, measuring.switch_context
+        no_limits = _Limits(0.0, _MAX_WAIT_S)
+        failed, took_s, seconds = self._run(
+            list(self._items), self._folder, lambda test: no_limits, measuring.switch_context
         )
         measuring.stop()
         data = measuring.get_data()
@@ -252,20 +264,20 @@ class Tests:
             }
             for path, measured in paths.items()
         }
-        sending.send((failed, seconds, covering))
+        sending.send((failed, took_s, seconds, covering))
         os._exit(0)
 
     def _run(
         self,
         tests: Sequence[str],
         folder: Path,
-        cpu_s: Callable[[str], float],
+        limits: Callable[[str], _Limits],
         before: Callable[[str], Any] = str,
-    ) -> tuple[str, dict[str, float]]:
-        """Run tests until one fails; return that, and the processor time of each."""
+    ) -> tuple[str, dict[str, float], dict[str, float]]:
+        """Run tests until one fails; return that, how long each took, and its processor time."""
         items = [self._items[test] for test in tests]
         noted = _Noted()
-        seconds = {}
+        took_s, seconds = {}, {}
         tempfile.tempdir = str(folder)
         if items:
             factory = items[0].config._tmp_path_factory
@@ -273,16 +285,26 @@ class Tests:
             factory._given_basetemp = folder / "tmp"
             items[0].config.pluginmanager.register(noted)
         for item, following in zip(items, [*items[1:], None], strict=True):
+            limit = limits(item.nodeid)
+            item.add_marker(pytest.mark.timeout(limit.wait_s))
             # Its default is to end the process.
-            signal.setitimer(signal.ITIMER_PROF, cpu_s(item.nodeid))
+            signal.setitimer(signal.ITIMER_PROF, limit.cpu_s)
             before(item.nodeid)
-            began = time.process_time()
+            began, began_cpu = time.monotonic(), time.process_time()
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-            seconds[item.nodeid] = time.process_time() - began
+            seconds[item.nodeid] = time.process_time() - began_cpu
+            took_s[item.nodeid] = time.monotonic() - began
             if noted.failed:
                 break
         signal.setitimer(signal.ITIMER_PROF, 0)
-        return noted.failed, seconds
+        return noted.failed, took_s, seconds
+
+
+class _Limits(NamedTuple):
+    """How much processor time a test may take, and how long; 0 for any."""
+
+    cpu_s: float
+    wait_s: float
 
 
 class _Noted:
