@@ -33,7 +33,7 @@ __all__ = ["Measured", "Tests", "run_session"]
 
 # A mutant may well fill memory in a loop.
 _MAX_MEMORY = 8 * 1024**3
-# Of processor time, as the machine may be busy; what waits is ended by pytest-timeout.
+# Of processor time, as the machine may be busy, and for what waits.
 _MIN_CPU_S = 5.0
 _MIN_WAIT_S = 15.0
 _MAX_WAIT_S = 60
@@ -251,7 +251,7 @@ class Tests:
         )
         measuring.start()
         os.setpgid(0, 0)
-        no_limits = _Limits(0.0, _MAX_WAIT_S)
+        no_limits = _Limits(0.0, 0.0)
         failed, took_s, seconds = self._run(
             list(self._items), self._folder, lambda test: no_limits, measuring.switch_context
         )
@@ -286,9 +286,12 @@ class Tests:
             items[0].config.pluginmanager.register(noted)
         for item, following in zip(items, [*items[1:], None], strict=True):
             limit = limits(item.nodeid)
-            item.add_marker(pytest.mark.timeout(limit.wait_s))
-            # Its default is to end the process.
+            if limit.wait_s:
+                # Else it ends the test only, whose fixtures then wait for the same.
+                item.add_marker(pytest.mark.timeout(0))
+            # Their default is to end the process.
             signal.setitimer(signal.ITIMER_PROF, limit.cpu_s)
+            signal.setitimer(signal.ITIMER_REAL, limit.wait_s)
             before(item.nodeid)
             began, began_cpu = time.monotonic(), time.process_time()
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -296,7 +299,8 @@ class Tests:
             took_s[item.nodeid] = time.monotonic() - began
             if noted.failed:
                 break
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
         return noted.failed, took_s, seconds
 
 
@@ -349,7 +353,8 @@ class _Trial:
         with self._receiving, contextlib.suppress(EOFError):
             if self._receiving.poll():
                 return str(self._receiving.recv())
-        return "timeout" if is_late or self.child.exitcode == -signal.SIGPROF else "death"
+        is_ended = self.child.exitcode in (-signal.SIGPROF, -signal.SIGALRM)
+        return "timeout" if is_late or is_ended else "death"
 
 
 def _in_group(target: Callable[..., None], *args: Any) -> None:
