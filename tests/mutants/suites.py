@@ -76,6 +76,7 @@ SUITES = {
             "tests/unit/test_settling.py",
             "tests/unit/test_store_*.py",
             "tests/unit/test_stored_inputs.py",
+            "tests/unit/test_trust.py",
         ),
     ),
 }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import msgspec
 import pytest
@@ -75,6 +78,10 @@ SOURCES = {
         Kind.ENTITY,
         "def Kept(ctx):\n    import numpy\n    ctx.set_state(numpy.zeros(2000))\n",
     ),
+    "dicer": (
+        Kind.ORCHESTRATOR,
+        "def dicer(ctx):\n    import random\n    return random.random()\n",
+    ),
     "ask": (Kind.ORCHESTRATOR, "async def ask(ctx):\n    await ctx.call_activity('answer')\n"),
     "answer": (Kind.ACTIVITY, "def answer():\n    return 42\n"),
 }
@@ -144,6 +151,15 @@ def test_large_states_of_entities_are_kept_beside_the_store(embedded: EmbeddedEn
     assert _is_in_file(state(), embedded)
 
 
+def test_code_that_will_not_replay_is_noticed_where_the_host_says_how_it_is(
+    embedded: EmbeddedEngine,
+) -> None:
+    embedded.service.handle(StartMany(starts=[Start(name="dicer", instance_id="one")])).result(10)
+    embedded.service.handle(WaitForCompletion(instance_id="one")).result(10)
+    status = embedded.service.handle(HostStatusRequest()).result(10)
+    assert "dicer (v1) calls random.random()" in status.notices[0]
+
+
 def test_attempts_are_told_where_large_values_are_kept(
     embedded: EmbeddedEngine, executor: ManualExecutor
 ) -> None:
@@ -164,3 +180,26 @@ def test_attempts_of_a_store_in_memory_are_told_of_no_such_place() -> None:
     world.start("ask")
     ((request, _),) = world.executor.waiting.values()
     assert request.files == ""
+
+
+def test_a_clock_that_is_moved_wakes_the_engine() -> None:
+    world = World()
+    assert not world.engine.step()
+    world.clock.advance(timedelta(days=1))
+    assert world.engine.step(0.001)
+
+
+def test_a_step_waits_only_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+
+    class Queue(SimpleQueue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            waits.append(timeout)
+            raise Empty
+
+    world = World()
+    monkeypatch.setattr(world.engine, "_posted", Queue())
+    assert not world.engine.step()
+    assert waits == []
+    assert not world.engine.step(0.5)
+    assert waits == [0.5]

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
 
@@ -417,6 +417,29 @@ def test_no_more_rows_are_collected_than_a_batch_may_have(
     world.executor.run(second)
     world.settle()
     assert _outcomes(world) == 2
+
+
+def test_rows_are_collected_from_the_first_step_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a timer is due when a host starts, and the code waits for another one."""
+
+    async def sleeper(ctx: Any) -> None:
+        await ctx.when_all([ctx.create_timer(timedelta(minutes=n)) for n in (1, 2)])
+
+    def fired() -> int:
+        return sum(type(row.event).__name__ == "TimerFired" for row in world.store.all_rows())
+
+    world.orchestrator(sleeper)
+    world.start("sleeper")
+    world.crash()
+    monkeypatch.setattr(world.engine.journal, "linger_s", 3600.0)
+    world.clock.advance(timedelta(minutes=1))
+    world.settle()
+    assert fired() == 0
+    world.advance(timedelta(minutes=1))
+    assert fired() == 2
+    assert world.record().status is RuntimeStatus.COMPLETED
 
 
 def test_rows_are_not_collected_for_longer_than_the_journal_says(

@@ -227,6 +227,43 @@ def test_columns_show_what_sql_users_filter_on() -> None:
     assert columns == expected
 
 
+def test_a_row_with_nothing_else_to_say_has_no_extra() -> None:
+    """SQL sees NULL there, not an empty object."""
+    columns = pack(JournalRow(1, 1, 1, Stream.HISTORY, EventRaised(timestamp=NOW, name="e")), {})
+    assert columns[9:] == (None, None, None, None)
+
+
+def test_columns_show_what_a_definition_is() -> None:
+    """Its code is bytes; what people look for is JSON."""
+    definition = Definition(
+        kind=Kind.ACTIVITY,
+        name="fetch",
+        version="v1",
+        package=CodePackage(entry="fetch"),
+        number=2,
+        epoch=3,
+        is_async=True,
+        notebook="orders.ipynb",
+        cell="7",
+        created_at=NOW,
+        source="async def fetch(): ...",
+    )
+    added = DefinitionAdded(timestamp=NOW, definition=definition)
+    columns = pack(JournalRow(9, 0, 0, Stream.DEFINITION, added), {})
+    assert columns[4:7] == ("definition", "DefinitionAdded", "fetch")
+    assert msgspec.json.decode(columns[10] or "") == {
+        "kind": "activity",
+        "version": "v1",
+        "number": 2,
+        "epoch": 3,
+        "is_async": True,
+        "notebook": "orders.ipynb",
+        "cell": "7",
+        "created_at": "2026-01-02T03:04:05.678901",
+        "source": "async def fetch(): ...",
+    }
+
+
 def test_infinite_progress_is_kept() -> None:
     """A number JSON cannot hold is kept all the same."""
     event = ActivityProgressed(timestamp=NOW, task_id=1, attempt=1, done=math.inf, total=-math.inf)
