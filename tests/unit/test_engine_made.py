@@ -203,3 +203,9 @@ def test_a_step_waits_only_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) 
     assert waits == []
     assert not world.engine.step(0.5)
     assert waits == [0.5]
+
+
+def test_rows_of_definitions_belong_to_no_instance_and_no_history() -> None:
+    world = World()
+    world.define(lambda: 42, name="answer")
+    assert [(row.iid, row.seq, row.ref) for row in world.store.all_rows()] == [(0, 0, 0)]

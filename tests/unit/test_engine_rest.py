@@ -101,7 +101,7 @@ def test_the_engine_sleeps_no_longer_than_rows_may_be_collected(
     assert world.engine._wait_s() == 0.5
     clock.now = 100.375
     assert world.engine._wait_s() == 0.125
-    clock.now = 100.75
+    clock.now = 100.5
     assert world.engine._wait_s() == 0.0
     world.settle()
     assert world.engine._wait_s() == 1.0

@@ -186,14 +186,14 @@ def test_it_says_why_nothing_is_written_as_long_as_that_is_so_and_logs_it_once(
             super().append(rows, records)
 
     store = Refusing()
-    store.refusals = 2
+    store.refusals = 3
     with _journal(store, lambda _: is_durable.set()) as journal:
         assert journal.trouble == ""
         journal.submit(_batch(1))
         assert is_durable.wait(10)
         assert journal.trouble == ""
     why = str(StoreUnwritableError("orders.duckdb", "the disk is full"))
-    assert said == ["", why, why]
+    assert said == ["", why, why, why]
     assert caplog.messages == [f"cannot write the journal, trying on: {why}"]
 
 
@@ -466,6 +466,23 @@ def test_activities_that_have_no_rows_to_wait_for_are_not_kept_waiting(
     monkeypatch.setattr(world.engine.journal, "linger_s", 3600.0)
     world.settle()
     assert len(world.executor.waiting) == 5
+
+
+def test_who_waits_for_what_is_durable_already_is_not_kept_waiting_behind_many_activities(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start("fan", 50)
+    world.settle()
+    world.executor.capacity = 1
+    world.crash()
+    monkeypatch.setattr(world.engine.journal, "linger_s", 3600.0)
+    world.settle()
+    assert world.engine.dispatcher.has_backlog
+    told = threading.Event()
+    world.engine.after_commit(told.set)
+    world.engine.step()
+    world.settle()
+    assert told.is_set()
 
 
 def test_rows_that_are_collected_are_not_lost_when_the_engine_ends(world: World) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
+from ipydurable.runtime.core.events import EventRaised
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.journal import Batch
+from ipydurable.runtime.ports import JournalRow, Stream
 from ipydurable.runtime.requests import Resume, Start, StartMany
-from tests.support.world import World
+from tests.support.world import START, World
 
 
 class LateCommits:
@@ -77,3 +81,53 @@ def test_no_more_is_made_of_a_long_turn_than_the_disk_takes() -> None:
             world.executor.run(key)
         world.settle()
     assert world.output() == list(range(20))
+
+
+def test_what_is_not_durable_of_the_present_execution_is_read_from_memory_each_row_once() -> None:
+    """The store may be ahead of what the engine was told of."""
+
+    def row(gseq: int, iid: int, seq: int, stream: Stream = Stream.HISTORY) -> JournalRow:
+        return JournalRow(gseq, iid, seq, stream, EventRaised(timestamp=START, name="go"))
+
+    engine = World().engine
+    engine.durable_gseq = 10
+    instance: Any = SimpleNamespace(
+        iid=1, last_history_gseq=18, record=SimpleNamespace(first_seq=4)
+    )
+    stored = [row(9, 1, 4), row(12, 1, 5)]
+    earlier, other, inbox = row(11, 1, 3), row(13, 2, 5), row(14, 1, 0, Stream.INBOX)
+    first = Batch([earlier, stored[1], other], [], [], [])
+    second = Batch([inbox, row(15, 1, 6)], [], [], [])
+    engine._submitted = deque([first, second])
+    engine._rows = [row(16, 2, 6), row(17, 1, 5, Stream.INBOX), row(18, 1, 7)]
+    found = engine.with_late_rows(instance, stored)
+    assert [one.gseq for one in found] == [9, 12, 15, 18]
+    instance.last_history_gseq = 10
+    assert engine.with_late_rows(instance, stored) == stored
+
+
+def test_an_engine_is_behind_when_more_than_two_batches_wait_for_the_disk() -> None:
+    world = World()
+    late = LateCommits(world)
+    world.engine.journal.append_here = lambda batch: False  # type: ignore[method-assign]
+    for _ in range(2):
+        world.engine.after_commit(lambda: None)
+        world.engine.step()
+    assert (len(late.held), world.engine.is_behind) == (2, False)
+    world.engine.after_commit(lambda: None)
+    world.engine.step()
+    assert (len(late.held), world.engine.is_behind) == (3, True)
+
+
+def test_rows_that_consume_no_message_name_none() -> None:
+    """What a row names would be taken for consumed, whose it is."""
+    world = World()
+
+    async def listener(ctx: Any) -> Any:
+        return await ctx.wait_for_external_event("go")
+
+    world.orchestrator(listener)
+    world.start("listener")
+    world.raise_event("go", 1)
+    assert world.output() == 1
+    assert [row.ref for row in world.rows()] == [0] * len(world.rows())

@@ -271,6 +271,24 @@ def test_infinite_progress_is_kept() -> None:
     assert unpack(pack(row, {}), {}) == row
 
 
+def test_finite_progress_is_readable_in_the_row() -> None:
+    """Only what JSON cannot hold is kept as bytes."""
+    event = ActivityProgressed(timestamp=NOW, task_id=1, attempt=2, done=0.5, total=4.0)
+    *_, extra, digest, data = pack(JournalRow(1, 1, 1, Stream.HISTORY, event), {})
+    assert msgspec.json.decode(extra or "") == {"attempt": 2, "done": 0.5, "total": 4.0}
+    assert (digest, data) == (None, None)
+
+
+def test_a_large_state_of_bytes_comes_back_with_its_codec_and_summary() -> None:
+    state = Blob(codec="dill", data=b"x" * 70_000, summary="much")
+    event = OperationDone(timestamp=NOW, operation="fill", sets_state=True, state=state)
+    large: dict[str, LargeValue] = {}
+    row = JournalRow(1, 1, 1, Stream.HISTORY, event)
+    columns = pack(row, large)
+    assert "x" * 100 not in (columns[10] or "")
+    assert unpack(columns, contents(large)) == row
+
+
 @pytest.mark.parametrize("size", [65_536, 65_537])
 def test_values_above_64_kib_leave_the_row(size: int) -> None:
     """Up to the limit a value is in the row; above it only its digest is."""
