@@ -10,6 +10,7 @@ import pytest
 from ipydurable.runtime import engine as engine_module
 from ipydurable.runtime.core.entities import EntityContext
 from ipydurable.runtime.definitions import CodePackage, Definition, DefinitionAdded, Kind
+from ipydurable.runtime.journal import Batch
 from tests.support.world import START, World
 from tests.unit.test_late_commits import LateCommits
 
@@ -105,3 +106,67 @@ def test_the_engine_sleeps_no_longer_than_rows_may_be_collected(
     assert world.engine._wait_s() == 0.0
     world.settle()
     assert world.engine._wait_s() == 1.0
+
+
+@pytest.fixture
+def ways(world: World) -> list[str]:
+    """Give in which thread each batch is committed: the engine's own ("here"), or the writer's."""
+    journal, found = world.engine.journal, []
+    submit = journal.submit
+
+    def append_here(batch: Batch) -> bool:
+        found.append("here")
+        submit(batch)
+        return True
+
+    def submit_to_writer(batch: Batch) -> None:
+        found.append("writer")
+        submit(batch)
+
+    journal.append_here = append_here  # type: ignore[method-assign]
+    journal.submit = submit_to_writer  # type: ignore[method-assign]
+    return found
+
+
+def test_an_engine_with_nothing_else_to_do_commits_by_itself(world: World, ways: list[str]) -> None:
+    world.engine.after_commit(lambda: None)
+    world.engine.step()
+    assert ways == ["here"]
+
+
+def test_an_engine_that_is_asked_for_more_has_the_writer_commit(
+    world: World, ways: list[str]
+) -> None:
+    def work() -> None:
+        world.engine.after_commit(lambda: None)
+        world.engine.post(lambda: None)
+
+    world.engine.post(work)
+    world.engine.step()
+    assert ways == ["writer"]
+
+
+@pytest.mark.parametrize("what", ["activities", "operations"])
+def test_an_engine_that_will_hear_from_activities_or_operations_has_the_writer_commit(
+    world: World, ways: list[str], what: str
+) -> None:
+    if what == "activities":
+        world.start("pair")
+    else:
+        world.signal("counter@a", "add")
+    ways.clear()
+    world.engine.after_commit(lambda: None)
+    world.engine.step()
+    assert ways == ["writer"]
+
+
+@pytest.mark.parametrize(("rows", "way"), [(100, "here"), (101, "writer")])
+def test_an_engine_with_much_to_write_has_the_writer_commit(
+    world: World, ways: list[str], rows: int, way: str
+) -> None:
+    package = CodePackage(entry="a")
+    added = Definition(kind=Kind.ACTIVITY, name="a", version="v1", package=package)
+    for _ in range(rows):
+        world.engine.write_definition(DefinitionAdded(timestamp=START, definition=added))
+    world.engine.step()
+    assert ways == [way]
