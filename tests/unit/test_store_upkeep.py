@@ -11,15 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import pytest
 
-from ipydurable.runtime.core.errors import StoreUnwritableError
+from ipydurable.runtime.core.errors import StoreUnwritableError, StoreVersionError
 from ipydurable.runtime.core.events import EventRaised
 from ipydurable.runtime.core.payload import files_folder
 from ipydurable.runtime.core.records import InstanceRecord
 from ipydurable.runtime.ports import JournalRow, Stream
 from ipydurable.store import duckdb_store, open_store
 from ipydurable.store.duckdb_store import DuckDBStore
+from ipydurable.store.journal_writer import JournalWriter
 from ipydurable.store.log_mark import read_mark
 
 NOW = datetime(2026, 1, 1)
@@ -150,6 +152,49 @@ def test_a_purge_deletes_old_files_that_nothing_names_and_leaves_younger_ones(
     assert old.exists()
     store.purge([1])
     assert list(folder.iterdir()) == [young]
+
+
+def test_a_record_that_changed_since_it_was_written_to_the_table_is_found_as_it_is(
+    store: DuckDBStore,
+) -> None:
+    record = _record(1)
+    store.append(_rows(2), [record])
+    store.project()
+    record.custom_status = '"half"'
+    store.append(_rows(3), [record])
+    assert store.find("i1") == record
+    assert store.find_many(["i1", "i2"]) == {"i1": record}
+
+
+def test_a_refused_append_names_the_store(
+    store: DuckDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: JournalWriter, rows: object) -> None:
+        raise duckdb.IOException("Could not write file: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalWriter, "append", refuse)
+        with pytest.raises(StoreUnwritableError) as caught:
+            store.append(_rows(2), [])
+    assert store.path in str(caught.value)
+    assert "No space left on device" in str(caught.value)
+    store.append(_rows(2), [])
+    assert store.history(1) == _rows(1, 2)
+
+
+def test_a_store_that_cannot_be_opened_keeps_its_log(store: DuckDBStore, tmp_path: Path) -> None:
+    """Whoever can open it finds there what was done last."""
+    with closing(store._database.cursor()) as cursor:
+        cursor.execute(
+            "INSERT INTO migrations VALUES (99, 'later', TIMESTAMP '2030-01-01')"
+        ).fetchall()
+    copy, log = tmp_path / "copy.duckdb", tmp_path / "copy.duckdb.wal"
+    shutil.copy(store.path, copy)
+    shutil.copy(_log(store), log)
+    before = copy.read_bytes(), log.read_bytes()
+    with pytest.raises(StoreVersionError):
+        open_store(copy)
+    assert (copy.read_bytes(), log.read_bytes()) == before
 
 
 def test_a_store_that_cannot_write_its_tables_any_more_closes_and_has_all_rows_later(
