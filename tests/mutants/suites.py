@@ -71,7 +71,6 @@ SUITES = {
             "tests/unit/test_limits.py",
             "tests/unit/test_long_turns.py",
             "tests/unit/test_output.py",
-            "tests/unit/test_progress_bars.py",
             "tests/unit/test_rewinding.py",
             "tests/unit/test_settling.py",
             "tests/unit/test_store_*.py",

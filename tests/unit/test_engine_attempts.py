@@ -1,0 +1,124 @@
+"""What attempts and timers mean to the engine: whom they concern, and who is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ipydurable.runtime.core.events import AttemptStarted
+from ipydurable.runtime.core.output import AttemptOutput, OutputItem
+from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.runtime.ports import AttemptKey, InstanceUpdate, Progress
+from tests.support.world import START, World
+from tests.unit.test_late_commits import LateCommits
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+
+    async def one(ctx: Any) -> Any:
+        return await ctx.call_activity("number")
+
+    made.define(lambda: 7, name="number")
+    made.orchestrator(one)
+    made.start("one")
+    return made
+
+
+def _attempt(world: World) -> AttemptKey:
+    (key,) = world.executor.waiting
+    return key
+
+
+def _told(world: World, updates: list[InstanceUpdate]) -> InstanceUpdate:
+    """Return what a follower was told last, however long it takes until it may be told again."""
+    world.settle()
+    world.clock.advance(timedelta(seconds=5))
+    world.settle()
+    return updates[-1]
+
+
+def test_followers_are_told_that_an_attempt_runs_and_how_far_it_is_before_rows_are_durable(
+    world: World,
+) -> None:
+    """How things are now is told at once; what is told as history is durable."""
+    updates: list[InstanceUpdate] = []
+    world.service.subscribe("one", updates.append)
+    _told(world, updates)
+    LateCommits(world)
+    world.engine.journal.append_here = lambda batch: False  # type: ignore[method-assign]
+    key = _attempt(world)
+    world.executor.begin(key)
+    told = _told(world, updates)
+    assert [(one.task_id, one.number, one.worker) for one in told.running] == [(1, 1, "process 1")]
+    assert told.running[0].started_at == START
+    assert world.executor.progress is not None
+    world.executor.progress(key, Progress(1.0, 4.0, "rows"))
+    told = _told(world, updates)
+    assert (told.running[0].done, told.running[0].total) == (1.0, 4.0)
+    events = [event for update in updates for _, event in update.events]
+    assert not any(isinstance(event, AttemptStarted) for event in events)
+
+
+def test_the_history_tells_when_where_and_with_which_version_an_attempt_began(
+    world: World,
+) -> None:
+    world.clock.advance(timedelta(minutes=1))
+    world.executor.begin(_attempt(world))
+    world.settle()
+    (began,) = [row.event for row in world.rows() if isinstance(row.event, AttemptStarted)]
+    assert began == AttemptStarted(
+        timestamp=START + timedelta(minutes=1),
+        task_id=1,
+        attempt=1,
+        worker="process 1",
+        version="v1",
+    )
+
+
+def test_what_an_attempt_printed_is_kept_with_its_activity_and_when_it_ended(world: World) -> None:
+    key = _attempt(world)
+    printed = AttemptOutput(items=(OutputItem("stdout", "hello"),))
+    world.executor.printed[key] = printed
+    world.clock.advance(timedelta(minutes=1))
+    world.work()
+    (kept,) = world.store.outputs(key.iid, key.execution_id, key.task_id)
+    assert (kept.key, kept.name) == (key, "number")
+    assert kept.written_at == START + timedelta(minutes=1)
+    assert kept.output.items == printed.items
+    assert world.output() == 7
+
+
+def test_a_timer_of_an_earlier_execution_does_not_fire_in_the_next(world: World) -> None:
+    """Though it has the same number there."""
+
+    async def again(ctx: Any, days: int) -> str:
+        timer = ctx.create_timer(timedelta(days=days))
+        event = ctx.wait_for_external_event("go")
+        if await ctx.when_any([timer, event]) is event:
+            ctx.continue_as_new(10)
+        return "awake"
+
+    world.orchestrator(again)
+    world.start("again", 1, instance_id="two")
+    world.raise_event("go", instance_id="two")
+    world.advance(timedelta(days=1))
+    assert world.record("two").status is RuntimeStatus.RUNNING
+    world.advance(timedelta(days=9))
+    assert world.output("two") == "awake"
+
+
+def test_an_instance_fails_at_its_deadline_also_after_a_crash(world: World) -> None:
+    async def sleeper(ctx: Any) -> None:
+        await ctx.create_timer(timedelta(days=1))
+
+    world.orchestrator(sleeper)
+    world.start("sleeper", instance_id="two", timeout_s=60.0)
+    world.crash()
+    world.advance(timedelta(seconds=59))
+    assert world.record("two").status is RuntimeStatus.RUNNING
+    world.advance(timedelta(seconds=1))
+    assert world.record("two").status is RuntimeStatus.FAILED
