@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
@@ -23,7 +24,7 @@ class GrowingThreads:
         few: How many threads serve a queue that moves.
         most: How many threads there may be.
         patience_s: Seconds for which a queue may stand still before a thread is added.
-        idle_s: Seconds without work after which a thread above the few ends.
+        idle_s: Seconds without work, or since one was added, after which one above the few ends.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class GrowingThreads:
         self._lock = threading.Lock()
         self._count = 0
         self._taken = 0
+        self._added_at = 0.0
         self._watcher: threading.Thread | None = None
         self._waiting = threading.Event()
         self._closed = threading.Event()
@@ -93,6 +95,9 @@ class GrowingThreads:
                 work()
             except Exception:  # noqa: BLE001  (it must not take the thread with it)
                 _log.exception("the work of an entity raised")
+            # As they take turns, a steady load leaves none of them without work for long.
+            if time.monotonic() - self._added_at > self._idle_s and self._may_end():
+                return
 
     def _may_end(self) -> bool:
         with self._lock:
@@ -115,4 +120,5 @@ class GrowingThreads:
                 self._waiting.set()
             with self._lock:
                 if taken == self._taken and self._count < self._most:
+                    self._added_at = time.monotonic()
                     self._start_thread()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
+from collections.abc import Callable
 
 __all__ = ["give_back_memory"]
 
@@ -14,9 +16,15 @@ def give_back_memory() -> None:
     glibc returns only what is free at the end of its heap, and something small always lives there:
     after a fan-out of 100,000 that is 100 MB. It takes some milliseconds, without Python's lock.
     """
-    if sys.platform != "linux":
-        return
-    # musl, the other C library of Linux, has no such function and no need of it.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = _trim()
     if trim is not None:
         trim(0)
+
+
+@functools.cache
+def _trim() -> Callable[[int], int] | None:
+    """Return the C library's function; each look-up would leave classes to the collector."""
+    if sys.platform != "linux":
+        return None
+    # musl, the other C library of Linux, has no such function and no need of it.
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)

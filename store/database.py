@@ -45,7 +45,11 @@ _UNWRITABLE = (
     "Read-only file system",
     "Failed to create checkpoint",
     "fsync",
+    "Out of Memory Error",
 )
+# What is dropped is read again from the system's own cache, a block in a tenth of a millisecond.
+_CACHE_BYTES = 64 * 1024 * 1024
+_MANY_TRANSACTIONS = 2_000
 # DuckDB gives a second connection of the same process the same database, so it guards nothing.
 _open_here: set[str] = set()
 _open_here_lock = threading.Lock()
@@ -70,10 +74,12 @@ class Database:
         """Open or create the file; the arguments and errors are those of `open_store`."""
         self.path = str(Path(path).expanduser().resolve())
         self._wal = str(repair.wal_path(self.path))
+        self._spill = Path(f"{self.path}.tmp")
         self.report: list[str] = []
         self.broken = self.is_checkpointing = False
         self._salvage = salvage
         self._lock = threading.Lock()
+        self._transactions = 0  # since memory was given back
         _check_place(self.path)
         with _open_here_lock:
             if self.path in _open_here:
@@ -111,6 +117,7 @@ class Database:
             try:
                 yield cursor
                 cursor.commit()
+                self._transactions += 1
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
                     cursor.rollback()
@@ -167,6 +174,40 @@ class Database:
             self.protect_wal()
             self.is_checkpointing = False
 
+    def give_back_memory(self, most_bytes: int = _CACHE_BYTES) -> bool:
+        """Have DuckDB let go of what it keeps, once that is much; any thread.
+
+        It keeps blocks of the file, up to most of the machine's memory, and a note of each buffer
+        that transactions had, up to 40 MB of notes. There is no call to drop them, but it looks
+        through all of both for a limit that it cannot keep; and as it cannot, the limit stays as it
+        was, so nobody runs short.
+
+        Args:
+            most_bytes: How much of the file may stay in memory.
+
+        Returns:
+            Whether there was much.
+        """
+        with self.reading() as cursor, self.reading() as pinning:
+            if self._transactions < _MANY_TRANSACTIONS and _cached_bytes(cursor) <= most_bytes:
+                return False
+            self._transactions = 0
+            self.make_spill_folder()
+            # A result that is not read to its end holds memory, so that no byte cannot be enough.
+            pinning.execute("SELECT range FROM range(1000000)")
+            try:
+                cursor.execute("SET memory_limit = '1B'").fetchall()
+            except duckdb.OutOfMemoryException:
+                pass  # as it should
+            finally:
+                cursor.execute("RESET memory_limit").fetchall()  # returns it to the system, too
+        return True
+
+    def make_spill_folder(self) -> None:
+        """Make the folder for what memory does not hold; DuckDB would make one for all to read."""
+        with contextlib.suppress(OSError):
+            self._spill.mkdir(mode=0o700, exist_ok=True)
+
     def close(self, *, keep_log: bool = False) -> None:
         """Release the file.
 
@@ -179,6 +220,8 @@ class Database:
                 with contextlib.suppress(duckdb.Error):
                     self._connection.execute("PRAGMA disable_checkpoint_on_shutdown").fetchall()
             self._connection.close()
+        with contextlib.suppress(OSError):
+            self._spill.rmdir()
         self._forget()
 
     def _forget(self) -> None:
@@ -304,6 +347,13 @@ def _protect(path: str, mode: int) -> None:
             os.chmod(path, mode)  # noqa: PTH101
     except (FileNotFoundError, PermissionError):
         pass
+
+
+def _cached_bytes(cursor: duckdb.DuckDBPyConnection) -> int:
+    found = cursor.execute(
+        "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
+    ).fetchall()
+    return int(found[0][0])
 
 
 def _is_empty(path: str) -> bool:

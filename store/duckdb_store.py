@@ -32,10 +32,18 @@ from .log_mark import LogGuard
 from .migrations import migrate
 from .outputs import read_outputs, write_outputs
 from .payloads import LargeValue, LargeValues
-from .projections import PendingRecords, Watermark, pack_record, read_watermark, write_records
+from .projections import (
+    PendingRecords,
+    RecordColumns,
+    Watermark,
+    pack_record,
+    read_watermark,
+    write_records,
+)
 from .recovery import fold_tail, read_definitions, rows_after
 from .selects import interrupt, run_select
 from .text import storable
+from .unwritten import add_unwritten
 
 __all__ = ["DuckDBStore"]
 
@@ -139,19 +147,22 @@ class DuckDBStore:
     def checkpoint(self, *, force: bool = False) -> None:
         """Move the write-ahead log into the file where it has grown; may be called by any thread.
 
+        Memory that DuckDB keeps of the file is given back, too, once that is much.
+
         Args:
             force: Also where the log is small.
         """
         self._database.check_place()
         self._log.note(self._pending.mark.gseq)
         size = self._database.wal_size()
-        if size < (1 if force else _CHECKPOINT_BYTES):
-            return
         # A checkpoint that runs out of space breaks the connection: better none at all.
         if shutil.disk_usage(Path(self.path).parent).free < 2 * size + _SPARE_BYTES:
             return
-        self._database.checkpoint()
-        self._log.is_noted = False
+        if size >= (1 if force else _CHECKPOINT_BYTES):
+            self._database.checkpoint()
+            self._log.is_noted = False
+        if not self._database.broken:
+            self._database.give_back_memory()
 
     def find(self, instance_id: str) -> Record | None:
         """Return the newest record of an instance, or of an entity by its id as text; or None."""
@@ -275,8 +286,8 @@ class DuckDBStore:
         Raises:
             QueryError: It is not one query, would write, failed or was ended; in DuckDB's words.
         """
-        self._write_pending()
-        with self._database.reading() as cursor:
+        self._database.make_spill_folder()
+        with self._reading_all() as cursor:
             if started is not None:
                 started(interrupt(cursor))
             return run_select(cursor, text, parameters, store=self.path)
@@ -300,9 +311,23 @@ class DuckDBStore:
         self._pending.put(records, mark)
 
     def _records(self, tail: str, parameters: Sequence[Any]) -> list[Record]:
-        self._write_pending()
-        with self._database.reading() as cursor:
+        with self._reading_all() as cursor:
             return queries.record_rows(cursor, tail, parameters)
+
+    @contextlib.contextmanager
+    def _reading_all(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor for a moment that sees all that was appended, also on a full disk."""
+        unwritten: list[RecordColumns] | None = None
+        try:
+            self._write_pending()
+        except StoreUnwritableError:
+            records, _ = self._pending.snapshot()
+            # Large values of records are in the journal, which is durable before them.
+            unwritten = [pack_record(record, {}) for record in records]
+        with self._database.reading() as cursor:
+            if unwritten is not None:
+                add_unwritten(cursor, unwritten)
+            yield cursor
 
     def _append_columns(
         self, columns: Sequence[JournalColumns], large: dict[str, LargeValue]

@@ -23,6 +23,8 @@ __all__ = [
 _FULL = ("No space left", "File too large", "Disk quota exceeded")
 """What systems say where a disk, or what a user may have of it, is full."""
 
+_SHORT = "Out of Memory Error"
+
 
 class StoreError(DurableError):
     """Base of errors about the store file."""
@@ -74,6 +76,8 @@ class StoreUnwritableError(StoreError):
         advice = "Choose a path you may write with %durable open PATH."
         if any(sign in self.reason for sign in _FULL):
             advice = "Make room there, and work goes on by itself; nothing was lost."
+        elif _SHORT in self.reason:
+            advice = "Work goes on by itself once there is memory; nothing was lost."
         return f"{self.path} cannot be written: {self.reason}. {advice}"
 
 

@@ -25,6 +25,7 @@ from ipydurable.runtime.core.errors import (
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.launch import find_host
 from ipydurable.runtime.link import Link
+from ipydurable.runtime.ports import InstanceQuery
 from ipydurable.runtime.requests import GetInstance, Start, StartMany
 from ipydurable.store.migrations import MIGRATIONS, migrate
 from tests.processes.sources import wait_until
@@ -88,6 +89,9 @@ def test_on_a_full_disk_work_stops_says_so_and_goes_on_when_there_is_room(
     assert not is_acknowledged()
     assert client.get(done.instance_id) == done  # What is committed can still be read.
     assert len(client.execution(done.instance_id, 0).events) == done.last_seq
+    assert client.query(InstanceQuery()) == [done]
+    found = client.sql("SELECT instance_id FROM instances WHERE status = 'Completed'")
+    assert found.to_pylist() == [{"instance_id": done.instance_id}]
     resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     assert client.decode(client.wait("late", timeout_s=60).output) == 8
     assert is_acknowledged()

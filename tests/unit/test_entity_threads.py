@@ -91,6 +91,24 @@ def test_threads_that_are_not_needed_any_more_end() -> None:
         until(lambda: pool.count == 1)
 
 
+def test_threads_that_are_not_needed_end_though_work_keeps_coming() -> None:
+    """All of them get some of it, so none is ever idle for long."""
+    with threads(1, 10, patience_s=0.02, idle_s=0.5) as pool:
+        slow = [Work() for _ in range(5)]
+        for one in slow:
+            pool.submit(one)
+        assert all(one.begun.wait(PATIENCE_S) for one in slow)
+        for one in slow:
+            one.go_on.set()
+
+        def is_one_left() -> bool:
+            for _ in range(20):
+                pool.submit(lambda: None)
+            return pool.count == 1
+
+        until(is_one_left)
+
+
 def test_closing_waits_for_nothing_and_begins_nothing_more() -> None:
     with threads(1, 1) as pool:
         slow, later = Work(), Work()

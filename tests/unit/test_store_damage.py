@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 
 from ipydurable.runtime.core.errors import (
     DurableInternalError,
+    QueryError,
     StoreDamagedError,
     StoreLockedError,
     StoreUnwritableError,
 )
 from ipydurable.runtime.core.events import EventRaised, TaskCompleted
 from ipydurable.runtime.core.records import InstanceRecord
-from ipydurable.runtime.ports import JournalRow, Stream
+from ipydurable.runtime.ports import InstanceQuery, JournalRow, Stream
 from ipydurable.store import open_store, repair
 from ipydurable.store.duckdb_store import DuckDBStore
 from tests.support.answers import answer
@@ -266,6 +267,40 @@ def test_a_full_disk_at_projection_loses_nothing(store: DuckDBStore) -> None:
         assert store.find("a") == RECORD
     store.project()
     assert answer(store, "SELECT instance_id FROM instances").to_pylist() == [{"instance_id": "a"}]
+
+
+def test_on_a_full_disk_lists_and_sql_show_what_is_durable(store: DuckDBStore) -> None:
+    """Also what was written to the journal, but not yet to the tables; and nothing stays behind."""
+    rows = commit(1, 70_000)
+    assert isinstance(rows[0].event, EventRaised)
+    large = InstanceRecord(
+        iid=2, instance_id="b", name="o", created_at=NOW, updated_at=NOW, input=rows[0].event.input
+    )
+    store.append(rows, [large])
+    ids = "SELECT instance_id FROM instances ORDER BY 1"
+    query = InstanceQuery()
+    with files_limited_to(wal_size(store)):
+        assert [record.instance_id for record in store.query(query)] == ["b", "a"]
+        assert store.query(query)[1] == RECORD
+        assert answer(store, ids).to_pylist() == [{"instance_id": "a"}, {"instance_id": "b"}]
+        assert answer(store, "FROM attempts").to_pylist() == []
+        with pytest.raises(QueryError, match="read-only"):
+            answer(store, "WITH gone AS (DELETE FROM journal RETURNING 1) FROM gone")
+    assert [record.instance_id for record in store.query(query)] == ["b", "a"]
+    assert answer(store, ids).to_pylist() == [{"instance_id": "a"}, {"instance_id": "b"}]
+
+
+def test_a_record_that_changes_on_a_full_disk_is_listed_once(store: DuckDBStore) -> None:
+    """Its newest state replaces the one in the table."""
+    store.project()
+    store.append(commit(1), [])
+    changed = InstanceRecord(
+        iid=1, instance_id="a", name="o", created_at=NOW, updated_at=NOW, last_seq=4
+    )
+    store._keep([changed], store._pending.mark)
+    with files_limited_to(wal_size(store)):
+        assert store.query(InstanceQuery()) == [changed]
+        assert answer(store, "SELECT instance_id FROM instances").num_rows == 1
 
 
 def test_rows_that_are_there_after_an_error_are_not_stored_twice(store: DuckDBStore) -> None:
