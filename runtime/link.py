@@ -17,6 +17,7 @@ import zmq
 from .connection import ConnectionInfo, HostPaths
 from .core.errors import AuthenticationError, DurableError, EncodingError, HostGoneError
 from .launch import ensure_host, find_host
+from .outbox import HostOutbox
 from .remedies import TOO_LARGE
 from .requests import (
     CallEntity,
@@ -32,10 +33,9 @@ from .requests import (
 from .socket_thread import SocketThread
 from .wire import (
     MAX_MESSAGE_BYTES,
+    MESSAGE_OVERHEAD_BYTES,
     Answer,
-    Bye,
     Call,
-    Hello,
     Signer,
     ToClient,
     Told,
@@ -161,7 +161,7 @@ class Link:
             if self._is_closed:
                 return
             self._is_closed = True
-        self._thread.send(self._signed(Bye(client=self._client, number=next(self._numbers))))
+        self._outbox.say_bye()
         self._thread.close()
         self._context.term()
         self._fail_pending("this client was closed")
@@ -170,9 +170,7 @@ class Link:
         self.info = info
         self._is_stopped = False
         key = bytes.fromhex(info.key)
-        self._signer = Signer(key, b"to host")
         self._checker = Signer(key, b"to client")
-        self._client = os.urandom(16)
         sock = self._context.socket(zmq.DEALER)
         sock.setsockopt(zmq.LINGER, 500)
         # A full queue would drop requests; what is pending is kept here anyway.
@@ -181,42 +179,41 @@ class Link:
         self._thread = SocketThread(
             sock, self._on_message, "ipydurable-client", self._on_tick, _TICK_S
         )
+        self._outbox = HostOutbox(self._thread, Signer(key, b"to host"), os.urandom(16))
         self._thread.start()
         self._say_hello()
 
     def _send_call(self, pending: _Pending) -> None:
         number = next(self._numbers)
         self._pending[number] = pending
-        frames = self._signed(Call(client=self._client, number=number, request=pending.request))
-        size = sum(map(len, frames))
-        if size > MAX_MESSAGE_BYTES:
+        call = msgspec.msgpack.encode(Call(number=number, request=pending.request))
+        if len(call) + MESSAGE_OVERHEAD_BYTES > MAX_MESSAGE_BYTES:
             del self._pending[number]
-            pending.future.set_exception(_too_large(pending.request, size))
+            pending.future.set_exception(_too_large(pending.request, len(call)))
         else:
-            self._thread.send(frames)
-
-    def _signed(self, message: Call | Hello | Bye) -> list[bytes]:
-        return self._signer.sign(msgspec.msgpack.encode(message))
+            self._outbox.call(call)
 
     def _say_hello(self) -> None:
         self._next_hello = time.monotonic() + _HELLO_EVERY_S
-        with self._lock:
-            hello = Hello(client=self._client, number=next(self._numbers))
-            self._thread.send(self._signed(hello))
+        self._outbox.say_hello()
 
     def _on_message(self, frames: list[bytes]) -> None:
         try:
-            message = self._decoder.decode(self._checker.check(frames))
+            messages = self._decoder.decode(self._checker.check(frames))
         except (AuthenticationError, msgspec.MsgspecError) as error:
             _log.warning("a message of the host was refused: %s", error)
             return
-        if isinstance(message, Told):
-            for subscription_id in message.subscription_ids:
-                followed = self._followed.get(subscription_id)
-                if followed is not None:
-                    followed.tell(message.update)
-        else:
-            self._on_answer(message)
+        for message in messages:
+            if isinstance(message, Told):
+                self._on_told(message)
+            else:
+                self._on_answer(message)
+
+    def _on_told(self, told: Told) -> None:
+        for subscription_id in told.subscription_ids:
+            followed = self._followed.get(subscription_id)
+            if followed is not None:
+                followed.tell(told.update)
 
     def _on_answer(self, answer: Answer) -> None:
         with self._lock:

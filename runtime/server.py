@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import zmq
 
 from .core.errors import AuthenticationError, DurableError
+from .outbox import ClientOutbox
 from .requests import Request, Subscribe, Unsubscribe
 from .service import Service
 from .socket_thread import SocketThread
 from .updates import Update
-from .wire import MAX_MESSAGE_BYTES, Answer, Bye, Call, Hello, Signer, ToHost, Told, encode_error
+from .wire import MAX_MESSAGE_BYTES, Answer, Bye, Call, Calls, Signer, ToHost, encode_error
 
 __all__ = ["Server"]
 
@@ -38,14 +37,6 @@ class _Peer:
         self.unsubscribe: dict[int, Future[Callable[[], None]]] = {}
 
 
-class _News(NamedTuple):
-    """An update that a subscription of a client is to be told."""
-
-    update: Update
-    peer: _Peer
-    subscription_id: int
-
-
 class Server:
     """Serves clients over TCP on the loopback interface.
 
@@ -57,7 +48,6 @@ class Server:
     def __init__(self, service: Service, key: bytes) -> None:
         self._service = service
         self._incoming = Signer(key, b"to host")
-        self._outgoing = Signer(key, b"to client")
         self._decoder = msgspec.msgpack.Decoder(ToHost)
         self._peers: dict[bytes, _Peer] = {}
         # Also of clients that have left: what they sent could be played back otherwise.
@@ -68,8 +58,7 @@ class Server:
         sock.setsockopt(zmq.SNDHWM, 0)
         self.port = sock.bind_to_random_port("tcp://127.0.0.1")
         self._thread = SocketThread(sock, self._on_message, "ipydurable-server", self._on_tick)
-        self._news: deque[_News] = deque()
-        self._has_news = False
+        self._outbox = ClientOutbox(self._thread, Signer(key, b"to client"))
         self.refused = 0
 
     def start(self) -> None:
@@ -91,12 +80,13 @@ class Server:
             self.refused += 1
             _log.warning("a message was refused: %s", error)
             return
-        if isinstance(message, Call):
-            self._on_call(peer, message)
+        if isinstance(message, Calls):
+            for call in message.calls:
+                self._on_call(peer, call)
         elif isinstance(message, Bye):
             self._forget(message.client)
 
-    def _peer(self, identity: bytes, message: Call | Hello | Bye) -> _Peer:
+    def _peer(self, identity: bytes, message: ToHost) -> _Peer:
         if message.number <= self._last_numbers.get(message.client, -1):
             raise AuthenticationError("it was seen before")
         self._last_numbers[message.client] = message.number
@@ -126,20 +116,17 @@ class Server:
         if error is not None:
             if not isinstance(error, DurableError):
                 _log.error("a request failed", exc_info=error)
-            self._send(peer, Answer(number=number, error=encode_error(error)))
+            self._outbox.answer(peer, Answer(number=number, error=encode_error(error)))
         elif not done.cancelled():
             self._reply(peer, number, done.result())
 
     def _reply(self, peer: _Peer, number: int, value: Any) -> None:
         raw = msgspec.Raw(msgspec.msgpack.encode(value))
-        self._send(peer, Answer(number=number, value=raw))
+        self._outbox.answer(peer, Answer(number=number, value=raw))
 
     def _subscribe(self, peer: _Peer, number: int, request: Subscribe) -> None:
         def tell(update: Update) -> None:
-            self._news.append(_News(update, peer, request.subscription_id))
-            if not self._has_news:
-                self._has_news = True
-                self._thread.call(self._send_news)
+            self._outbox.tell(peer, request.subscription_id, update)
 
         future = self._service.subscribe(request.followed, tell)
         peer.unsubscribe[request.subscription_id] = future
@@ -148,35 +135,16 @@ class Server:
             error = done.exception()
             if error is not None:
                 peer.unsubscribe.pop(request.subscription_id, None)
-                self._send(peer, Answer(number=number, error=encode_error(error)))
+                self._outbox.answer(peer, Answer(number=number, error=encode_error(error)))
             else:
                 self._reply(peer, number, None)
 
         future.add_done_callback(on_done)
 
-    def _send_news(self, sock: zmq.Socket[bytes]) -> None:
-        """Encode what there is to tell, once for all who are told the same."""
-        self._has_news = False
-        news = [self._news.popleft() for _ in range(len(self._news))]
-        for _, alike in groupby(news, lambda one: id(one.update)):
-            told: dict[_Peer, list[_News]] = {}
-            for one in alike:
-                told.setdefault(one.peer, []).append(one)
-            raw: Any = msgspec.Raw(msgspec.msgpack.encode(one.update))
-            for peer, its in told.items():
-                ids = [one.subscription_id for one in its]
-                sock.send_multipart(self._signed(peer, Told(subscription_ids=ids, update=raw)))
-
     def _unsubscribe(self, peer: _Peer, subscription_id: int) -> None:
         future = peer.unsubscribe.pop(subscription_id, None)
         if future is not None:
             future.add_done_callback(lambda done: done.exception() or done.result()())
-
-    def _send(self, peer: _Peer, message: Answer | Told) -> None:
-        self._thread.send(self._signed(peer, message))
-
-    def _signed(self, peer: _Peer, message: Answer | Told) -> list[bytes]:
-        return [peer.identity, *self._outgoing.sign(msgspec.msgpack.encode(message))]
 
     def _on_tick(self) -> None:
         now = time.monotonic()

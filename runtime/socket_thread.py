@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class SocketThread:
-    """Sends what is given to it and passes on what arrives.
+    """Does what is asked to be done to the socket, and passes on what arrives.
 
     Args:
         sock: The socket; from now on only this thread touches it.
@@ -39,9 +39,7 @@ class SocketThread:
         self._on_message = on_message
         self._on_tick = on_tick
         self._tick_ms = int(tick_s * 1000)
-        self._outgoing: SimpleQueue[list[bytes] | Callable[[zmq.Socket[bytes]], None]] = (
-            SimpleQueue()
-        )
+        self._asked: SimpleQueue[Callable[[zmq.Socket[bytes]], None]] = SimpleQueue()
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -53,18 +51,13 @@ class SocketThread:
         """Begin."""
         self._thread.start()
 
-    def send(self, frames: list[bytes]) -> None:
-        """Send a message soon; from any thread."""
-        self._outgoing.put(frames)
-        self._wake_up()
-
     def call(self, work: Callable[[zmq.Socket[bytes]], None]) -> None:
-        """Have `work` done to the socket in its thread, in order with the messages."""
-        self._outgoing.put(work)
+        """Have `work` done to the socket in its thread, soon and in order; from any thread."""
+        self._asked.put(work)
         self._wake_up()
 
     def close(self) -> None:
-        """Send what is queued, close the socket and end the thread."""
+        """Do what is queued, close the socket and end the thread."""
         self._closing = True
         self._wake_up()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
@@ -89,13 +82,13 @@ class SocketThread:
                     self._drain_wakes()
                 # After the drain and before the queue: whatever is queued later wakes it again.
                 self._is_woken = False
-                self._send_queued()
+                self._do_asked()
                 if self._socket in ready:
                     self._receive()
                 self._on_tick()
             except Exception:  # noqa: BLE001  (one bad message must not end the link)
                 _log.exception("the link's thread goes on after an error")
-        self._send_queued()
+        self._do_asked()
         self._socket.close(linger=500)
         self._woken.close()
         self._wake.close()
@@ -105,14 +98,10 @@ class SocketThread:
             while self._woken.recv(4096):
                 pass
 
-    def _send_queued(self) -> None:
+    def _do_asked(self) -> None:
         try:
             while True:
-                item = self._outgoing.get_nowait()
-                if isinstance(item, list):
-                    self._socket.send_multipart(item, zmq.NOBLOCK, copy=False)
-                else:
-                    item(self._socket)
+                self._asked.get_nowait()(self._socket)
         except Empty:
             pass
         except zmq.Again:

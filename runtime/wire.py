@@ -21,11 +21,15 @@ from .updates import Update
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
+    "MESSAGE_OVERHEAD_BYTES",
     "Answer",
     "Bye",
     "Call",
+    "Calls",
     "Hello",
     "Signer",
+    "ToClient",
+    "ToHost",
     "Told",
     "WireError",
     "decode_error",
@@ -35,14 +39,23 @@ __all__ = [
 _MAC_BYTES = 32
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 """Of a message to the host; larger frames end their connection before they are in memory."""
+MESSAGE_OVERHEAD_BYTES = 100
+"""What a message with one call takes at most beyond the call: signature, sender, number."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call", array_like=True):
-    """A request of a client."""
+class Call(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A request, and the number that its answer will have."""
+
+    number: int
+    request: Request
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True, tag="calls", array_like=True):
+    """Requests of a client."""
 
     client: bytes
     number: int
-    request: Request
+    calls: list[Call]
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=True):
@@ -81,8 +94,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told", array_like=Tru
     update: Update
 
 
-ToHost = Call | Hello | Bye
-ToClient = Answer | Told
+ToHost = Calls | Hello | Bye
+ToClient = list[Answer | Told]
 
 
 class Signer:

@@ -29,7 +29,7 @@ from ipydurable.runtime.launch import find_host
 from ipydurable.runtime.link import Link
 from ipydurable.runtime.ports import InstanceQuery, InstanceUpdate
 from ipydurable.runtime.requests import GetInstance
-from ipydurable.runtime.wire import Call, Signer
+from ipydurable.runtime.wire import Call, Calls, Signer
 from tests.processes.sources import wait_until
 
 pytestmark = pytest.mark.processes
@@ -180,8 +180,8 @@ def test_messages_without_the_key_are_not_answered(
     client.start("listener", instance_id="one")
     info = find_host(paths)
     assert info is not None
-    call = Call(client=b"x" * 16, number=1, request=GetInstance(instance_id="one"))
-    body = msgspec.msgpack.encode(call)
+    call = Call(number=1, request=GetInstance(instance_id="one"))
+    body = msgspec.msgpack.encode(Calls(client=b"x" * 16, number=1, calls=[call]))
     good = Signer(bytes.fromhex(info.key), b"to host").sign(body)
     bad: list[Any] = [
         Signer(b"another key", b"to host").sign(body),

@@ -20,7 +20,7 @@ import zmq
 from ipydurable.runtime.requests import HostStatusRequest, Request
 from ipydurable.runtime.server import Server
 from ipydurable.runtime.service import Service
-from ipydurable.runtime.wire import Answer, Bye, Call, Hello, Signer, ToClient, ToHost
+from ipydurable.runtime.wire import Answer, Bye, Call, Calls, Hello, Signer, ToClient, ToHost
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class Door:
     def call(self, client: bytes = b"friend") -> list[bytes]:
         """Return the frames of a request as its rightful sender would send it."""
         self.number += 1
-        return signed(Call(client=client, number=self.number, request=HostStatusRequest()))
+        call = Call(number=self.number, request=HostStatusRequest())
+        return signed(Calls(client=client, number=self.number, calls=[call]))
 
     def is_served(self) -> bool:
         """Whether a rightful request is answered: all that was sent before has been handled."""
@@ -70,7 +71,7 @@ class Door:
         if not self.socket.poll(DEADLINE_S * 1000):
             return False
         body = Signer(KEY, b"to client").check(self.socket.recv_multipart())
-        answer = msgspec.msgpack.decode(body, type=ToClient)
+        (answer,) = msgspec.msgpack.decode(body, type=ToClient)
         return isinstance(answer, Answer) and answer.number == self.number
 
     def close(self) -> None:
