@@ -28,7 +28,7 @@ class Mutant(NamedTuple):
         path: The file, from the root of the repository.
         function: The qualified name of the function, of the outer one where they are nested.
         line: Where the changed place begins.
-        lines: All lines of the statement that holds it.
+        lines: All lines of the statement that holds it, or of the function whose head does.
         removed: The lines that it replaces, stripped.
         added: What stands there instead.
         source: The whole changed file.
@@ -148,15 +148,20 @@ def _is_plain_default(param: cst.Param) -> bool:
 
 
 def _statements(text: str) -> dict[int, range]:
-    """Return the lines of the innermost statement, or of its head, for each line."""
+    """Return the lines of the innermost statement, or of its head, for each line.
+
+    For the head of a function, with its defaults, those of the whole function.
+    """
     found: dict[int, range] = {}
     for node in ast.walk(ast.parse(text)):  # outer statements come before inner ones
         if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
             first = node.pattern.lineno if isinstance(node, ast.match_case) else node.lineno
             body = getattr(node, "body", None)
             last = body[0].lineno - 1 if body else node.end_lineno
-            lines = range(first, max(first, last) + 1)
-            found.update(dict.fromkeys(lines, lines))
+            lines = concerned = range(first, max(first, last) + 1)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                concerned = range(first, node.end_lineno + 1)  # its head runs on import
+            found.update(dict.fromkeys(lines, concerned))
     return found
 
 

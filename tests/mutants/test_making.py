@@ -42,7 +42,7 @@ def test_each_changes_one_place_in_a_function_and_names_it(tmp_path: Path) -> No
         ),
         (
             "Counter.add",
-            *(13, range(13, 14)),
+            *(13, range(13, 21)),
             *("def add(self, by: int = 1) -> None:", "def add(self, by: int = 2) -> None:"),
         ),
         (

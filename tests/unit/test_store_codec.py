@@ -271,6 +271,20 @@ def test_infinite_progress_is_kept() -> None:
     assert unpack(pack(row, {}), {}) == row
 
 
+def test_a_large_definition_says_how_it_is_encoded() -> None:
+    package = CodePackage(entry="fetch", values={"text": '"' + "x" * 70_000 + '"'})
+    definition = Definition(kind=Kind.ACTIVITY, name="fetch", version="v1", package=package)
+    row = JournalRow(
+        1, 0, 0, Stream.DEFINITION, DefinitionAdded(timestamp=NOW, definition=definition)
+    )
+    large: dict[str, LargeValue] = {}
+    columns = pack(row, large)
+    (stored,) = large.values()
+    assert (columns[11], columns[12]) == (stored.digest, None)
+    assert stored.codec == "msgpack"
+    assert unpack(columns, contents(large)) == row
+
+
 def test_finite_progress_is_readable_in_the_row() -> None:
     """Only what JSON cannot hold is kept as bytes."""
     event = ActivityProgressed(timestamp=NOW, task_id=1, attempt=2, done=0.5, total=4.0)
