@@ -122,3 +122,21 @@ def test_an_instance_fails_at_its_deadline_also_after_a_crash(world: World) -> N
     assert world.record("two").status is RuntimeStatus.RUNNING
     world.advance(timedelta(seconds=1))
     assert world.record("two").status is RuntimeStatus.FAILED
+
+
+def test_an_attempt_after_a_lost_one_has_as_long_to_find_a_place_from_then_on(
+    world: World,
+) -> None:
+    async def prompt(ctx: Any) -> Any:
+        return await ctx.call_activity("prompt number")
+
+    world.define(lambda: 8, name="prompt number", start_within_s=10.0)
+    world.orchestrator(prompt)
+    world.work()
+    world.start("prompt", instance_id="two")
+    world.clock.advance(timedelta(minutes=1))
+    world.executor.lose(_attempt(world))
+    world.settle()
+    assert _attempt(world).number == 2
+    world.work()
+    assert world.output("two") == 8

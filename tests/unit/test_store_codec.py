@@ -233,6 +233,16 @@ def test_a_row_with_nothing_else_to_say_has_no_extra() -> None:
     assert columns[9:] == (None, None, None, None)
 
 
+def test_a_record_of_small_values_names_no_others() -> None:
+    """SQL sees NULL there, not an empty object."""
+    record = InstanceRecord(
+        iid=1, instance_id="a", name="o", created_at=NOW, updated_at=NOW, input="1"
+    )
+    large: dict[str, LargeValue] = {}
+    *_, refs = pack_record(record, large)
+    assert (refs, large) == (None, {})
+
+
 def test_columns_show_what_a_definition_is() -> None:
     """Its code is bytes; what people look for is JSON."""
     definition = Definition(

@@ -250,7 +250,9 @@ def test_a_file_from_before_output_was_kept_gains_a_place_for_it(path: Path) -> 
         migrate(raw, "p", OLD)
     with closing(open_store(path)) as store:
         sentence, *_ = store.recover().report
-        assert "schema 2: keep what activities print and display" in sentence
+        assert (
+            sentence == f"{path} was brought to schema 2: keep what activities print and display."
+        )
         key = AttemptKey(1, "e", 1, 1)
         output = AttemptOutput(items=(OutputItem("stdout", "hello"),))
         store.keep_outputs([KeptOutput(key, "fetch", datetime(2026, 1, 1), output)])
