@@ -241,18 +241,18 @@ class Database:
 
     def _connect_repaired(self) -> duckdb.DuckDBPyConnection:
         self._refuse_sqlite()
-        damaged_at = self._silent_damage()
-        if damaged_at is None:
+        damage = self._silent_damage()
+        if damage is None:
             try:
                 return duckdb.connect(self.path, config=CONFIG)
             except duckdb.Error as error:
-                damaged_at = repair.damage_reported(str(error))
-                if damaged_at is None and not _is_empty(self.path):
+                damage = repair.damage_reported(self.path, str(error))
+                if damage is None and not _is_empty(self.path):
                     raise
-        if damaged_at is None:
+        if damage is None:
             Path(self.path).unlink()  # empty: what is left if its creator was killed at once
             return duckdb.connect(self.path, config=CONFIG)
-        self._repair(damaged_at)
+        self._repair(damage)
         connection = duckdb.connect(self.path, config=CONFIG)
         connection.execute("CHECKPOINT").fetchall()  # the repaired log is not needed again
         return connection
@@ -267,35 +267,31 @@ class Database:
         if head == _SQLITE_MAGIC:
             raise NotAStoreError(self.path, "it is a SQLite file")
 
-    def _silent_damage(self) -> int | None:
-        damaged_at = repair.silent_damage(self._read_wal())
-        if damaged_at is None:
+    def _silent_damage(self) -> repair.Damage | None:
+        damage = repair.silent_damage(self.path)
+        if damage is None:
             return None
         try:  # a log that another process is writing looks torn too, so is the file free at all?
             duckdb.connect(self.path, read_only=True).close()
         except duckdb.Error as error:
-            damaged_at = repair.damage_reported(str(error))  # where it speaks, it knows better
-            if damaged_at is None:
+            reported = repair.damage_reported(self.path, str(error))
+            is_locked = isinstance(store_error(self.path, error), StoreLockedError)
+            if is_locked or (reported is None and damage.position > 0):
                 raise
-        return damaged_at
+            damage = reported or damage  # where it speaks, it knows better
+        return damage
 
-    def _repair(self, position: int) -> None:
-        if not (self._salvage or repair.is_last_commit(self._read_wal(), position)):
+    def _repair(self, damage: repair.Damage) -> None:
+        if not (self._salvage or repair.is_last_commit(self.path, damage)):
             raise StoreDamagedError(
                 self.path,
-                f"its write-ahead log cannot be read from byte {position} on, and later "
-                "commits are lost with it",
-                f"Nothing was changed. Restore {self.path} and {self.path}.wal from a copy, or "
-                "go on with what was committed before the damage: ipydurable.store.open_store("
-                f"{self.path!r}, salvage=True) keeps a copy of the log.",
+                f"its write-ahead log {damage.log} cannot be read from byte {damage.position} on, "
+                "and later commits are lost with it",
+                f"Nothing was changed. Restore {self.path} and all files beside it whose names "
+                "begin with this from a copy, or go on with what was committed before the damage: "
+                f"ipydurable.store.open_store({self.path!r}, salvage=True) keeps copies of logs.",
             )
-        self.report.append(repair.cut(self.path, position))
-
-    def _read_wal(self) -> bytes:
-        try:
-            return repair.wal_path(self.path).read_bytes()
-        except FileNotFoundError:
-            return b""
+        self.report.append(repair.cut(self.path, damage))
 
 
 def store_error(path: str, error: duckdb.Error) -> StoreError:

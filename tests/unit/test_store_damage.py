@@ -174,14 +174,17 @@ def test_a_log_of_another_version_is_not_judged(crashed: Crashed) -> None:
     """A log of another version is DuckDB's to judge, and we cut nothing off it."""
     log = bytearray(crashed.log)
     log[5] = 3
-    assert repair.silent_damage(bytes(log[:-30])) is None
-    assert not repair.is_last_commit(bytes(log), crashed.ends[-2])
+    crashed.write(bytes(log[:-30]))
+    assert repair.silent_damage(str(crashed.path)) is None
+    crashed.write(bytes(log))
+    damage = repair.Damage(crashed.wal, crashed.ends[-2])
+    assert not repair.is_last_commit(str(crashed.path), damage)
 
 
-def test_a_header_that_ends_early_is_sound() -> None:
+def test_a_header_that_ends_early_is_sound(crashed: Crashed) -> None:
     """A log torn in its header held no commit."""
-    header = bytes.fromhex("640062650002") + b"\x66\x00\x10\xdd\x01"
-    assert repair.silent_damage(header) is None
+    crashed.write(bytes.fromhex("640062650002") + b"\x66\x00\x10\xdd\x01")
+    assert repair.silent_damage(str(crashed.path)) is None
 
 
 def test_the_log_of_another_file_is_refused(crashed: Crashed, tmp_path: Path) -> None:
