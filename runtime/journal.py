@@ -17,7 +17,8 @@ __all__ = ["Batch", "InlineJournal", "Journal", "ThreadedJournal"]
 
 _log = logging.getLogger(__name__)
 
-_PROJECT_EVERY_S = 0.25
+# A commit that comes meanwhile waits some milliseconds. Who reads has it done first anyway.
+_PROJECT_EVERY_S = 1.0
 _CHECKPOINT_EVERY_S = 5.0
 _RETRY_AFTER_S = 1.0
 

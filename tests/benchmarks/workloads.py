@@ -58,7 +58,8 @@ def signals(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     since = time.perf_counter()
     entities = [f"@account@counter-{number}" for number in range(_COUNTERS)]
     client.signal_many("add", ((entities[n % _COUNTERS], 1) for n in range(sizes.signals)))
-    total = sum(client.call_entity(entity, "get", timeout_s=WAIT_S) for entity in entities)
+    asked = [(entity, client.entity_call(entity, "get")) for entity in entities]
+    total = sum(client.call_outcome(entity, future.result(WAIT_S)) for entity, future in asked)
     per_s = rate(sizes.signals, since)
     check("signals", total, sizes.signals)
     yield Figure("W4 signals", f"{sizes.signals:,}", per_s, "signals/s", 20_000)
