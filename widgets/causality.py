@@ -8,12 +8,13 @@ for because of the first of them. Three rules say what else it was waiting for:
 - A timer or an external event that led on while others of its turn were open, or the reverse, is
   the winner of a race; those others have lost, unless something follows from them later.
 
-A race between activities alone looks like branches of different length, and is drawn as those.
+What raced besides is written down (`RaceDecided`); in histories of before there were such notes,
+activities that race look like branches of different length, and are drawn as those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -53,7 +54,10 @@ class Operation:
         target: The entity, or the child instance.
         is_done: Whether its outcome has come in.
         is_used: Whether something followed from it.
-        has_lost: Whether it is the loser of a race.
+        has_won: Whether it is the winner of a race.
+        has_lost: Whether it is the loser of a race, or was given up at the end.
+        in_race: Whether it was a race that it lost.
+        is_out: Whether a note says that it lost, and none that it is waited for again.
     """
 
     node: NodeKey
@@ -62,7 +66,10 @@ class Operation:
     target: str = ""
     is_done: bool = False
     is_used: bool = False
+    has_won: bool = False
     has_lost: bool = False
+    in_race: bool = False
+    is_out: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +89,7 @@ class Causality:
         events: External events in the order they came.
         ending: What the end followed from; None before it.
         last: The parents of what would be asked for now, for waits that leave no trace.
-        changed: Operations whose use or loss changed since the reader last cleared it.
+        changed: Operations whose use, loss or victory changed since the reader last cleared it.
     """
 
     def __init__(self) -> None:
@@ -103,14 +110,15 @@ class Causality:
         self._section = 0
         self._locks: dict[int, int] = {}
         self._stages: dict[NodeKey, set[tuple[RowKind, str]]] = {}
+        self._races: list[tuple[frozenset[Operation], list[Operation]]] = []
 
     @property
     def last(self) -> tuple[int, frozenset[NodeKey]]:
         """The layer and parents of what the code asks for, or waits for, now."""
         turn = self._turns[-1]
-        if self._open or not self._pool:
+        parents = frozenset(one.node for one in self._pool if not one.is_out)
+        if self._open or not parents:
             return turn.layer, turn.parents
-        parents = frozenset(one.node for one in self._pool)
         return 1 + max(one.layer for one in parents), parents
 
     def fold(self, event: ev.Event) -> None:
@@ -128,17 +136,54 @@ class Causality:
         for task_id in event.abandoned:
             operation = self._first.get(task_id)
             if operation is not None:
-                self._lose(operation)
+                self._lose(operation, in_race=False)
         # The end waits for nothing: what is still open was given up.
         self._open.clear()
         self.ending = self._use() or self._turns[-1].parents
 
     def _rewound(self, event: ev.ExecutionRewound) -> None:
         self.ending = None
-        for task_id in event.task_ids:
-            operation = self._first.get(task_id)
-            if operation is not None:
-                self._reopen(operation)
+        redone = self._known((one, one) for one in event.task_ids)
+        for operation in redone:
+            self._reopen(operation)
+        # What they had won is open again, as is what the end had given up.
+        for winners, losers in self._races:
+            if not winners.isdisjoint(redone):
+                self._find(losers)
+        self._find(
+            one for one in self._first.values() if one.has_lost and not (one.in_race or one.is_done)
+        )
+
+    def _race_decided(self, event: ev.RaceDecided) -> None:
+        self._find(self._known(event.taken_up))
+        losers = [one for one in self._known(event.lost) if not one.is_done]
+        winners = {one for one in self._known(event.won) if one.is_done}
+        for operation in losers:
+            self._lose(operation, in_race=True)
+            self._siblings(operation).discard(operation)
+            operation.is_out = True
+        if losers:
+            for winner in winners:
+                self._win(winner)
+            if self._trigger is not None:
+                winners.add(self._trigger)
+            self._races.append((frozenset(winners), losers))
+
+    def _known(self, spans: Iterable[tuple[int, int]]) -> list[Operation]:
+        ids = (task_id for first, last in spans for task_id in range(first, last + 1))
+        return [self._first[task_id] for task_id in ids if task_id in self._first]
+
+    def _find(self, operations: Iterable[Operation]) -> None:
+        """Take back that operations have lost: what is open of them is waited for."""
+        for operation in operations:
+            operation.has_lost = operation.in_race = operation.is_out = False
+            self.changed.add(operation)
+            if operation.is_done:
+                if not operation.is_used:
+                    self._pool[operation] = None
+            else:
+                self._open.add(operation)
+                self._siblings(operation).add(operation)
 
     def _scheduled(self, event: ev.TaskScheduled) -> None:
         self._asked(RowKind.ACTIVITY, event.name, event.task_id, origin=event.origin)
@@ -188,7 +233,11 @@ class Causality:
             self._came_in(operation)
 
     def _raised(self, event: ev.EventRaised) -> None:
-        if self._pool and not self._open:
+        trigger = self._trigger
+        if trigger is not None and trigger.is_out:
+            # Nobody waited for it: this follows from what came before.
+            self._trigger = next((one for one in reversed(self._pool) if not one.is_out), None)
+        if self._trigger is not None and self._pool and not self._open:
             # Nothing else was to be waited for: the wait for it followed from what came before.
             self._next_turn(RowKind.EVENT, event.name)
         turn = self._turns[-1]
@@ -208,7 +257,8 @@ class Causality:
         return self._turns[operation.turn].open.setdefault(operation.node, set())
 
     def _reopen(self, operation: Operation) -> None:
-        operation.is_done = operation.is_used = False
+        operation.is_done = operation.is_used = operation.has_won = False
+        self.changed.add(operation)
         self._pool.pop(operation, None)
         self._open.add(operation)
         self._siblings(operation).add(operation)
@@ -263,11 +313,15 @@ class Causality:
         elif asked is not None and self._siblings(trigger):
             stages.add(asked)
         used = [
-            one for one in self._pool if (is_join and not one.has_lost) or one.node == trigger.node
+            one
+            for one in self._pool
+            if one is trigger
+            or (is_join and not one.has_lost)
+            or (one.node == trigger.node and not one.is_out)
         ]
         for one in used:
             del self._pool[one]
-            one.is_used, one.has_lost = True, False
+            one.is_used, one.has_lost, one.in_race, one.is_out = True, False, False, False
             self.changed.add(one)
         return frozenset(one.node for one in used)
 
@@ -277,11 +331,17 @@ class Causality:
             if node == winner.node or not others:
                 continue
             if node.kind in _WAITS or winner.node.kind in _WAITS:
+                self._win(winner)
                 for other in others:
-                    self._lose(other)
+                    self._lose(other, in_race=True)
 
-    def _lose(self, operation: Operation) -> None:
+    def _win(self, operation: Operation) -> None:
+        operation.has_won = True
+        self.changed.add(operation)
+
+    def _lose(self, operation: Operation, *, in_race: bool) -> None:
         operation.has_lost = True
+        operation.in_race = operation.in_race or in_race
         self._open.discard(operation)
         self._pool.pop(operation, None)
         self.changed.add(operation)
@@ -290,6 +350,7 @@ class Causality:
         ev.ExecutionStarted: _started,
         ev.ExecutionCompleted: _ended,
         ev.ExecutionRewound: _rewound,
+        ev.RaceDecided: _race_decided,
         ev.TaskScheduled: _scheduled,
         ev.TaskCompleted: _settled,
         ev.TaskFailed: _settled,

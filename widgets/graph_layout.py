@@ -11,11 +11,21 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from .graph_model import END, START, Graph, GraphEdge, GraphFrame, GraphModel, GraphNode
+from .graph_model import (
+    END,
+    START,
+    WON,
+    Graph,
+    GraphEdge,
+    GraphFrame,
+    GraphModel,
+    GraphNode,
+)
 from .graph_scene import Box, Link, Scene
 from .graph_shortening import shortened
 from .layout import duration_ms, duration_words
 from .text import counts_words
+from .view_models import LOST
 from .views import RowKind, RowState, RowView, shorten
 
 __all__ = ["MAX_NODES", "lay_out"]
@@ -124,8 +134,8 @@ class _Layout:
                     _CELL_HEIGHT,
                     row.state,
                     shorten(row.hint or f"{node.name} {row.index + 1}", 17),
-                    "",
-                    tip=_row_tip(node, row),
+                    (fate := model.fate(row.index)),
+                    tip=_row_tip(node, row, fate),
                     index=row.index,
                     is_dimmed=model.has_lost(row.index),
                     path=path,
@@ -261,7 +271,8 @@ def _link(edge: GraphEdge, placed: Mapping[str, Box], path: str, depth: int) -> 
     x1, y1 = b.x + b.width / 2, b.y - (0 if b.y <= y0 else 3)
     bend = max(14.0, (y1 - y0) / 2)
     drawn = _curve(x0, y0, bend, x1, y1)
-    return Link(f"{path}/{edge.source}>{edge.target}", drawn, edge.kind, edge.is_dimmed, depth)
+    key = f"{path}/{edge.source}>{edge.target}"
+    return Link(key, drawn, edge.kind, edge.is_dimmed, depth, edge.is_strong)
 
 
 def _curve(x0: float, y0: float, bend: float, x1: float, y1: float) -> str:
@@ -370,12 +381,17 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
             for state in _URGENT_FIRST
             if node.counts[state]
         ]
+        if node.raced:
+            is_all = node.won + node.raced == node.total
+            signs = [
+                f"{node.won:,} of {node.total:,} {WON}" if is_all else f"{node.raced:,} {LOST}"
+            ]
         return " · ".join([*signs[:2], *([retried] if retried else [])])
     word = _SECOND_LINES.get(node.kind, "")
     if _asks(node, model):
         return "has a form to fill in"
-    if node.has_lost:
-        return "lost the race"
+    if node.raced:
+        return LOST
     if node.state is RowState.WAITING and node.due is not None:
         left = duration_words(max(0, node.due - model.timeline.header().now))
         return f"{'retry' if node.kind is RowKind.ACTIVITY else 'due'} in {left}"
@@ -389,7 +405,8 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
         taken = "" if found is None or still or live else duration_words(found)
     if node.kind is RowKind.TIMER and taken:
         taken = f"waited {taken}"
-    return " · ".join(part for part in (word, retried, taken, node.hint) if part)
+    won = WON if node.won else ""
+    return " · ".join(part for part in (won, word, retried, taken, node.hint) if part)
 
 
 def _asks(node: GraphNode, model: GraphModel) -> str:
@@ -418,15 +435,19 @@ def _tip(node: GraphNode) -> str:
         f"{word} {node.name} {node.hint}".strip(),
         counts_words(node.counts),
         node.note,
-        "lost a race" if node.has_lost else "",
+        "" if node.total > 1 else WON if node.won else LOST if node.raced else "",
         f"{node.attempts:,} more attempts" if node.attempts else "",
         "one after the other" if node.is_chain else "",
     ]
-    return "\n".join(part for part in parts if part)
+    return _lines(parts)
 
 
-def _row_tip(node: GraphNode, row: RowView) -> str:
+def _row_tip(node: GraphNode, row: RowView, fate: str) -> str:
     taken = duration_ms(row)
     words = [_STATE_WORDS[row.state], "" if taken is None else duration_words(taken)]
     said = " · ".join(word for word in words if word)
-    return "\n".join(part for part in (f"{node.name} {row.hint}", said, row.note) if part)
+    return _lines([f"{node.name} {row.hint}", said, fate, row.note])
+
+
+def _lines(parts: list[str]) -> str:
+    return "\n".join(dict.fromkeys(part for part in parts if part))

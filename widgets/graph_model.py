@@ -14,12 +14,13 @@ from ipydurable.runtime.ports import InstanceUpdate
 
 from .causality import Causality, NodeKey, Operation
 from .graph_runs import Counted, Run, Runs, Tally
-from .view_models import TimelineModel
+from .view_models import LOST, TimelineModel
 from .views import Header, RowKind, RowState, RowView
 
 __all__ = [
     "END",
     "START",
+    "WON",
     "Graph",
     "GraphEdge",
     "GraphFrame",
@@ -30,7 +31,9 @@ __all__ = [
 
 START = "start"
 END = "end"
+WON = "won the race"
 _WAITS_SHOWN = 20
+_NO_RACE = (False, False, False)
 
 
 class GraphNode(NamedTuple):
@@ -42,7 +45,9 @@ class GraphNode(NamedTuple):
         kind: What its operations stand for; None for start and end.
         name: Their name; the orchestrator's at the start, the status at the end.
         counts: Operations by `RowState`.
-        lost: How many of them lost a race.
+        won: How many of them won a race.
+        lost: How many of them lost a race, or were given up at the end.
+        raced: How many of these it was a race that they lost.
         attempts: Attempts above the first, of all operations together.
         hint: Of a single operation, what tells it from its siblings.
         note: The failure or progress of the one that matters most.
@@ -57,7 +62,9 @@ class GraphNode(NamedTuple):
     kind: RowKind | None
     name: str
     counts: tuple[int, ...]
+    won: int = 0
     lost: int = 0
+    raced: int = 0
     attempts: int = 0
     hint: str = ""
     note: str = ""
@@ -86,7 +93,7 @@ class GraphNode(NamedTuple):
 
     @property
     def has_lost(self) -> bool:
-        """Whether all its operations lost a race: it is drawn dimmed."""
+        """Whether nothing followed from any of its operations: it is drawn dimmed."""
         return 0 < self.total == self.lost
 
 
@@ -98,12 +105,14 @@ class GraphEdge(NamedTuple):
         target: Key of the node it reaches.
         kind: `"flow"`, `"call"` of an entity or `"signal"` to one.
         is_dimmed: Whether it leads to the loser of a race.
+        is_strong: Whether it leads to the winner of one.
     """
 
     source: str
     target: str
     kind: str = "flow"
     is_dimmed: bool = False
+    is_strong: bool = False
 
 
 class GraphFrame(NamedTuple):
@@ -163,7 +172,7 @@ class GraphModel:
         self._sections: dict[int, list[Tally]] = {}
         self._rows: dict[int, RowView] = {}
         self._operations: dict[int, Operation] = {}
-        self._lost: set[Operation] = set()
+        self._fates: dict[Operation, tuple[bool, bool, bool]] = {}
         self._events_seen = 0
 
     @property
@@ -199,7 +208,7 @@ class GraphModel:
             self._start_over()
         for row in self.timeline.take_changes():
             self._count(row)
-        self._count_losses()
+        self._count_races()
 
     def graph(self) -> Graph:
         """Return the whole graph as it is now, however large it is.
@@ -251,8 +260,16 @@ class GraphModel:
         return operation.target if operation is not None else ""
 
     def has_lost(self, index: int) -> bool:
-        """Whether the operation of a row lost a race."""
-        return self._operations.get(index) in self._lost
+        """Whether the operation of a row lost a race, or was given up at the end."""
+        operation = self._operations.get(index)
+        return operation is not None and operation.has_lost
+
+    def fate(self, index: int) -> str:
+        """Return what became of the operation of a row in a race, in words; empty for none."""
+        operation = self._operations.get(index)
+        if operation is None:
+            return ""
+        return LOST if operation.in_race else WON if operation.has_won else ""
 
     def predecessors(self, index: int | None) -> list[RowView]:
         """Return the rows of the nodes that a row followed from.
@@ -308,14 +325,18 @@ class GraphModel:
         self._events_seen += 1
         return self._causality.events[self._events_seen - 1]
 
-    def _count_losses(self) -> None:
+    def _count_races(self) -> None:
         for operation in self._causality.changed:
             tally = self._tallies.get(operation.node)
-            if tally is None or (operation in self._lost) == operation.has_lost:
+            if tally is None:
                 continue
+            won, lost, raced = self._fates.get(operation, _NO_RACE)
+            fate = operation.has_won, operation.has_lost, operation.in_race
             for one in (tally, tally.run):
-                one.lost += 1 if operation.has_lost else -1
-            (self._lost.add if operation.has_lost else self._lost.discard)(operation)
+                one.won += fate[0] - won
+                one.lost += fate[1] - lost
+                one.raced += fate[2] - raced
+            self._fates[operation] = fate
         self._causality.changed.clear()
 
     def start(self, header: Header) -> GraphNode:
@@ -326,7 +347,9 @@ class GraphModel:
         """Return a node as it is shown: of one name at one step, or a run of such."""
         tally = of.tallies[0] if isinstance(of, Run) else of
         layer, kind, name, _ = tally.key
-        node = GraphNode(tally.name, layer, kind, name, of.counts, of.lost, of.attempts)
+        node = GraphNode(
+            tally.name, layer, kind, name, of.counts, of.won, of.lost, of.raced, of.attempts
+        )
         if isinstance(of, Run):
             return node._replace(is_chain=True)
         if tally.only < 0:
@@ -341,7 +364,7 @@ class GraphModel:
         kind, lost = edge_kind(tally.key.kind), 0 < sum(tally.counts) == tally.lost
         sources = [START] if tally.from_start else []
         sources.extend(parent.name for parent in tally.parents)
-        return [GraphEdge(source, tally.name, kind, lost) for source in sources]
+        return [GraphEdge(source, tally.name, kind, lost, tally.won > 0) for source in sources]
 
     def ends(self, header: Header) -> list[tuple[GraphNode, list[Tally]]]:
         """Return what follows from the rest: the end, or the external events waited for now.

@@ -25,14 +25,18 @@ class Counted:
     Attributes:
         rows: By state and in order, so that the first ones are at hand however many there are.
         attempts: Attempts above the first, of all of them together.
-        lost: How many lost a race.
+        won: How many won a race.
+        lost: How many lost a race, or were given up at the end.
+        raced: How many of these it was a race that they lost.
         from_start: How many follow from nothing but the start.
     """
 
     def __init__(self) -> None:
         self.rows: tuple[list[int], ...] = tuple([] for _ in RowState)
         self.attempts = 0
+        self.won = 0
         self.lost = 0
+        self.raced = 0
         self.from_start = 0
 
     @property
@@ -55,7 +59,9 @@ class Counted:
                 mine.extend(its)
                 mine.sort()
         self.attempts += other.attempts
+        self.won += other.won
         self.lost += other.lost
+        self.raced += other.raced
         self.from_start += other.from_start
 
 

@@ -27,7 +27,7 @@ class Box(msgspec.Struct, array_like=True, frozen=True):
         index: Its row in the timeline; -1 for none.
         opens: What asking for its contents opens, or closes; empty for nothing.
         is_open: Whether they are shown.
-        is_dimmed: Whether it lost a race.
+        is_dimmed: Whether it lost a race, or was given up at the end.
         path: Instance id of the child it belongs to; empty for the graph's own.
         kind: The `RowKind` it stands for, or empty.
         depth: In how many sub-orchestrations it stands.
@@ -63,6 +63,7 @@ class Link(msgspec.Struct, array_like=True, frozen=True):
     kind: str
     is_dimmed: bool
     depth: int = 0
+    is_strong: bool = False
 
 
 class Scene(msgspec.Struct, frozen=True):

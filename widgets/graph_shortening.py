@@ -130,17 +130,18 @@ class _Edges:
         target: str,
         kind: str = "flow",
         is_dimmed: bool = False,
+        is_strong: bool = False,
     ) -> None:
         if source != target:
-            self.found[source, target] = GraphEdge(source, target, kind, is_dimmed)
+            self.found[source, target] = GraphEdge(source, target, kind, is_dimmed, is_strong)
 
     def add_unit(self, unit: Tally | Run) -> None:
         """Add what leads to a node, and what leads from it to the gap."""
         kind, lost = edge_kind(_first(unit).key.kind), 0 < sum(unit.counts) == unit.lost
         if unit.from_start:
-            self.add(START, unit.name, kind, lost)
+            self.add(START, unit.name, kind, lost, unit.won > 0)
         for parent in unit.parents:
-            self.add(self.place(parent), unit.name, kind, lost)
+            self.add(self.place(parent), unit.name, kind, lost, unit.won > 0)
         for child in unit.children:
             if self.place(child) == _GAP:
                 self.add(unit.name, _GAP)

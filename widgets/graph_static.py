@@ -109,8 +109,9 @@ def _drawing(scene: Scene, name: str) -> list[str]:
             f'margin:6px auto;{DRAWN_FIRST}" role="img" '
             f'aria-label="Graph of {escape(name, quote=True)}" font-size="12" fill="currentColor">'
             # The ids are shared by all graphs of a page, and so is what they stand for.
-            '<defs><marker id="ipd-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-            'markerHeight="7" orient="auto-start-reverse"><path d="M1 1 7 4 1 7" fill="none" '
+            '<defs><marker id="ipd-tip" viewBox="0 0 8 8" refX="7" refY="4" '
+            'markerUnits="userSpaceOnUse" markerWidth="9" markerHeight="9" '
+            'orient="auto-start-reverse"><path d="M1 1 7 4 1 7" fill="none" '
             'stroke="currentColor" stroke-opacity=".75"/></marker></defs>'
         )
     ]
@@ -127,11 +128,12 @@ def _drawing(scene: Scene, name: str) -> list[str]:
 
 def _link(link: Link) -> str:
     dash = ' stroke-dasharray="4 4"' if link.kind == "signal" or link.is_dimmed else ""
-    opacity = 0.3 if link.is_dimmed else 0.5
+    opacity = 0.3 if link.is_dimmed else 0.8 if link.is_strong else 0.5
+    width = 2.2 if link.is_strong else 1.3
     tail = ' marker-start="url(#ipd-tip)"' if link.kind == "call" else ""
     return (
         f'<path d="{link.path}" fill="none" stroke="currentColor" stroke-opacity="{opacity}" '
-        f'stroke-width="1.3"{dash}{tail} marker-end="url(#ipd-tip)"/>'
+        f'stroke-width="{width}"{dash}{tail} marker-end="url(#ipd-tip)"/>'
     )
 
 

@@ -54,6 +54,7 @@ class Row:
     due_at: datetime | None = None
     progress: ev.ActivityProgressed | None = None
     locks_held: int = 0
+    has_lost: bool = False
 
 
 @dataclass(slots=True)
@@ -104,6 +105,7 @@ class RowFold:
         self.dirty: set[int] = set()
         self._group_index: dict[tuple[RowKind, str], int] = {}
         self._row_of: dict[int, Row] = {}
+        self._races: list[ev.RaceDecided] = []
 
     def _started(self, event: ev.ExecutionStarted) -> None:
         if event.execution_id != self._execution_id:
@@ -119,6 +121,9 @@ class RowFold:
     def _rewound(self, event: ev.ExecutionRewound) -> None:
         self.closed_at = None
         self.dirty.update(range(len(self.rows)))
+        for race in self._races:
+            if any(a <= task_id <= b for a, b in race.won for task_id in event.task_ids):
+                self._set_lost(race.lost, False)
         for task_id in event.task_ids:
             row = self._row_of.get(task_id)
             if row is not None and row.attempts[-1].outcome is Outcome.FAILED:
@@ -237,6 +242,18 @@ class RowFold:
         if row is not None:
             row.progress = event
 
+    def _race_decided(self, event: ev.RaceDecided) -> None:
+        self._races.append(event)
+        self._set_lost(event.lost, True)
+        self._set_lost(event.taken_up, False)
+
+    def _set_lost(self, spans: ev.Spans, has_lost: bool) -> None:
+        for first, last in spans:
+            for task_id in range(first, last + 1):
+                row = self.touch(task_id)
+                if row is not None:
+                    row.has_lost = has_lost
+
     def _add(self, kind: RowKind, name: str, task_id: int, at: datetime) -> Row:
         key = (kind, name)
         group = self._group_index.get(key)
@@ -316,6 +333,7 @@ class RowFold:
         ev.EntityUnlockSent: _unlocked,
         ev.AttemptStarted: _attempt_started,
         ev.AttemptLost: _attempt_lost,
+        ev.RaceDecided: _race_decided,
         ev.ActivityProgressed: _progressed,
     }
 

@@ -40,6 +40,7 @@ from .views import (
 
 __all__ = ["TimelineModel"]
 
+LOST = "lost the race"
 _TRACE_CHARS = 20_000
 _WAITING_SHOWN = 3
 _NESTING = (RowKind.ORCHESTRATION, RowKind.ENTITY_CALL)
@@ -285,6 +286,8 @@ class TimelineModel:
         elif progress is not None and attempt.outcome is Outcome.OPEN:
             note = progress.note
             share = min(1.0, progress.done / progress.total) if progress.total else None
+        if row.has_lost and not note:
+            note = LOST
         return RowView(
             row.index,
             row.group,

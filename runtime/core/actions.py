@@ -28,6 +28,7 @@ from .ledger import Ledger
 from .locks import CriticalSection, EntityLock, LockTask
 from .mailbox import Mailbox
 from .payload import Payload
+from .races import Races
 from .retry import RetryPolicy
 from .tasks import CancellableTask, CompletableTask, RetryState, Task, TimerTask
 
@@ -46,6 +47,7 @@ class Actions:
         mailbox: Its external events.
         section: Its critical section.
         forms: The forms of its waits.
+        races: What lost a `when_any`.
     """
 
     def __init__(self, ledger: Ledger, code: OrchestratorCode, resolve: Resolve) -> None:
@@ -55,6 +57,7 @@ class Actions:
         self.mailbox = Mailbox()
         self.section = CriticalSection()
         self.forms = FormWaits()
+        self.races = Races()
 
     def schedule_activity(
         self, name: str, value: Any, policy: RetryPolicy | None, tags: dict[str, str]
@@ -256,6 +259,7 @@ class Actions:
         """Forget all that waits; for an execution that has ended."""
         self.mailbox.let_go()
         self.forms.let_go()
+        self.races.let_go()
 
     def encode(self, value: Any, where: str) -> Payload | None:
         """Return the payload of a value; None for NO_INPUT."""

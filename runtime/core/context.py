@@ -369,7 +369,8 @@ class OrchestrationContext:
         Returns:
             The task of the winning *task*, which may have failed: look at it.
         """
-        return WhenAnyTask(as_tasks("when_any", tasks, self._spawn))
+        found = as_tasks("when_any", tasks, self._spawn)
+        return WhenAnyTask(found, self._executor.actions.races.decided)
 
     def call_activity_with_retry(
         self,

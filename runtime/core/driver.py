@@ -36,9 +36,12 @@ class Driver(Task[Any]):
         description: What it is, for people.
         code: The coroutine or generator, not started yet.
         wake: Called with the driver and the task it waited for when it can go on.
+
+    Attributes:
+        waits_for: What it waited for last; None before that.
     """
 
-    __slots__ = ("_code", "_sends_results", "_wake")
+    __slots__ = ("_code", "_sends_results", "_wake", "waits_for")
 
     def __init__(
         self, description: str, code: Code, wake: Callable[[Driver, Task[Any]], None]
@@ -47,6 +50,7 @@ class Driver(Task[Any]):
         self._code = code
         self._sends_results = not isinstance(code, Coroutine)
         self._wake = wake
+        self.waits_for: Task[Any] | None = None
 
     def resume(self, awaited: Task[Any] | None) -> None:
         """Run the code to its next wait or its end.
@@ -70,6 +74,7 @@ class Driver(Task[Any]):
                 return
             if isinstance(yielded, Task):
                 if not yielded.is_complete:
+                    self.waits_for = yielded
                     yielded.watch(self._on_settled)
                     return
                 awaited = yielded
@@ -88,6 +93,7 @@ class Driver(Task[Any]):
         """Wake nobody and tell nobody: the execution has ended."""
         super().let_go()
         self._wake = _wake_nobody
+        self.waits_for = None
         forget_frames(self._error)
 
     def waiting_line(self) -> str:

@@ -74,6 +74,8 @@ __all__ = [
     "OperationDone",
     "OperationRequested",
     "ParentInstance",
+    "RaceDecided",
+    "Spans",
     "SubOrchestrationInstanceCompleted",
     "SubOrchestrationInstanceCreated",
     "SubOrchestrationInstanceFailed",
@@ -412,6 +414,28 @@ class EventFormClosed(Event, frozen=True, kw_only=True):
     outcome: Literal["answered", "expired", "withdrawn"]
 
 
+Spans: TypeAlias = tuple[tuple[int, int], ...]
+"""Action ids, as the first and last of each run of them."""
+
+
+class RaceDecided(Event, frozen=True, kw_only=True):
+    """A `when_any` is over, or what had lost one is waited for again (a note).
+
+    It comes right after the event that decided the race, before what the code asked for next. Only
+    activities, sub-orchestrations and entity calls are named, each once as lost and once as taken
+    up; timers and waits for events are not. Losers run on.
+
+    Attributes:
+        won: What came first.
+        lost: What nothing waits for any more.
+        taken_up: What had lost and is waited for again, or whose result was asked for.
+    """
+
+    won: Spans = ()
+    lost: Spans = ()
+    taken_up: Spans = ()
+
+
 class AttemptStarted(Event, frozen=True, kw_only=True):
     """An attempt of an activity has been running for a moment; short ones do not say so."""
 
@@ -499,6 +523,7 @@ Note: TypeAlias = (
     CustomStatusSet
     | EventFormOpened
     | EventFormClosed
+    | RaceDecided
     | ExecutionRewound
     | AttemptStarted
     | AttemptLost

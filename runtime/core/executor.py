@@ -41,12 +41,7 @@ from .ledger import Ledger
 from .payload import Payload
 from .rewind import effective_history
 from .status import RuntimeStatus
-from .tasks import (
-    RetryState,
-    Task,
-    TimerTask,
-    failed_task_ids,
-)
+from .tasks import RetryState, Task, TimerTask, failed_task_ids
 
 __all__ = ["OrchestrationExecutor"]
 
@@ -148,10 +143,11 @@ class OrchestrationExecutor:
         handler = _HANDLERS.get(type(event))
         if handler is None or self._ledger.is_closed:
             return
-        self._ledger.now = event.timestamp
+        self._ledger.begin_turn(event.timestamp)
         try:
             handler(self, event)
             self._run()
+            self.actions.races.tell(self.now, self._ledger.note_first)
             self._tell_forms()
             self._finish_if_over()
         except ReplaySignal:

@@ -62,6 +62,7 @@ class Ledger:
         self._open: dict[int, CompletableTask[Any]] = {}
         self._expected: dict[int, DecisionEvent] = {}
         self._decisions: list[Event] = []
+        self._turn_at = 0
 
     @property
     def instance_id(self) -> str:
@@ -118,10 +119,20 @@ class Ledger:
         else:
             self._compare(task_id, recorded, event)
 
+    def begin_turn(self, now: datetime) -> None:
+        """Take note that an event is applied, of which what is drawn from here on comes."""
+        self.now = now
+        self._turn_at = len(self._decisions)
+
     def note(self, event: Event) -> None:
         """Add an event that is no action; replay adds none."""
         if not self.is_replaying and not self.is_closed:
             self._decisions.append(event)
+
+    def note_first(self, event: Event) -> None:
+        """Add a note, as `note`, before all that was drawn in this turn."""
+        if not self.is_replaying and not self.is_closed:
+            self._decisions.insert(self._turn_at, event)
 
     def end(self, event: Event) -> None:
         """Add the end of the execution; nothing has an effect after it."""

@@ -18,6 +18,7 @@ from .retry import RetryPolicy
 __all__ = [
     "CancellableTask",
     "CompletableTask",
+    "LostMark",
     "RetryState",
     "Task",
     "TimerTask",
@@ -30,6 +31,26 @@ __all__ = [
 T = TypeVar("T")
 
 _Watcher: TypeAlias = "Callable[[Task[Any]], None]"
+
+
+def _waiter(watcher: object) -> Task[Any] | None:
+    """Return the task that a watcher belongs to; None for what only keeps books."""
+    owner = getattr(watcher, "__self__", None)
+    return owner if isinstance(owner, Task) else None
+
+
+class LostMark:
+    """Stands among the watchers of a task that lost a `when_any`, first, until it is taken up."""
+
+    __slots__ = ()
+
+    def __call__(self, task: Task[Any]) -> None:
+        """Stay with the task when it settles: its result may be asked for later."""
+        task.mark(self)
+
+    def taken_up(self, task: Task[Any]) -> None:
+        """Take note that something waits for the task again, or asks for its result."""
+        raise NotImplementedError
 
 
 class Task(Generic[T]):
@@ -84,6 +105,8 @@ class Task(Generic[T]):
         """
         if not self._complete:
             raise ValueError(f"{self.description} is not complete: await it first")
+        if self._watchers is not None:
+            self._take_up()
         if self._error is not None:
             raise self._error.with_traceback(None)
         return self._result  # type: ignore[return-value]
@@ -96,14 +119,63 @@ class Task(Generic[T]):
 
     def watch(self, watcher: _Watcher) -> None:
         """Have `watcher` called when it settles; at once if it is settled already."""
+        if self._watchers is not None:
+            self._take_up()
         if self._complete:
             watcher(self)
         elif self._watchers is None:
             self._watchers = watcher
-        elif isinstance(self._watchers, list):
-            self._watchers.append(watcher)
         else:
-            self._watchers = [self._watchers, watcher]
+            self._several().append(watcher)
+
+    def unwatch(self, watcher: _Watcher) -> None:
+        """Have `watcher` not be called; it may be one that never was to be."""
+        if self._watchers == watcher:
+            self._watchers = None
+        elif isinstance(self._watchers, list) and watcher in self._watchers:
+            self._watchers.remove(watcher)
+            if not self._watchers:
+                self._watchers = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether code, or another task, is told when it settles."""
+        watchers = self._watchers
+        if not isinstance(watchers, list):
+            return watchers is not None and _waiter(watchers) is not None
+        return any(_waiter(one) is not None for one in watchers)
+
+    def is_awaited_only_by(self, other: Task[Any]) -> bool:
+        """Whether no code, and no other task than this one, is told when it settles."""
+        watchers = self._watchers
+        if not isinstance(watchers, list):
+            return _waiter(watchers) in (other, None)
+        return all(_waiter(one) in (other, None) for one in watchers)
+
+    def mark(self, mark: LostMark) -> None:
+        """Have it tell `mark` when something waits for it again."""
+        if self._watchers is None:
+            self._watchers = mark
+        elif not isinstance(self._several()[0], LostMark):
+            self._several().insert(0, mark)
+
+    def _take_up(self) -> None:
+        """Have whoever marked it as lost know that it is wanted."""
+        mark: Any = self._watchers
+        if isinstance(mark, list):
+            if isinstance(mark[0], LostMark):
+                mark.pop(0).taken_up(self)
+        elif isinstance(mark, LostMark):
+            self._watchers = None
+            mark.taken_up(self)
+
+    def _several(self) -> list[Any]:
+        """Return its watchers, of which it has at least one, as a list."""
+        if isinstance(self._watchers, list):
+            return self._watchers
+        assert self._watchers is not None
+        self._watchers = [self._watchers]
+        return self._watchers
 
     def let_go(self) -> None:
         """Tell nobody when it settles: the execution has ended."""
@@ -153,6 +225,11 @@ class CompletableTask(Task[T]):
         self._task_id = task_id
         self._decode: Callable[[Any], T] | None = None
         self.retry: RetryState | None = None
+
+    @property
+    def task_id(self) -> int:
+        """Its action id, that of the first attempt; 0 for none."""
+        return self._task_id
 
     @property
     def description(self) -> str:
@@ -298,6 +375,11 @@ class WhenAllTask(Task[list[Any]]):
         if not tasks:
             self._settle([], None)
 
+    @property
+    def tasks(self) -> list[Task[Any]]:
+        """What it waits for."""
+        return self._tasks
+
     def _on_settled(self, task: Task[Any]) -> None:
         self._open -= 1
         if self._first_failed is None and task.get_exception() is not None:
@@ -318,18 +400,42 @@ class WhenAllTask(Task[list[Any]]):
 
 
 class WhenAnyTask(Task[Task[Any]]):
-    """Complete when the first of its tasks is; see `OrchestrationContext.when_any`."""
+    """Complete when the first of its tasks is; see `OrchestrationContext.when_any`.
 
-    __slots__ = ("_tasks",)
+    Args:
+        tasks: What it waits for.
+        decided: Called with it when one of them has settled.
+    """
 
-    def __init__(self, tasks: list[Task[Any]]) -> None:
+    __slots__ = ("_decided", "_tasks")
+
+    def __init__(
+        self, tasks: list[Task[Any]], decided: Callable[[WhenAnyTask], None] | None = None
+    ) -> None:
         super().__init__(f"when_any of {len(tasks)} tasks")
         self._tasks = tasks
+        self._decided = decided
         if not tasks:
             raise ValueError("when_any of no tasks would wait for ever: give it at least one")
         on_settled = self._on_settled
         for task in tasks:
             task.watch(on_settled)
+        if self.is_complete:
+            self._leave()
+
+    @property
+    def tasks(self) -> list[Task[Any]]:
+        """What it waits for."""
+        return self._tasks
+
+    @property
+    def winner(self) -> Task[Any] | None:
+        """What came first; None while nothing has."""
+        return self._result
+
+    def losers(self) -> list[Task[Any]]:
+        """Return those that have not settled and that nothing waits for any more."""
+        return [one for one in self._tasks if not one._complete and not one.is_awaited]
 
     def _on_settled(self, task: Task[Any]) -> None:
         if self.is_complete:
@@ -337,7 +443,17 @@ class WhenAnyTask(Task[Task[Any]]):
         for other in self._tasks:
             if isinstance(other, CancellableTask) and not other.is_complete:
                 other.has_lost = True
+        self._leave()
         self._settle(task, None)
+        if self._decided is not None and len(self._tasks) > 1:
+            self._decided(self)
+
+    def _leave(self) -> None:
+        # Tasks that lose many a `when_any` would come to have as many watchers.
+        on_settled = self._on_settled
+        for other in self._tasks:
+            if not other._complete:
+                other.unwatch(on_settled)
 
 
 def as_tasks(

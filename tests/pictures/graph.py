@@ -14,11 +14,13 @@ from tests.widgets.graph_page import GraphKernel
 from tests.widgets.graph_stories import (
     chain,
     critical_section,
+    mirrors,
     model_of,
     nested,
     pipelines,
     race,
     sequence,
+    suppliers,
     three,
 )
 from tests.widgets.scenarios import Story, failed, fan_out, parked, small, waiting
@@ -115,6 +117,11 @@ PICTURES = [
     Picture("graph-failed-dark", "graph", told(failed, 20, clicked), dark=True),
     Picture("graph-race", "graph", told(race, 2.5)),
     Picture("graph-race-dark", "graph", told(race, 2.5), dark=True),
+    Picture("graph-suppliers", "graph", told(suppliers, 2.5)),
+    Picture("graph-suppliers-dark", "graph", told(suppliers, 2.5), dark=True),
+    Picture("graph-mirrors", "graph", told(mirrors, 1.5, opened)),
+    Picture("graph-mirrors-stored-dark", "graph", stored(mirrors), dark=True),
+    Picture("graph-suppliers-stored", "graph", stored(suppliers)),
     Picture("graph-section", "graph", told(critical_section, 1.3)),
     Picture("graph-section-dark", "graph", told(critical_section, 1.3), dark=True),
     Picture("graph-nested", "graph", nest),

@@ -24,6 +24,7 @@ from ipydurable.runtime.core.events import (
     EventFormOpened,
     ExecutionCompleted,
     ExecutionStarted,
+    RaceDecided,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceFailed,
     TaskCompleted,
@@ -56,7 +57,14 @@ _OUTCOMES = (
     EntityOperationFailed,
     EntityLockGranted,
 )
-_OF_THE_CODE = (*INCOMING, *DECISIONS, CustomStatusSet, EventFormClosed, EventFormOpened)
+_OF_THE_CODE = (
+    *INCOMING,
+    *DECISIONS,
+    CustomStatusSet,
+    EventFormClosed,
+    EventFormOpened,
+    RaceDecided,
+)
 _FORMS: dict[str, Callable[..., Any]] = {
     one.__name__: one for one in (interpret, interpret_generator)
 }
@@ -251,6 +259,7 @@ def test_the_language_says_all_of_the_model() -> None:
             ["generator child", [["activity", 1, False], ["timer", 1], ["uuid"]]],
             ["shared", [["activity", 1, False], ["timer", 9]]],
             ["any", [["timer", 2], ["timer", 1]]],
+            ["first of", 3, True],
             ["send", "blue"],
             ["as new", True],
             ["event", "blue"],
@@ -268,5 +277,6 @@ def test_the_language_says_all_of_the_model() -> None:
     opened = [event for event in first if isinstance(event, EventFormOpened)]
     closed = [event.outcome for event in first if isinstance(event, EventFormClosed)]
     assert (len(opened), closed) == (2, ["expired", "expired"])
+    assert Counter(type(event) for event in first)[RaceDecided] == 1
     assert second[-1].status is RuntimeStatus.COMPLETED  # type: ignore[attr-defined]
     assert world.output() == ["one", [["refused"]]]

@@ -22,6 +22,7 @@ STEPS = (
     "activity", "activity", "activity", "complete", "complete", "fail", "retry", "lose", "timer",
     "fire", "child", "child ends", "call", "answer", "event", "send", "signal", "lock", "grant",
     "unlock", "progress", "suspend", "resume", "again", "rewind",
+    "race",
 )  # fmt: skip
 
 
@@ -92,6 +93,13 @@ class Writer:
                 task_id = self.open["activity"][n % len(self.open["activity"])]
                 self.tell(ev.AttemptLost, task_id=task_id, attempt=1, reason="gone")
                 self.tell(ev.AttemptStarted, task_id=task_id, attempt=2)
+            case "race" if self.open.get("activity"):
+                ids = tuple((one, one) for one in sorted(self.open["activity"])[: n % 4])
+                won = ((self.task_id - n % 3, self.task_id),)
+                if n % 5:
+                    self.tell(ev.RaceDecided, won=won, lost=ids)
+                else:
+                    self.tell(ev.RaceDecided, taken_up=ids)
             case "progress" if self.open.get("activity"):
                 task_id = self.open["activity"][0]
                 self.tell(ev.ActivityProgressed, task_id=task_id, attempt=1, done=n, total=100)

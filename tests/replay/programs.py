@@ -115,6 +115,13 @@ async def bank(ctx: Any) -> Any:
     return balance
 
 
+async def mirrors(ctx: Any) -> Any:
+    tasks = [ctx.call_activity("double", n) for n in (1, 2, 3)]
+    first = await ctx.when_any(tasks)
+    between = await ctx.call_activity("double", first.result)
+    return [between, *await ctx.when_all(tasks)]
+
+
 PROGRAMS: dict[str, Callable[..., Any]] = {
     one.__name__: one
     for one in (
@@ -129,5 +136,6 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
         eternal,
         bank,
         asked,
+        mirrors,
     )
 }

@@ -61,6 +61,7 @@ def _leaves() -> st.SearchStrategy[Op]:
         st.just(["random"]),
         st.just(["time"]),
         op("unawaited", number),
+        op("first of", number, st.booleans()),
         op("call entity", key, number),
         op("signal entity", key, st.integers(0, 8), st.booleans()),
         op("failing child", st.booleans()),
@@ -142,7 +143,7 @@ async def _outcome(ctx: Any, op: Op) -> Any:
     match op:
         case [("status" | "uuid" | "random" | "time"), *_]:
             return _fact(ctx, op)
-        case [("activity" | "retried" | "unawaited"), *_]:
+        case [("activity" | "retried" | "unawaited" | "first of"), *_]:
             return await _activity(ctx, op)
         case [("timer" | "cancelled timer"), *_]:
             return await _timer(ctx, op)
@@ -185,6 +186,13 @@ async def _activity(ctx: Any, op: Op) -> Any:
         case ["unawaited", value]:
             ctx.call_activity("work", [value, True])
             return None
+        case ["first of", value, waits_on]:
+            tasks = [ctx.call_activity("work", [value + n, False]) for n in range(3)]
+            winner = await ctx.when_any(tasks)
+            await ctx.call_activity("work", [value, False])
+            if waits_on:
+                await ctx.when_all(tasks)
+            return tasks.index(winner)
     raise AssertionError(op)
 
 

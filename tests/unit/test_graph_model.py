@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ipydurable.runtime.core import events as ev
+from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.widgets.graph_layout import MAX_NODES, lay_out
 from ipydurable.widgets.graph_model import END, START, GraphModel, GraphNode
 from ipydurable.widgets.graph_static import graph_html, graph_text
@@ -12,13 +13,15 @@ from ipydurable.widgets.views import RowKind, RowState
 from tests.widgets.graph_stories import (
     chain,
     critical_section,
+    mirrors,
     model_of,
     nested,
     pipelines,
     race,
+    suppliers,
     three,
 )
-from tests.widgets.scenarios import Story, at, failed, fan_out, small
+from tests.widgets.scenarios import BOOM, Story, at, failed, fan_out, small
 
 
 def _names(model: GraphModel) -> dict[str, GraphNode]:
@@ -100,6 +103,151 @@ def test_a_timer_that_wins_dims_what_it_outran():
     nodes = _names(model_of(story, 3))
     assert nodes["slow"].has_lost
     assert not nodes["timer"].has_lost
+
+
+def _lines(model: GraphModel) -> dict[str, str]:
+    return {box.title: box.line for box in lay_out(model).boxes}
+
+
+def test_what_raced_besides_timers_is_told_by_a_note():
+    """Losers are dimmed and say so, the winner's edge is strong, and only the winner leads on."""
+    model = model_of(suppliers(), 2.5)
+    nodes = _names(model)
+    lost = {name for name, node in nodes.items() if node.has_lost}
+    assert lost == {"ask_bolts", "ask_abroad"}
+    graph = model.graph()
+    assert {edge.target for edge in graph.edges if edge.is_dimmed} == {
+        nodes[name].key for name in lost
+    }
+    assert [edge.target for edge in graph.edges if edge.is_strong] == [nodes["ask_acme"].key]
+    assert ("ask_acme", "book") in _edges(model)
+    assert not {name for name, _ in _edges(model)} & lost
+    assert _lines(model)["ask_bolts"] == _lines(model)["ask_abroad"] == "lost the race"
+    assert _lines(model)["ask_acme"].startswith("won the race")
+
+
+def test_a_race_of_equals_is_one_node_that_counts_who_lost():
+    """Opened, each of them says what became of it."""
+    model = model_of(mirrors(), 1.5)
+    node = _names(model)["fetch"]
+    assert (node.won, node.lost, node.raced, node.has_lost) == (1, 3, 3, False)
+    assert "1 of 4 won the race" in _lines(model).values()
+    cells = [box for box in lay_out(model, {f"/{node.key}"}).boxes if box.shape == "cell"]
+    told = [(box.title, box.line, box.is_dimmed) for box in cells]
+    assert ('"mirror 2"', "won the race", False) in told
+    assert ('"mirror 3"', "lost the race", True) in told
+    assert "lost the race" in cells[0].tip
+    model = model_of(mirrors())
+    assert "1 of 4 won the race" in _lines(model).values()
+
+
+def test_without_a_note_activities_do_not_race():
+    """Histories of before there were notes show branches, and what the end gave up as that."""
+    story = suppliers()
+    story.events = [told for told in story.events if not isinstance(told[1], ev.RaceDecided)]
+    assert not any(node.has_lost for node in _names(model_of(story, 2.5)).values())
+    story.events.pop()
+    story.tell(
+        ev.ExecutionCompleted(timestamp=at(3), status=RuntimeStatus.COMPLETED, abandoned=(2, 3))
+    )
+    model = model_of(story)
+    assert _names(model)["ask_bolts"].has_lost
+    assert "race" not in "".join(_lines(model).values())
+
+
+def test_a_loser_that_ends_later_leads_nowhere():
+    """The event that the code waits for meanwhile follows from the winner."""
+    story = Story()
+    story.activity("a", 0, 0.1, 1)
+    story.activity("b", 0, 0.1, 2)
+    story.tell(ev.RaceDecided(timestamp=at(1), won=((1, 1),), lost=((2, 2),)))
+    story.wait(1, "go", 3)
+    story.activity("after", 3, 3.1, 4)
+    story.end(4)
+    model = model_of(story)
+    assert _edges(model) == {
+        (START, "a"),
+        (START, "b"),
+        ("a", "go"),
+        ("go", "after"),
+        ("after", END),
+    }
+    assert _names(model)["b"].has_lost
+
+
+def test_what_is_waited_for_after_all_has_not_lost():
+    """A note takes the loss back, and the join follows from all of them."""
+    story = Story()
+    for name, ended in (("a", 1), ("b", 5), ("c", 6)):
+        story.activity(name, 0, 0.1, ended)
+    story.tell(ev.RaceDecided(timestamp=at(1), won=((1, 1),), lost=((2, 3),)))
+    story.activity("use", 1, 1.1, 2)
+    story.tell(ev.RaceDecided(timestamp=at(2), taken_up=((2, 3),)))
+    story.activity("join", 6, 6.1, 7)
+    assert _names(model_of(story, 1.5))["b"].has_lost
+    model = model_of(story)
+    assert not any(node.has_lost for node in _names(model).values())
+    assert {("b", "join"), ("c", "join")} <= _edges(model)
+
+
+def test_a_loser_whose_result_is_used_after_all_joins():
+    """It had settled by the time the code asked for it."""
+    story = Story()
+    for name, ended in (("a", 1), ("b", 1.5)):
+        story.activity(name, 0, 0.1, ended)
+    story.tell(ev.RaceDecided(timestamp=at(1), won=((1, 1),), lost=((2, 2),)))
+    story.activity("use", 1, 1.1, 2)
+    story.tell(ev.RaceDecided(timestamp=at(2), taken_up=((2, 2),)))
+    story.activity("join", 2, 2.1, 7)
+    assert _names(model_of(story, 1.7))["b"].has_lost
+    assert {("use", "join"), ("b", "join")} <= _edges(model_of(story))
+
+
+def test_a_rewind_takes_back_a_race_that_a_failure_had_won():
+    """What had lost against it is waited for again; so is what the end had given up."""
+    story = Story()
+    story.activity("a", 0, 0.1, 1, failure=BOOM)
+    story.activity("b", 0, 0.1, 4)
+    story.tell(ev.RaceDecided(timestamp=at(1), won=((1, 1),), lost=((2, 2),)))
+    story.tell(
+        ev.ExecutionCompleted(
+            timestamp=at(1), status=RuntimeStatus.FAILED, failure=BOOM, abandoned=(2,)
+        )
+    )
+    assert _names(model_of(story, 1.5))["b"].has_lost
+    story.tell(ev.ExecutionRewound(timestamp=at(2), task_ids=(1,)))
+    model = model_of(story, 3)
+    assert not _names(model)["b"].has_lost
+    assert "lost the race" not in [row.note for row in model.timeline.rows()]
+    story.tell(ev.RaceDecided(timestamp=at(4), won=((2, 2),), lost=((1, 1),)))
+    story.activity("after", 4, 4.1, 5)
+    model = model_of(story, 4.5)
+    assert _names(model)["a"].has_lost
+    assert ("b", "after") in _edges(model)
+
+
+def test_what_a_failed_end_gave_up_joins_after_a_rewind():
+    """A task that was open when its sibling failed is part of the join like before."""
+    story = Story()
+    story.activity("a", 0, 0.1, 1, failure=BOOM)
+    story.activity("b", 0, 0.1, 4)
+    story.tell(
+        ev.ExecutionCompleted(
+            timestamp=at(1), status=RuntimeStatus.FAILED, failure=BOOM, abandoned=(2,)
+        )
+    )
+    story.tell(ev.ExecutionRewound(timestamp=at(2), task_ids=(1,)))
+    story.tell(ev.TaskCompleted(timestamp=at(3), task_id=1))
+    story.activity("join", 4, 4.1, 5)
+    model = model_of(story)
+    assert {("a", "join"), ("b", "join")} <= _edges(model)
+    assert not any(node.has_lost for node in _names(model).values())
+
+
+def test_timelines_say_who_lost_a_race():
+    """In the note of its row, unless there is more to say."""
+    notes = [row.note for row in model_of(suppliers(), 2.5).timeline.rows()]
+    assert notes == ["", "lost the race", "lost the race", ""]
 
 
 def test_retries_are_one_operation():
@@ -196,7 +344,9 @@ def test_nothing_overlaps_and_edges_lead_down():
     """In every story, opened or not, boxes stand side by side or inside of each other."""
     story, children = nested()
     models = {name: model_of(child) for name, child in children.items()}
-    for model in map(model_of, (story, small(), race(), critical_section(), pipelines(), failed())):
+    for model in map(
+        model_of, (story, small(), race(), suppliers(), critical_section(), pipelines(), failed())
+    ):
         opened = [f"/{node.key}" for node in model.graph().nodes]
         scene = lay_out(model, opened, models)
         solid = [box for box in scene.boxes if box.shape not in ("frame", "group")]

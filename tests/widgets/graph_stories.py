@@ -7,7 +7,17 @@ from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.widgets.graph_model import GraphModel
 from tests.widgets.scenarios import BOOM, Story, at
 
-__all__ = ["chain", "critical_section", "model_of", "nested", "pipelines", "race", "three"]
+__all__ = [
+    "chain",
+    "critical_section",
+    "mirrors",
+    "model_of",
+    "nested",
+    "pipelines",
+    "race",
+    "suppliers",
+    "three",
+]
 
 
 def model_of(story: Story, moment: float = 1e6) -> GraphModel:
@@ -34,6 +44,30 @@ def race(*, fired: bool = False) -> Story:
     story.activity("ask_supplier", 0.0, 0.1, 2.0, input='"ACME"')
     story.activity("book", 2.0, 2.1, 3.0, input='"ACME"')
     story.end(3.05, result='"booked"')
+    return story
+
+
+def suppliers() -> Story:
+    """Two activities and a sub-orchestration race each other; a second step follows."""
+    story = Story("quote", "quote-9")
+    story.activity("ask_acme", 0.0, 0.1, 2.0, input='"ACME"')
+    story.activity("ask_bolts", 0.0, 0.1, 6.0, input='"Bolts & Co"')
+    story.child("ask_abroad", 0.0, None, "quote-9-abroad")
+    story.tell(ev.RaceDecided(timestamp=at(2.0), won=((1, 1),), lost=((2, 3),)))
+    story.activity("book", 2.0, 2.1, 3.0, input='"ACME"')
+    story.end(3.05, result='"booked"')
+    return story
+
+
+def mirrors(count: int = 4) -> Story:
+    """The same page is asked of several mirrors; the first answer is taken."""
+    story = Story("download", "download-2")
+    for n in range(count):
+        story.activity("fetch", 0.0, 0.1, 5.0 + n if n != 1 else 1.0, input=f'"mirror {n + 1}"')
+    lost = ((1, 1), (3, count))
+    story.tell(ev.RaceDecided(timestamp=at(1.0), won=((2, 2),), lost=lost))
+    story.activity("unpack", 1.0, 1.1, 2.0, input='"a.zip"')
+    story.end(2.05, result='"a.csv"')
     return story
 
 

@@ -39,7 +39,9 @@ export function svg(tag, attributes, parent) {
 export function spoken(box) {
   const states = box.counts.map((count, state) => (count ? `${number(count)} ${STATES[state]}` : "")).filter(Boolean);
   const state = states.length ? states.join(", ") : STATES[box.state] ?? "";
-  return [box.title, state, states.length ? "" : box.line, box.isDimmed ? "lost a race" : ""].filter(Boolean).join(", ");
+  // Of several, the states are all told; who lost a race is no state.
+  const line = states.length ? box.line.split(" · ").find((part) => part.endsWith("the race")) : box.line;
+  return [box.title, state, line].filter(Boolean).join(", ");
 }
 
 /** Whether a click on it does something. @param {GraphBox} box */

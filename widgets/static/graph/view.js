@@ -83,7 +83,7 @@ export class GraphView extends View {
     this.stage.tabIndex = 0;
     this.stage.setAttribute("role", "group");
     this.canvas = svg("svg", {}, this.stage);
-    const arrow = svg("marker", { id: `${this.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, svg("defs", {}, this.canvas));
+    const arrow = svg("marker", { id: `${this.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerUnits: "userSpaceOnUse", markerWidth: 9, markerHeight: 9, orient: "auto-start-reverse" }, svg("defs", {}, this.canvas));
     svg("path", { class: "ipd-arrow", d: "M1 1 7 4 1 7" }, arrow);
     this.world = svg("g", {}, this.canvas);
     /** @type {SVGElement[]} edges, frames and groups by depth, each above those before */
@@ -213,12 +213,12 @@ export class GraphView extends View {
   readEdges() {
     const gone = new Set(this.edges.keys());
     for (const sent of this.model.get("links") ?? []) {
-      const [key, path, kind, isDimmed, depth] = sent, written = JSON.stringify(sent);
+      const [key, path, kind, isDimmed, depth, isStrong] = sent, written = JSON.stringify(sent);
       gone.delete(key);
       const known = this.edges.get(key);
       if (known?.sent === written) continue;
       const node = known?.node ?? svg("path", { "marker-end": `url(#${this.id}-arrow)` }, this.layer(depth, 0));
-      node.setAttribute("class", `ipd-edge ipd-${kind}${isDimmed ? " ipd-lost" : ""}`);
+      node.setAttribute("class", `ipd-edge ipd-${kind}${isDimmed ? " ipd-lost" : ""}${isStrong ? " ipd-won" : ""}`);
       node.setAttribute("d", path);
       if (kind === "call") node.setAttribute("marker-start", `url(#${this.id}-arrow)`);
       this.edges.set(key, { node, sent: written });
