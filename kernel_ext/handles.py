@@ -203,7 +203,7 @@ class NotebookInstance(InstanceHandle):
             record = wait_here(completion, what, timeout_s, self._explaining(progress))
             for view in self._live_views():
                 with contextlib.suppress(FutureTimeoutError):
-                    view.settled.result(_SETTLE_S)
+                    view.rested.result(_SETTLE_S)
         return self._client.ended(record)
 
     async def _wait_async(self) -> Any:
@@ -213,9 +213,9 @@ class NotebookInstance(InstanceHandle):
         ):
             completion = self._client.completion(self.instance_id)
             record = await wait_for(completion, self._explaining(progress))
-            settled = [asyncio.wrap_future(view.settled) for view in self._live_views()]
-            if settled:
-                await asyncio.wait(settled, timeout=_SETTLE_S)
+            rested = [asyncio.wrap_future(view.rested) for view in self._live_views()]
+            if rested:
+                await asyncio.wait(rested, timeout=_SETTLE_S)
         return self._outcome(record)
 
     def _explaining(self, progress: TerminalProgress) -> Callable[[], None]:

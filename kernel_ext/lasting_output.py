@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ipydurable.runtime.client import DurableClient
 
-from .live_output import Code, LiveOutput
+from .live_output import Alone, Code, Kept, LiveOutput
 
 if TYPE_CHECKING:
     from ipydurable.widgets.live import LiveView
 
-__all__ = ["Kept", "LastingOutput"]
+__all__ = ["LastingOutput"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,47 +28,6 @@ _QUIET_S = 2.0
 _AT_LEAST_EVERY_S = 15.0
 _LIVE_AT_ONCE = 20
 _OUTPUTS_KEPT = 10
-# An output that holds no live view steps back behind the static form that follows it.
-_STYLE = (
-    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .ipd-kept):not(:has(.ipd-view))"
-    "{display:none}</style>"
-)
-
-
-class Kept:
-    """The static form of a live view, with the code that shows it again.
-
-    Args:
-        static: The form, with text and HTML.
-        again: The code.
-    """
-
-    def __init__(self, static: Any, again: str) -> None:
-        self._text = repr(static)
-        self._html = static._repr_html_()
-        self._again = Code("live again with", again)
-
-    def __repr__(self) -> str:
-        return f"{self._text}\n{self._again!r}"
-
-    def _repr_html_(self) -> str:
-        again = self._again._repr_html_()
-        return f'{_STYLE}<div class="ipd-kept ipd-again">{self._html}{again}</div>'
-
-
-class _Live:
-    """A widget alone: what stands in for it without a kernel is an output of its own."""
-
-    def __init__(self, widget: Any) -> None:
-        self.widget = widget
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle = self.widget._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return {
-            **{name: data[name] for name in data if name != "text/html"},
-            "text/plain": "",
-        }, metadata
 
 
 class LastingOutput(LiveOutput):
@@ -124,12 +83,12 @@ class LastingOutput(LiveOutput):
         return widget
 
     def _shown(self, widget: LiveView) -> Any:
-        return _Live(self._laid_out(widget))
+        return Alone(self._laid_out(widget))
 
     def _note(self, widget: LiveView) -> Any:
         if not self._has_first.is_set():
             return super()._note(widget)
-        return Kept(self._static(widget), self._again)
+        return Kept(self._static(widget), Code("live again with", self._again))
 
     def _refresh(self) -> None:
         """Ask the host for what the static form needs; `_static` must not."""

@@ -22,11 +22,16 @@ from .display import FONT, MUTED, current_shell, is_notebook, show, show_replace
 if TYPE_CHECKING:
     from ipydurable.widgets.live import LiveView
 
-__all__ = ["Code", "LiveOutput", "current_update"]
+__all__ = ["Alone", "Code", "Kept", "LiveOutput", "current_update"]
 
 _log = logging.getLogger(__name__)
 
 _FIRST_NEWS_S = 5.0
+# An output that holds no live view steps back behind the static form that follows it.
+_STYLE = (
+    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .ipd-kept):not(:has(.ipd-view))"
+    "{display:none}</style>"
+)
 
 
 class Code:
@@ -46,6 +51,44 @@ class Code:
         )
 
 
+class Kept:
+    """The static form of a view that is still live, and a line below it.
+
+    It is an output of its own, below the live one, which hides it.
+
+    Args:
+        static: The form, with text and HTML.
+        note: The line.
+    """
+
+    def __init__(self, static: Any, note: Code) -> None:
+        self._text = repr(static)
+        self._html = static._repr_html_()
+        self._note = note
+
+    def __repr__(self) -> str:
+        return f"{self._text}\n{self._note!r}"
+
+    def _repr_html_(self) -> str:
+        note = self._note._repr_html_()
+        return f'{_STYLE}<div class="ipd-kept ipd-again">{self._html}{note}</div>'
+
+
+class Alone:
+    """A widget alone: what stands in for it without a kernel is an output of its own."""
+
+    def __init__(self, widget: Any) -> None:
+        self.widget = widget
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle = self.widget._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        return {
+            **{name: data[name] for name in data if name != "text/html"},
+            "text/plain": "",
+        }, metadata
+
+
 class LiveOutput(ABC):
     """The outputs of one view: live in a notebook, static elsewhere and once it has ended.
 
@@ -58,10 +101,12 @@ class LiveOutput(ABC):
 
     Attributes:
         settled: Done once no output of it will change any more.
+        rested: Done once none will change unless somebody acts; `settled` is done then or later.
     """
 
     def __init__(self, client: DurableClient, again: str) -> None:
         self.settled: Future[None] = Future()
+        self.rested: Future[None] = self.settled
         self.client = client
         self._again = again
         self._lock = threading.RLock()
