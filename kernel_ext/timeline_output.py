@@ -131,14 +131,17 @@ class TimelineView(LiveOutput):
         """Stay live, so that a failed instance can be rewound; what is saved needs no kernel."""
         with self._lock:
             widget = self._widget
-            if widget is None or self._is_resting or self.settled.done():
+            if widget is None or self.settled.done():
                 return
-            self._is_resting = True
-            for output in self._outputs:
-                output.update(self._shown(widget))
+            if not self._is_resting:
+                self._is_resting = True
+                for output in self._outputs:
+                    output.update(self._shown(widget))
+            # Also where it has failed again before anything of its being rewound was told.
             for note in self._notes:
                 note.update(self._note(widget))
-            self.rested.set_result(None)
+            if not self.rested.done():
+                self.rested.set_result(None)
         if not self._is_shared:
             _resting.add(self)
 

@@ -200,9 +200,6 @@ def test_its_buttons_suspend_resume_raise_and_rewind(lab: LabPage, artifacts: Pa
     kept.locator(".ipd-ask button", has_text="Raise event").click()
     expect(kept.locator(".ipd-chip")).to_have_text("Failed", timeout=20_000)
     expect(buttons).to_have_text(["Rewind …"])
-    # The output of the cell that started it needs no kernel any more, and has no buttons.
-    expect(lab.output(3)).to_contain_text("%durable rewind risk", timeout=20_000)
-    expect(lab.output(3).locator(".ipd-timeline")).to_have_count(0)
     buttons.click()
     expect(kept.locator(".ipd-question")).to_contain_text("what completed stays")
     lab.screenshot(artifacts / "rewinding.png", 4)
@@ -210,6 +207,63 @@ def test_its_buttons_suspend_resume_raise_and_rewind(lab: LabPage, artifacts: Pa
     kept.locator(".ipd-ask button", has_text="Rewind it").click()
     expect(kept.locator(".ipd-chip")).to_have_text("Completed", timeout=20_000)
     expect(buttons).to_have_count(0)
+
+
+FRAIL = """\
+%%orchestrator
+async def frail(ctx, path):
+    return await ctx.call_activity(load, path)"""
+FAILING = "job = frail.start('text.txt', instance_id='frail')\njob.show()\nawait job"
+
+
+def test_a_failed_cell_is_rewound_where_it_failed(lab: LabPage, artifacts: Path) -> None:
+    """The button is at the failed cell, also after a reload; what is saved needs no kernel."""
+    lab.create("failed.ipynb", [DEFINE, SHAKY, FRAIL, FAILING])
+    for index in range(4):
+        lab.run_cell(index)
+    failed = timeline(lab, 3)
+    expect(failed.locator(".ipd-chip")).to_have_text("Failed", timeout=20_000)
+    expect(lab.output(3)).to_contain_text("No such file")
+    expect(lab.output(3).locator(".ipd-kept")).to_be_hidden()
+    lab.save()
+    saved = lab.server.root / "failed.ipynb"
+    assert saved.stat().st_size < 100_000
+    assert "Timeline of frail" in saved.read_text()
+    assert "%durable rewind frail" in saved.read_text()
+    exported, _ = HTMLExporter().from_filename(str(saved))
+    assert "Timeline of frail" in exported
+    lab.screenshot(artifacts / "failed.png", 3)
+
+    lab.reload()
+    rewind = failed.locator(".ipd-actions button", has_text="Rewind")
+    expect(rewind).to_be_visible(timeout=20_000)
+    rewind.click()
+    expect(failed.locator(".ipd-question")).to_contain_text("what completed stays")
+    (lab.server.root / "text.txt").write_text("well")
+    failed.locator(".ipd-ask button", has_text="Rewind it").click()
+    expect(lab.output(3).locator("svg[role=img]")).to_be_visible(timeout=20_000)
+    expect(lab.output(3)).to_contain_text("Completed")
+    expect(failed).to_have_count(0)
+    lab.screenshot(artifacts / "rewound.png", 3)
+    lab.save()
+    assert "Completed" in saved.read_text()
+
+
+def test_a_failed_cell_can_be_read_without_a_kernel(lab: LabPage, artifacts: Path) -> None:
+    """Reopened, the static form is there with the line that rewinds, and no error of a widget."""
+    lab.create("reopened.ipynb", [DEFINE, SHAKY, FRAIL, FAILING])
+    for index in range(4):
+        lab.run_cell(index)
+    expect(timeline(lab, 3).locator(".ipd-chip")).to_have_text("Failed", timeout=20_000)
+    lab.save()
+    lab.server.stop_kernels()
+    lab.reload()
+    kept = lab.output(3).locator(".ipd-kept")
+    expect(kept.locator("svg[role=img]")).to_be_visible(timeout=20_000)
+    expect(kept).to_contain_text("%durable rewind frail")
+    expect(lab.output(3).locator(".ipd-timeline")).to_have_count(0)
+    expect(lab.output(3).get_by_text("Error displaying widget")).to_be_hidden()
+    lab.screenshot(artifacts / "failed-reopened.png", 3)
 
 
 def test_a_thousand_rows_are_painted_soon_after_they_changed(lab: LabPage) -> None:
