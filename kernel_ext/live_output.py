@@ -112,6 +112,7 @@ class LiveOutput(ABC):
         self._lock = threading.RLock()
         self._widget: LiveView | None = None
         self._is_shared = False
+        self._outlives_end = False
         self._has_first = threading.Event()
         self._outputs: list[Any] = []
         self._notes: list[Any] = []
@@ -175,7 +176,7 @@ class LiveOutput(ABC):
                         take_away(note)
                     else:
                         note.update(last)
-            if not self._is_shared:
+            if not (self._is_shared or self._outlives_end):
                 self._widget.close()
             self.settled.set_result(None)
         if not self._is_shared:

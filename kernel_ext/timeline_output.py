@@ -134,7 +134,9 @@ class TimelineView(LiveOutput):
             if widget is None or self.settled.done():
                 return
             if not self._is_resting:
-                self._is_resting = True
+                # An output of a page that was reloaded since cannot be replaced: there it is the
+                # live view that has to show how it ends.
+                self._is_resting = self._outlives_end = True
                 for output in self._outputs:
                     output.update(self._shown(widget))
             # Also where it has failed again before anything of its being rewound was told.
@@ -156,7 +158,14 @@ class TimelineView(LiveOutput):
             kept = Kept(self._static(widget), Code("live again with", self._again))
             for note in self._notes:
                 note.update(kept)
+
+    def freeze(self) -> None:
+        """Have the outputs show the static form; see `LiveOutput.freeze`."""
+        super().freeze()
         _resting.discard(self)
+        with self._lock:
+            if self._outlives_end and not self._is_shared and self._widget is not None:
+                self._widget.close()
 
     def _settle(self) -> None:
         super()._settle()
@@ -164,16 +173,12 @@ class TimelineView(LiveOutput):
             if self.settled.done() and not self.rested.done():
                 self.rested.set_result(None)
 
-    def _end(self) -> None:
-        _resting.discard(self)
-        super()._end()
-
     def _snapshot(self) -> Static:
         return Static(take_snapshot(self.client, self._instance_id))
 
 
 class _Resting:
-    """The views of failed instances that are live: the newest, and not too many."""
+    """The views of instances that have failed, at least once: the newest, and not too many."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
