@@ -167,7 +167,8 @@ class Orchestrations:
         instance.lost_waits = executor.lost_waits
         decisions = executor.take_decisions()
         if decisions:
-            self._engine.entities.expect(told_entities(decisions))
+            if len(decisions) > 1:  # one alone is found by itself
+                self._engine.entities.expect(told_entities(decisions))
             self.decisions.carry_out(instance, decisions)
         return True
 

@@ -111,6 +111,8 @@ class FormWaits:
             now: The present (naive UTC).
             note: Adds a note to the history.
         """
+        if not self._waits:
+            return
         for wait in self._waits:
             state = wait.state()
             if state == wait.told:

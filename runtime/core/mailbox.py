@@ -61,6 +61,8 @@ class Mailbox:
     @property
     def lost(self) -> tuple[str, ...]:
         """Names whose next event goes to a wait that lost a `when_any` and was not cancelled."""
+        if not self._since:
+            return ()
         return tuple(
             self._names[name]
             for name, waiters in self._waiters.items()
@@ -70,6 +72,8 @@ class Mailbox:
     @property
     def awaited(self) -> dict[str, datetime]:
         """Names somebody waits for, and since when (naive UTC)."""
+        if not self._since:
+            return {}
         return {
             self._names[name]: self._since[waiters[0]]
             for name, waiters in self._waiters.items()
