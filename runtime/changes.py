@@ -218,7 +218,7 @@ class Changes:
         except Exception as error:  # noqa: BLE001  (the engine's thread must live on)
             future.set_exception(DurableInternalError(f"Migrate: {error!r}"))
         finally:
-            self._orchestrations.resume_inbox(instance)
+            self._engine.deliveries.resume_inbox(instance)
 
     def _list_untrusted(self, request: ListUntrusted, future: Future[Any]) -> None:  # noqa: ARG002
         self._answer(future, self._engine.gate.untrusted())
@@ -370,10 +370,10 @@ class Changes:
     def _deliver(self, instance: Instance, event: EventRaised) -> None:
         if event.request_id:
             instance.remember(event.request_id)
-        self._orchestrations.deliver(instance, event)
+        self._engine.deliveries.deliver(instance, event)
 
     def _suspend(self, request: Suspend, future: Future[Any]) -> None:
-        self._orchestrations.wake_sleepers()
+        self._engine.deliveries.wake_sleepers()
         instance = self._live(request.instance_id)
         if instance is not None and instance.record.start_at is None:
             self._orchestrations.start_delayed(instance)
@@ -395,7 +395,7 @@ class Changes:
         self._answer(future)
 
     def _terminate(self, request: Terminate, future: Future[Any]) -> None:
-        self._orchestrations.wake_sleepers()
+        self._engine.deliveries.wake_sleepers()
         instance = self._live(request.instance_id)
         if instance is not None:
             asked = ExecutionTerminated(

@@ -72,9 +72,9 @@ class Decisions:
         if unwritten:
             self._do(instance, unwritten.popleft(), MORE_FOLLOWS if left else 0)
         if instance.unwritten:
-            self._orchestrations.go_on_later(instance)
+            self._engine.deliveries.go_on_later(instance)
         else:
-            self._orchestrations.resume_inbox(instance)
+            self._engine.deliveries.resume_inbox(instance)
 
     def _do(self, instance: Instance, event: Event, ref: int = 0) -> None:
         if not isinstance(event, ExecutionCompleted):
@@ -108,7 +108,7 @@ class Decisions:
                     input=event.input,
                     sender=record.instance_id,
                 )
-                self._orchestrations.send(event.instance_id, raised)
+                self._engine.deliveries.send(event.instance_id, raised)
             case _:
                 pass
 
@@ -123,7 +123,7 @@ class Decisions:
         if carried:
             self._requeue(instance, carried)
         orchestrations.begin(instance, started)
-        orchestrations.resume_inbox(instance)
+        self._engine.deliveries.resume_inbox(instance)
 
     def _requeue(self, instance: Instance, carried: list[EventRaised]) -> None:
         """Put events before those that wait: these came later, and so get later rows."""
@@ -131,9 +131,9 @@ class Decisions:
         instance.inbox.clear()
         now = self._engine.now
         for event in carried:
-            self._orchestrations.park(instance, msgspec.structs.replace(event, timestamp=now))
+            self._engine.deliveries.park(instance, msgspec.structs.replace(event, timestamp=now))
         for gseq, later in waiting:
-            self._orchestrations.park(instance, later, ref=gseq)
+            self._engine.deliveries.park(instance, later, ref=gseq)
 
     def create_child(self, parent: Instance, event: SubOrchestrationInstanceCreated) -> None:
         """Start a sub-orchestration; where its id is taken, its parent hears so."""
@@ -141,7 +141,7 @@ class Decisions:
         if existing is not None:
             refusal = child_refused(event, existing, self._engine.now)
             record = parent.record
-            self._orchestrations.send(record.instance_id, refusal, record.execution_id)
+            self._engine.deliveries.send(record.instance_id, refusal, record.execution_id)
             return
         self.start_child(parent, event)
 

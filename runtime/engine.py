@@ -26,6 +26,7 @@ from .core.events import AttemptLost, AttemptStarted, Event, TimerFired
 from .core.records import EntityRecord, Record, fold
 from .core.status import RuntimeStatus
 from .definitions import DefinitionAdded
+from .deliveries import Deliveries
 from .dispatch import Dispatcher
 from .entities import Entities
 from .entity_runner import EntityRunner, ThreadEntityRunner
@@ -156,6 +157,7 @@ class Engine:
             loader or CodeLoader(self.notice, files),
             options,
         )
+        self.deliveries = Deliveries(self, self.orchestrations)
         self.rewinder = Rewinder(self)
         runner = entity_runner or ThreadEntityRunner(files)
         self.entities = Entities(self, runner, options.idle_entities)
@@ -214,13 +216,13 @@ class Engine:
         """
         calls = self._take_posted(wait_s)
         self.now = self.clock.now()
-        self.orchestrations.go_on()
+        self.deliveries.go_on()
         for call, args in calls:
             call(*args)
         due = self.timers.take_due(self.now)
         for entry in due:
             self._on_due(entry)
-        self.orchestrations.settle()
+        self.deliveries.settle()
         if not self._may_linger():
             self._seal()
         self.dispatcher.pump(self.now)
@@ -232,7 +234,7 @@ class Engine:
         """Whether only time, or somebody who asks, can bring anything about; ask in its thread."""
         is_busy = (
             self.dispatcher.in_flight
-            or self.orchestrations.has_work
+            or self.deliveries.has_work
             or self.entities.running
             or self._rows
             or self._effects
@@ -254,7 +256,7 @@ class Engine:
         return calls
 
     def _wait_s(self) -> float:
-        if self.orchestrations.has_work:
+        if self.deliveries.has_work:
             return 0.0
         waits = [
             self.clock.wait_s(until)
@@ -418,7 +420,7 @@ class Engine:
         elif due.execution_id == instance.record.execution_id:
             timer = instance.timers.get(due.task_id)
             if timer is not None:
-                self.orchestrations.deliver(
+                self.deliveries.deliver(
                     instance,
                     TimerFired(timestamp=self.now, task_id=due.task_id, fire_at=timer.fire_at),
                 )
@@ -475,7 +477,7 @@ class Engine:
             self.write(instance, event)
             self.run_after_commit(instance, key.task_id)
         else:
-            self.orchestrations.deliver(instance, event)
+            self.deliveries.deliver(instance, event)
 
     # Recovery.
 

@@ -183,7 +183,7 @@ class Entities:
         else:
             granted = EntityLockGranted(timestamp=self._engine.now, task_id=event.owner.lock_id)
             owner = event.owner
-            self._engine.orchestrations.send(owner.instance_id, granted, owner.execution_id)
+            self._engine.deliveries.send(owner.instance_id, granted, owner.execution_id)
 
     def _begin(self, entity: Entity) -> None:
         """Run a batch; its messages are durable."""
@@ -245,7 +245,7 @@ class Entities:
         if caller is None:
             return
         answer = answer_of(done, caller.task_id, self._engine.now)
-        self._engine.orchestrations.send(caller.instance_id, answer, caller.execution_id)
+        self._engine.deliveries.send(caller.instance_id, answer, caller.execution_id)
 
     def _pass_on(self, entity: Entity, result: OperationResult) -> None:
         sender = entity.record.instance_id

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from itertools import islice
@@ -44,7 +44,6 @@ from .messages import (
 )
 from .ports import Stream
 from .shadow import Shadow
-from .sleepers import Sleepers
 from .timers import DEADLINE, DELAYED_START, Due
 from .watchdog import TurnBlocked
 
@@ -76,50 +75,15 @@ class Orchestrations:
         self._options = options
         self.by_iid: dict[int, Instance] = {}
         self.by_id: dict[str, Instance] = {}
-        self._local: deque[tuple[str, str, HistoryEvent]] = deque()
-        self._runnable: deque[Instance] = deque()
-        self._unfinished: deque[Instance] = deque()
-        self._to_start: deque[Instance] = deque()
         self._resident: OrderedDict[int, Instance] = OrderedDict()
         self._shadow = Shadow(options.shadow_turns, engine, loader)
-        self._sleepers = Sleepers(engine.store)
         self.decisions = Decisions(engine, self)
 
-    @property
-    def has_work(self) -> bool:
-        """Whether messages wait that could be applied now."""
-        return bool(
-            self._local
-            or self._runnable
-            or self._sleepers
-            or ((self._unfinished or self._to_start) and not self._engine.is_behind)
-        )
+    # Their code.
 
-    # Messages.
-
-    def deliver(self, instance: Instance, event: HistoryEvent) -> None:
-        """Apply a message to an instance, or keep it in its inbox if it cannot take it now."""
-        if instance.record.status.is_terminal:
-            return
-        if not instance.takes_messages or instance.inbox:
-            self.park(instance, event)
-        elif instance.executor is None and not self._sleepers.are_waking:
-            self._sleepers.add(instance, event)
-        elif not self._consume(instance, event):
-            self.park(instance, event)
-
-    def wake_sleepers(self) -> None:
-        """Apply the messages for instances whose code is not in memory."""
-        for instance, event in self._sleepers.wake():
-            if self._engine.batch_is_full and not instance.record.status.is_terminal:
-                self.park(instance, event)
-                self.resume_inbox(instance)
-            else:
-                self.deliver(instance, event)
-
-    def _consume(self, instance: Instance, event: HistoryEvent, ref: int = 0) -> bool:
+    def consume(self, instance: Instance, event: HistoryEvent, ref: int = 0) -> bool:
         """Apply a message; returns False, and the instance is suspended, if its code cannot."""
-        executor = self._executor_of(instance)
+        executor = self.executor_of(instance)
         if executor is None:
             return instance.record.status.is_terminal
         if isinstance(event, TimerFired) and not executor.is_open(event.task_id):
@@ -176,49 +140,15 @@ class Orchestrations:
         """Go on with an instance of a host that has ended: with the rest of its turn, first."""
         record = instance.record
         if record.status is RuntimeStatus.PENDING and record.start_at is None:
-            self._to_start.append(instance)
+            self._engine.deliveries.start_later(instance)
         if instance.is_cut and instance.takes_messages:
-            self._executor_of(instance)
-        self.resume_inbox(instance)
-
-    def go_on(self) -> None:
-        """Write the next part of what code has asked for, where there is more of it."""
-        for _ in range(len(self._unfinished)):
-            if self._engine.batch_is_full or self._engine.is_behind:
-                return
-            self.decisions.go_on(self._unfinished.popleft())
-
-    def go_on_later(self, instance: Instance) -> None:
-        """Have the rest of what an instance's code asked for be written with the next batches."""
-        self._unfinished.append(instance)
-
-    def send(self, instance_id: str, event: HistoryEvent, execution_id: str = "") -> None:
-        """Queue a message from one instance to another; dropped if that is not live.
-
-        Args:
-            instance_id: The receiver.
-            event: The message.
-            execution_id: The execution it is for; empty for whichever there is.
-        """
-        self._local.append((instance_id, execution_id, event))
-
-    def _take_local(self) -> tuple[Instance | None, HistoryEvent]:
-        """Take the next message; its receiver is None where it is not wanted any more."""
-        instance_id, execution_id, event = self._local.popleft()
-        target = self.by_id.get(instance_id)
-        if target is not None and execution_id not in ("", target.record.execution_id):
-            target = None
-        return target, event
+            self.executor_of(instance)
+        self._engine.deliveries.resume_inbox(instance)
 
     def know_awaited_events(self, instance: Instance) -> None:
         """Have `instance.awaited_events` hold, by replay if its code has not run here yet."""
         if instance.executor is None and not instance.awaited_events and instance.takes_messages:
-            self._executor_of(instance)
-
-    def resume_inbox(self, instance: Instance) -> None:
-        """Have an instance take what its inbox holds, as far as it can."""
-        if instance.inbox:
-            self._runnable.append(instance)
+            self.executor_of(instance)
 
     def wake(self, instance: Instance) -> None:
         """Go on with an instance that was resumed; its code may ask for more than it did."""
@@ -228,63 +158,8 @@ class Orchestrations:
         if executor is not None:
             self.drive(instance, executor, lambda: None)
         elif instance.record.first_seq:
-            self._executor_of(instance)
-        self.resume_inbox(instance)
-
-    def settle(self) -> None:
-        """Apply messages until none is left, or the batch is large enough."""
-        while self.has_work:
-            if self._sleepers:
-                self.wake_sleepers()
-            elif self._engine.batch_is_full:
-                self._park_local()
-                break
-            elif self._local:
-                target, event = self._take_local()
-                if target is not None:
-                    self.deliver(target, event)
-            elif self._runnable:
-                self._sleepers.read_ahead(self._runnable)
-                self._take_inbox(self._runnable.popleft())
-            elif self._to_start:
-                self.start_delayed(self._to_start.popleft())
-            else:
-                break  # what is unfinished goes on in the next step
-        self._sleepers.forget()
-
-    def _take_inbox(self, instance: Instance) -> None:
-        while instance.inbox and instance.takes_messages:
-            if self._engine.batch_is_full:
-                self._runnable.append(instance)
-                return
-            gseq, event = instance.take()
-            # To the code it happens now: what it asks for next is timed from here.
-            now = msgspec.structs.replace(event, timestamp=self._engine.now)
-            if not self._consume(instance, now, gseq):
-                instance.keep(gseq, event, first=True)
-
-    def _park_local(self) -> None:
-        while self._local:
-            target, event = self._take_local()
-            if target is not None:
-                self.park(target, event)
-                self.resume_inbox(target)
-
-    def park(self, instance: Instance, event: HistoryEvent, ref: int = 0) -> None:
-        """Keep a message in an instance's inbox.
-
-        Args:
-            instance: The receiver.
-            event: The message.
-            ref: The row of the inbox in whose place this one is written.
-        """
-        was_held_back = instance.regains
-        gseq = self._engine.write(instance, event, Stream.INBOX, ref)
-        instance.keep(gseq, event)
-        # What waits in the inbox is settled all the same: it must not be done again.
-        instance.note(event)
-        if was_held_back and not instance.regains:
-            self._engine.rewinder.go_on(instance)
+            self.executor_of(instance)
+        self._engine.deliveries.resume_inbox(instance)
 
     # Instances.
 
@@ -320,11 +195,11 @@ class Orchestrations:
         if started.deadline is not None:
             self._engine.timers.add(Due(started.deadline, instance.iid, "", DEADLINE))
         if started.start_at is not None and started.start_at > self._engine.now:
-            self.park(instance, started)
+            self._engine.deliveries.park(instance, started)
             self._engine.timers.add(Due(started.start_at, instance.iid, "", DELAYED_START))
         elif not at_once:
-            self.park(instance, started)
-            self._to_start.append(instance)
+            self._engine.deliveries.park(instance, started)
+            self._engine.deliveries.start_later(instance)
         else:
             self.begin(instance, started)
         return instance
@@ -433,7 +308,7 @@ class Orchestrations:
         assert isinstance(started, ExecutionStarted)
         started = msgspec.structs.replace(started, timestamp=self._engine.now)
         self.begin(instance, started, ref=gseq)
-        self.resume_inbox(instance)
+        self._engine.deliveries.resume_inbox(instance)
 
     def begin(self, instance: Instance, started: ExecutionStarted, ref: int = 0) -> None:
         """Begin an execution; `ref` is the inbox row that asked for it, if one did."""
@@ -463,12 +338,12 @@ class Orchestrations:
         self._resident.pop(instance.iid, None)
         self._engine.write(instance, migrated)
 
-    def _executor_of(self, instance: Instance) -> OrchestrationExecutor | None:
+    def executor_of(self, instance: Instance) -> OrchestrationExecutor | None:
         """Return an instance's code, replayed if need be; None where it could not go on."""
         if instance.executor is not None:
             return instance.executor
         record = instance.record
-        rows = self._engine.with_late_rows(instance, self._sleepers.rows_of(record))
+        rows = self._engine.with_late_rows(instance, self._engine.deliveries.rows_of(record))
         history = [row.event for row in rows if row.stream is Stream.HISTORY]
         try:
             executor = self.new_executor(record)
@@ -552,7 +427,9 @@ class Orchestrations:
     def _tell_parent(self, record: InstanceRecord, completed: ExecutionCompleted) -> None:
         if record.parent_instance_id:
             outcome = outcome_for_parent(record, completed, self._engine.now)
-            self.send(record.parent_instance_id, outcome, record.parent_execution_id)
+            self._engine.deliveries.send(
+                record.parent_instance_id, outcome, record.parent_execution_id
+            )
 
 
 def _answer_all(waiters: Iterable[Future[Any]], record: InstanceRecord) -> None:

@@ -249,7 +249,7 @@ class Rewinder:
             done = row.event
             if isinstance(done, OperationDone) and done.caller == wanted and row.ref > called:
                 answer = answer_of(done, task_id, self._engine.now)
-                self._orchestrations.send(wanted.instance_id, answer, wanted.execution_id)
+                self._engine.deliveries.send(wanted.instance_id, answer, wanted.execution_id)
 
     def _reopen_child(
         self, parent: Instance, created: SubOrchestrationInstanceCreated, plan: _Plan
@@ -272,7 +272,7 @@ class Rewinder:
         elif child.status.is_terminal:
             outcome = outcome_of_record(child, self._engine.now)
             record = parent.record
-            self._orchestrations.send(record.instance_id, outcome, record.execution_id)
+            self._engine.deliveries.send(record.instance_id, outcome, record.execution_id)
 
 
 def _created(rows: list[JournalRow]) -> list[SubOrchestrationInstanceCreated]:

@@ -324,7 +324,7 @@ class World:
 
     def settle(self) -> None:
         """Work until nothing is left to do without time or activities."""
-        while self.engine.step(0.0) or self.engine.orchestrations.has_work:
+        while self.engine.step(0.0) or self.engine.deliveries.has_work:
             pass
 
     def work(self) -> None:

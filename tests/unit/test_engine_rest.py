@@ -83,7 +83,7 @@ def test_an_engine_with_effects_that_wait_for_a_commit_is_not_at_rest(world: Wor
 def test_an_engine_whose_instances_have_work_is_not_at_rest(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(world.engine.orchestrations), "has_work", True)
+    monkeypatch.setattr(type(world.engine.deliveries), "has_work", True)
     assert not world.engine.is_at_rest
     assert world.engine._wait_s() == 0.0
 

@@ -71,7 +71,7 @@ def _scheduled(world: World) -> int:
 def test_each_batch_holds_a_part_of_it(world: World) -> None:
     _begin(world, "fan")
     seen = [_scheduled(world)]
-    while world.engine.orchestrations.has_work:
+    while world.engine.deliveries.has_work:
         world.engine.step()
         seen.append(_scheduled(world))
     assert seen == [3, 6, 9, 10]

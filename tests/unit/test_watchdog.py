@@ -113,7 +113,7 @@ def world_with_long_history() -> World:
     world.orchestrator(counter)
     world.start("counter")
     for _ in range(20_000 - 1):
-        world.engine.orchestrations.send("one", EventRaised(timestamp=world.clock.now(), name="go"))
+        world.engine.deliveries.send("one", EventRaised(timestamp=world.clock.now(), name="go"))
     world.settle()
     world.crash()
     return world
