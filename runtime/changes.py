@@ -35,10 +35,10 @@ from .definitions import Definition, DefinitionAdded, Kind
 from .engine import Engine
 from .finder import Finder, unknown_instance
 from .form_desk import FormDesk
-from .instances import Instance, has_raised
+from .instances import Instance, was_done
 from .messages import terminated
 from .open_tasks import open_tasks
-from .ports import EntityQuery, InstanceQuery
+from .purging import Purging
 from .requests import (
     Adopt,
     AnswerForm,
@@ -86,6 +86,7 @@ class Changes:
         self._finder = finder
         self._orchestrations = engine.orchestrations
         self._versions = Versions(engine)
+        self._purging = Purging(engine, self.record)
         self._forms = FormDesk(engine, self._answer)
         self._handlers: dict[type, Callable[[Any, Future[Any]], None]] = {
             Define: self._define,
@@ -110,7 +111,7 @@ class Changes:
             CallEntity: self._call_entity,
             SignalMany: self._signal_many,
             ListLocks: self._list_locks,
-            CleanEntities: self._clean_entities,
+            CleanEntities: self._purging.clean_entities,
         }
 
     def handle(self, request: Request, future: Future[Any]) -> None:
@@ -191,14 +192,15 @@ class Changes:
     def _adopt(self, request: Adopt, future: Future[Any]) -> None:
         for instance_id in request.instance_ids:
             self.record(instance_id)
-        self._answer(
-            future, self._versions.adopt(request.name, request.version, request.instance_ids)
-        )
+        self._answer(future, self._versions.adopt(request))
 
     def _migrate(self, request: Migrate, future: Future[Any]) -> None:
         """Hold an instance until all its rows are durable, and move it then."""
-        self.record(request.instance_id)
-        instance = self._live(request.instance_id)
+        record = self.record(request.instance_id)
+        done = self._versions.migrated(record, request.to) if request.repeated else None
+        if done is not None:
+            self._answer(future, done)
+            return
         instance = self._versions.in_flight_instance(request.instance_id)
         instance.is_held = True
         self._engine.after_commit(lambda: self._migrate_held(instance, request, future))
@@ -242,10 +244,12 @@ class Changes:
         """Return False for a repeated request; raises where the id is taken."""
         check_instance_id(one.instance_id)
         self._engine.registry.newest(Kind.ORCHESTRATOR, one.name)
-        if existing is None or existing.status in one.replace:
+        if existing is None:
             return True
         if one.request_id and existing.request_id == one.request_id:
             return False
+        if existing.status in one.replace:
+            return True
         raise InstanceExistsError(one.instance_id, existing.status.value)
 
     def _make_room(self, existing: InstanceRecord | None) -> None:
@@ -358,7 +362,7 @@ class Changes:
         if request.request_id in instance.requests:
             return True
         store = self._engine.store
-        return request.repeated and has_raised(store, instance.record, request.request_id)
+        return request.repeated and was_done(store, instance.record, request.request_id)
 
     def _answer_form(self, request: AnswerForm, future: Future[Any]) -> None:
         instance = self._live(request.instance_id)
@@ -410,42 +414,18 @@ class Changes:
         if self._is_settling(request.instance_id, request, future):
             return
         record = self.record(request.instance_id)
+        if request.repeated and was_done(self._engine.store, record, request.request_id):
+            self._answer(future)
+            return
         if record.status is not RuntimeStatus.FAILED:
             wanted = "only a failed instance can be rewound"
             raise InstanceStateError(request.instance_id, record.status.value, wanted)
-        self._engine.rewinder.rewind(record, request.reason, newest_code=request.newest_code)
+        self._engine.rewinder.rewind(request, record)
         self._answer(future)
 
     def _purge(self, request: Purge, future: Future[Any]) -> None:
-        if request.instance_id:
-            if self._is_settling(request.instance_id, request, future):
-                return
-            record = self.record(request.instance_id)
-            self._check_finished(record, "only a finished instance can be purged; terminate it")
-            records = [record]
-        else:
-            found = self._engine.store.query(request.query or InstanceQuery())
-            records = [one for one in found if one.status.is_terminal]
-        if request.recurse:
-            records = self._with_children(records)
-        iids = [record.iid for record in records]
-
-        def purge() -> None:
-            self._engine.store.purge(iids)
-            future.set_result(len(iids))
-
-        self._engine.after_commit(lambda: self._engine.journal.run_exclusively(purge))
-
-    def _with_children(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
-        found = {record.iid: record for record in records}
-        waiting = list(records)
-        while waiting:
-            parent = waiting.pop().instance_id
-            for child in self._engine.store.query(InstanceQuery(parent=parent)):
-                if child.status.is_terminal and child.iid not in found:
-                    found[child.iid] = child
-                    waiting.append(child)
-        return list(found.values())
+        if not self._is_settling(request.instance_id, request, future):
+            self._purging.purge(request, future)
 
     # Entities.
 
@@ -477,18 +457,6 @@ class Changes:
 
     def _list_locks(self, request: ListLocks, future: Future[Any]) -> None:  # noqa: ARG002
         self._answer(future, self._engine.entities.locks())
-
-    def _clean_entities(self, request: CleanEntities, future: Future[Any]) -> None:  # noqa: ARG002
-        found = self._engine.store.query_entities(EntityQuery(only_empty=True))
-        entities = self._engine.entities
-        iids = entities.give_up_empty(found)
-
-        def purge() -> None:
-            self._engine.store.purge(iids)
-            self._engine.post(entities.deleted, iids)
-            future.set_result(len(iids))
-
-        self._engine.after_commit(lambda: self._engine.journal.run_exclusively(purge))
 
     def _check_finished(self, record: InstanceRecord, wanted: str) -> None:
         if not record.status.is_terminal:

@@ -17,7 +17,7 @@ from .core.events import EventFormClosed, EventFormOpened, EventRaised
 from .core.form_answers import answer_of
 from .core.payload import Payload
 from .core.serialization import decode_json, encode_json
-from .instances import Instance, has_raised
+from .instances import Instance, was_done
 from .requests import AnswerForm, DescribeForms, RaiseEvent
 from .waits import OpenForm
 
@@ -99,7 +99,7 @@ class FormDesk:
     def _has_raised(self, request: AnswerForm) -> bool:
         """Whether the answer was taken before a host died that could not say so any more."""
         record = self._engine.orchestrations.find(request.instance_id)
-        return record is not None and has_raised(self._engine.store, record, request.request_id)
+        return record is not None and was_done(self._engine.store, record, request.request_id)
 
     def _closed_error(self, request: AnswerForm, instance: Instance | None) -> FormClosedError:
         name, how, last = request.form_id, "", None

@@ -39,7 +39,7 @@ from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .ports import MORE_FOLLOWS, JournalRow, RunningAttempt, Store, Stream
 
-__all__ = ["Instance", "OpenActivity", "has_raised"]
+__all__ = ["Instance", "OpenActivity", "was_done"]
 
 _REMEMBERED_REQUESTS = 64
 _SEARCHED_FOR_REPEATED = 10_000
@@ -288,14 +288,15 @@ class Instance:
         self.entered = self.regains = 0
 
 
-def has_raised(store: Store, record: InstanceRecord, request_id: str) -> bool:
-    """Whether a request has raised an event of an instance, in any of its executions.
+def was_done(store: Store, record: InstanceRecord, request_id: str) -> bool:
+    """Whether a request has raised an event of an instance, or rewound it, in any execution.
 
     A host may have died before it could say so, and the instance have continued as new.
     """
     rows = store.history(record.iid, max(1, record.last_seq - _SEARCHED_FOR_REPEATED))
     return bool(request_id) and any(
-        isinstance(row.event, EventRaised) and row.event.request_id == request_id for row in rows
+        isinstance(row.event, EventRaised | ExecutionRewound) and row.event.request_id == request_id
+        for row in rows
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -210,11 +211,11 @@ class ThreadedJournal(Journal):
             batches, works, is_open = self._take(project_at)
             with self._turn:
                 if batches:
-                    self._append_until_it_works(batches)
+                    self._do_until_it_works(partial(self._append, batches))
                     self._on_durable(batches)
                     self._has_unprojected = True
                 for work in works:
-                    work()
+                    self._do_until_it_works(work)
                 self._taken_count += len(batches) + len(works)
                 if project_at is None and self._has_unprojected:
                     project_at = time.monotonic() + _PROJECT_EVERY_S
@@ -244,10 +245,10 @@ class ThreadedJournal(Journal):
         except Empty:
             return batches, works, True
 
-    def _append_until_it_works(self, batches: list[Batch]) -> None:
+    def _do_until_it_works(self, work: Callable[[], None]) -> None:
         while True:
             try:
-                self._append(batches)
+                work()
             except StoreError as error:
                 if str(error) != self.trouble:
                     _log.error("cannot write the journal, trying on: %s", error)

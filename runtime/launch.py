@@ -18,9 +18,18 @@ __all__ = ["ensure_host", "find_host"]
 
 _POLL_S = 0.01
 _LOG_TAIL_CHARS = 600
+_MOST_KILLED = 5
+
+
+class _HostProcess(subprocess.Popen[bytes]):
+    """A process that is meant to outlive this one: no warning that it still runs."""
+
+    def __del__(self, *_: object) -> None:
+        """Leave it alone."""
+
 
 # Hosts this process has started: kept so that one that ended is reaped and never waits as a zombie.
-_started: list[subprocess.Popen[bytes]] = []
+_started: list[_HostProcess] = []
 
 
 def find_host(paths: HostPaths) -> ConnectionInfo | None:
@@ -38,10 +47,11 @@ def ensure_host(paths: HostPaths, timeout_s: float = 30.0) -> ConnectionInfo:
 
     Raises:
         StoreError: The store cannot be opened; says why.
-        HostStartError: The host did not start; names its log.
+        HostStartError: The host did not start, or one after the other was killed; names its log.
     """
     deadline = time.monotonic() + timeout_s
-    process: subprocess.Popen[bytes] | None = None
+    process: _HostProcess | None = None
+    killed = 0
     while True:
         info = find_host(paths)
         if info is not None and (
@@ -51,8 +61,10 @@ def ensure_host(paths: HostPaths, timeout_s: float = 30.0) -> ConnectionInfo:
         if process is None and not is_locked(paths.lock):
             process = _spawn(paths)
         if process is not None and process.poll() is not None:
-            _raise_start_error(paths, process)
-            process = None
+            killed += process.returncode < 0
+            if process.returncode >= 0 or killed == _MOST_KILLED:
+                _raise_start_error(paths, process)
+            process = None  # Whoever killed it had nothing against the next.
         if time.monotonic() > deadline:
             raise HostStartError(
                 str(paths.store), f"it was not ready after {timeout_s:g} s", str(paths.log)
@@ -60,14 +72,14 @@ def ensure_host(paths: HostPaths, timeout_s: float = 30.0) -> ConnectionInfo:
         time.sleep(_POLL_S)
 
 
-def _spawn(paths: HostPaths) -> subprocess.Popen[bytes]:
+def _spawn(paths: HostPaths) -> _HostProcess:
     _started[:] = [process for process in _started if process.poll() is None]
     paths.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths.error.unlink(missing_ok=True)
     descriptor = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         # A session of its own: interrupting, restarting or ending the kernel does not reach it.
-        process = subprocess.Popen(
+        process = _HostProcess(
             [sys.executable, "-m", "ipydurable.host_main", str(paths.store)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
@@ -81,7 +93,7 @@ def _spawn(paths: HostPaths) -> subprocess.Popen[bytes]:
     return process
 
 
-def _raise_start_error(paths: HostPaths, process: subprocess.Popen[bytes]) -> None:
+def _raise_start_error(paths: HostPaths, process: _HostProcess) -> None:
     """Raise why the host ended; returns if another host was quicker."""
     try:
         wire = msgspec.json.decode(paths.error.read_bytes(), type=WireError)

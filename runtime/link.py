@@ -20,15 +20,13 @@ from .launch import ensure_host, find_host
 from .outbox import HostOutbox
 from .remedies import TOO_LARGE
 from .requests import (
-    CallEntity,
-    RaiseEvent,
     Request,
-    SignalMany,
     StopHost,
     Subscribe,
     Unsubscribe,
     WaitForCompletion,
     WaitForStart,
+    as_repeated,
 )
 from .socket_thread import SocketThread
 from .wire import (
@@ -284,9 +282,7 @@ class Link:
             reason = f"{pending.hosts} hosts in a row ended over this request; see {self.paths.log}"
             pending.future.set_exception(HostGoneError(str(self.paths.store), reason))
         else:
-            request = pending.request
-            if isinstance(request, CallEntity | RaiseEvent | SignalMany):
-                request = msgspec.structs.replace(request, repeated=True)
+            request = as_repeated(pending.request)
             self._send_call(pending._replace(request=request, hosts=pending.hosts + 1))
 
     def _fail_pending(self, reason: str, error: DurableError | None = None) -> None:

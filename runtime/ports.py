@@ -279,8 +279,20 @@ class Store(Protocol):
         """Return what the attempts of an activity printed, in order of their numbers."""
         ...
 
-    def purge(self, iids: Sequence[int]) -> None:
-        """Delete everything about these instances; called by the writer thread."""
+    def purge(self, iids: Sequence[int], request_id: str = "") -> None:
+        """Delete everything about these instances; called by the writer thread.
+
+        Args:
+            iids: Their numbers.
+            request_id: Who asked for it; noted together with that, unless it is empty.
+        """
+        ...
+
+    def purged(self, request_id: str) -> int | None:
+        """Return how many instances `purge` deleted for a request; None if it did not.
+
+        At least the last hundred requests are known.
+        """
         ...
 
     def sql(

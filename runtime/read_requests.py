@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, ClassVar
 
 import msgspec
 
 from .core.payload import Payload
 
-__all__ = ["BaseRequest", "CancelSql", "GetPayload", "RunSql"]
+__all__ = ["BaseRequest", "CancelSql", "GetPayload", "RunSql", "new_request_id"]
+
+
+def new_request_id() -> str:
+    """Return an id by which a host knows a request that is sent again."""
+    return secrets.token_hex(8)
 
 
 class BaseRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):

@@ -15,7 +15,8 @@ from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
 from .form_requests import AnswerForm, DescribeForms
 from .ports import EntityQuery, InstanceQuery, InstanceUpdate
-from .read_requests import BaseRequest, CancelSql, GetPayload, RunSql
+from .read_requests import BaseRequest, CancelSql, GetPayload, RunSql, new_request_id
+from .version_requests import Adopt, Adopted, CountInFlight, Migrate, Migrated
 from .waits import OpenTask
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "Untrusted",
     "WaitForCompletion",
     "WaitForStart",
+    "as_repeated",
 ]
 
 
@@ -85,53 +87,6 @@ class Defined(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     is_new: bool
     in_flight: dict[int, int]
-
-
-class Adopted(msgspec.Struct, frozen=True, kw_only=True):
-    """Who took a version of an activity.
-
-    Attributes:
-        name: The activity.
-        number: The number of the version.
-        instance_ids: The instances that take it from their next attempt on.
-    """
-
-    name: str
-    number: int
-    instance_ids: list[str]
-
-    def __repr__(self) -> str:
-        count = len(self.instance_ids)
-        what = "1 instance takes" if count == 1 else f"{count} instances take"
-        if not count:
-            return f"nothing in flight runs another version of {self.name} than v{self.number}"
-        return f"{what} {self.name} v{self.number} from the next attempt on"
-
-
-class Migrated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an instance was moved to.
-
-    Attributes:
-        instance_id: The instance.
-        name: Its orchestrator.
-        number: The number of the version it runs now.
-        version: Content hash of that.
-        before: The number of the version it ran.
-        status: Its status now.
-        warnings: Harmless differences from its history, one sentence each.
-    """
-
-    instance_id: str
-    name: str
-    number: int
-    version: str
-    before: int
-    status: RuntimeStatus
-    warnings: list[str] = []
-
-    def __repr__(self) -> str:
-        moved = f"{self.instance_id} moved from {self.name} v{self.before} to v{self.number}"
-        return "; ".join([moved, *self.warnings])
 
 
 class Define(BaseRequest, frozen=True, kw_only=True):
@@ -270,60 +225,34 @@ class Restart(BaseRequest, frozen=True, kw_only=True):
 
 
 class Rewind(BaseRequest, frozen=True, kw_only=True):
-    """Take up a failed instance again where it failed; `newest_code` has it run that."""
+    """Take up a failed instance again where it failed; `newest_code` has it run that.
+
+    Attributes:
+        request_id: Makes the request safe to repeat.
+        repeated: Whether an earlier host was asked already.
+    """
 
     instance_id: str
     reason: str = ""
     newest_code: bool = False
-
-
-class Adopt(BaseRequest, frozen=True, kw_only=True):
-    """Have instances in flight take another version of an activity, from their next attempt on.
-
-    Attributes:
-        name: The activity.
-        version: Content hash of the version to take; empty for the newest.
-        instance_ids: Which instances, with their sub-orchestrations; empty for all in flight that
-            would run another version of it.
-    """
-
-    answer_type: ClassVar[Any] = Adopted
-    name: str
-    version: str = ""
-    instance_ids: list[str] = []  # noqa: RUF012  (msgspec copies it)
-
-
-class Migrate(BaseRequest, frozen=True, kw_only=True):
-    """Move an instance in flight to another version of its orchestrator.
-
-    Attributes:
-        instance_id: Which.
-        to: Number or beginning of the content hash of the version; None for the newest.
-    """
-
-    answer_type: ClassVar[Any] = Migrated
-    instance_id: str
-    to: int | str | None = None
-
-
-class CountInFlight(BaseRequest, frozen=True, kw_only=True):
-    """Ask how many instances in flight are on which version of a name, by its number.
-
-    An instance is on a version of an activity if its code may still call that.
-    """
-
-    answer_type: ClassVar[Any] = dict[int, int]
-    kind: Kind
-    name: str
+    request_id: str = msgspec.field(default_factory=new_request_id)
+    repeated: bool = False
 
 
 class Purge(BaseRequest, frozen=True, kw_only=True):
-    """Delete finished instances: one by id, or all that match; answered with how many."""
+    """Delete finished instances: one by id, or all that match; answered with how many.
+
+    Attributes:
+        request_id: Makes the request safe to repeat.
+        repeated: Whether an earlier host was asked already.
+    """
 
     answer_type: ClassVar[Any] = int
     instance_id: str = ""
     query: InstanceQuery | None = None
     recurse: bool = False
+    request_id: str = msgspec.field(default_factory=new_request_id)
+    repeated: bool = False
 
 
 class DescribeOpen(BaseRequest, frozen=True, kw_only=True):
@@ -412,9 +341,16 @@ class QueryEntities(BaseRequest, frozen=True, kw_only=True):
 
 
 class CleanEntities(BaseRequest, frozen=True, kw_only=True):
-    """Delete entities that have no state and nothing to do; answered with how many."""
+    """Delete entities that have no state and nothing to do; answered with how many.
+
+    Attributes:
+        request_id: Makes the request safe to repeat.
+        repeated: Whether an earlier host was asked already.
+    """
 
     answer_type: ClassVar[Any] = int
+    request_id: str = msgspec.field(default_factory=new_request_id)
+    repeated: bool = False
 
 
 class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -586,3 +522,10 @@ Request: TypeAlias = (
     | HostStatusRequest
     | StopHost
 )
+
+
+def as_repeated(request: Request) -> Request:
+    """Return a request as it is sent to the next host, as an earlier one may have done it."""
+    if "repeated" in request.__struct_fields__:
+        return msgspec.structs.replace(request, repeated=True)
+    return request

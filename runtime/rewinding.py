@@ -32,6 +32,7 @@ from .definitions import Kind
 from .instances import Instance
 from .messages import answer_of, operation_of, outcome_of_record, owner_of
 from .ports import JournalRow, Stream
+from .requests import Rewind
 from .timers import Due
 from .versions import migration
 
@@ -68,22 +69,23 @@ class Rewinder:
         self._engine = engine
         self._orchestrations = engine.orchestrations
 
-    def rewind(self, record: InstanceRecord, reason: str, *, newest_code: bool = False) -> None:
+    def rewind(self, request: Rewind, record: InstanceRecord) -> None:
         """Take up a failed instance again: the tasks whose failures ended it are redone.
 
         Where it failed inside a critical section it gets the locks again before anything of it
         goes on. Others may have used the entities since.
 
         Args:
+            request: Why, and with which code.
             record: The instance's record.
-            reason: Why, in words.
-            newest_code: Whether it goes on with the newest code, its own and that of activities.
 
         Raises:
             InstanceStateError: It, or a failed sub-orchestration, would not get further, or went
                 on after the failure in a way that cannot be taken back; nothing is changed.
         """
-        self._carry_out(self._plan(record, reason, newest_code))
+        plan = self._plan(record, request.reason, request.newest_code)
+        rewound = msgspec.structs.replace(plan.rewound, request_id=request.request_id)
+        self._carry_out(plan._replace(rewound=rewound))
 
     def go_on(self, instance: Instance) -> None:
         """Have what a rewind reopened happen again: the instance has the locks it needs."""

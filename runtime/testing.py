@@ -117,6 +117,7 @@ class MemoryStore:
         self._by_iid: dict[int, list[JournalRow]] = {}
         self._records: dict[int, Record] = {}
         self._outputs: list[KeptOutput] = []
+        self._purged: dict[str, int] = {}
 
     def recover(self) -> Recovery:
         """Return what is known."""
@@ -223,7 +224,7 @@ class MemoryStore:
             found = {kept.key: kept for kept in self._outputs if kept.key[:3] == wanted}
         return [found[key] for key in sorted(found)]
 
-    def purge(self, iids: Sequence[int]) -> None:
+    def purge(self, iids: Sequence[int], request_id: str = "") -> None:
         """Forget instances; their numbers, and those of their rows, are not used again."""
         purged = frozenset(iids) - {0}
         with self._lock:
@@ -232,6 +233,12 @@ class MemoryStore:
                 self._by_iid.pop(iid, None)
             self.rows = [row for row in self.rows if row.iid not in purged]
             self._outputs = [kept for kept in self._outputs if kept.key.iid not in purged]
+            if request_id:
+                self._purged[request_id] = len(iids)
+
+    def purged(self, request_id: str) -> int | None:
+        """Return how many instances were forgotten for a request, or None."""
+        return self._purged.get(request_id)
 
     def sql(self, text: str, parameters: Any = None, *, started: Any = None) -> bytes:  # noqa: ARG002
         """Refuse: there is no database."""

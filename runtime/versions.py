@@ -19,7 +19,13 @@ from .core.errors import (
     NonDeterminismError,
     UnknownDefinitionError,
 )
-from .core.events import DefinitionAdopted, ExecutionMigrated, ExecutionResumed, HistoryEvent
+from .core.events import (
+    DefinitionAdopted,
+    ExecutionMigrated,
+    ExecutionResumed,
+    ExecutionStarted,
+    HistoryEvent,
+)
 from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
@@ -27,7 +33,7 @@ from .instances import Instance
 from .messages import blocked_error
 from .ports import Stream
 from .registry import Registry
-from .requests import Adopted, Migrated
+from .requests import Adopt, Adopted, Migrated
 from .watchdog import TurnBlocked
 
 if TYPE_CHECKING:
@@ -72,28 +78,32 @@ class Versions:
 
     # Adopting a version of an activity.
 
-    def adopt(self, name: str, version: str, instance_ids: list[str]) -> Adopted:
+    def adopt(self, request: Adopt) -> Adopted:
         """Have instances take a version of an activity from their next attempt on.
 
         Args:
-            name: The activity.
-            version: Content hash of the version; empty for the newest.
-            instance_ids: Which, with their sub-orchestrations; empty for all that would run
-                another version.
+            request: Which instances and which version. Of a repeated one those that have ended
+                since are left out, and those that have taken it already are named.
 
         Raises:
             UnknownDefinitionError: There is no such version.
             InstanceStateError: An instance has not started, or has ended; nothing is changed.
         """
-        registry = self._engine.registry
+        registry, name, instance_ids = self._engine.registry, request.name, request.instance_ids
         definition = (
-            registry.version(Kind.ACTIVITY, name, version)
-            if version
+            registry.version(Kind.ACTIVITY, name, request.version)
+            if request.version
             else registry.newest(Kind.ACTIVITY, name)
         )
         reached = _Reached(registry)
         if instance_ids:
-            chosen = self._with_children([self.in_flight_instance(one) for one in instance_ids])
+            chosen = self._with_children(
+                [
+                    self.in_flight_instance(one)
+                    for one in instance_ids
+                    if not request.repeated or one in self._orchestrations.by_id
+                ]
+            )
         else:
             chosen = [one for one in self._orchestrations.by_iid.values() if _has_started(one)]
         taken = []
@@ -107,6 +117,8 @@ class Versions:
                     timestamp=self._engine.now, name=name, version=definition.version
                 )
                 self._engine.write(instance, event)
+                taken.append(instance.record.instance_id)
+            elif request.repeated and instance.record.adopted.get(name) == has:
                 taken.append(instance.record.instance_id)
         return Adopted(name=name, number=definition.number, instance_ids=taken)
 
@@ -174,6 +186,23 @@ class Versions:
             before=before.number,
             status=record.status,
             warnings=warnings,
+        )
+
+    def migrated(self, record: InstanceRecord, to: int | str | None) -> Migrated | None:
+        """Return what `migrate` gave for an instance that was moved to that version, else None."""
+        registry = self._engine.registry
+        definition = registry.find(Kind.ORCHESTRATOR, record.name, to)
+        events = [row.event for row in self._engine.store.history(record.iid, record.first_seq)]
+        moves = [one for one in events if isinstance(one, ExecutionStarted | ExecutionMigrated)]
+        if not isinstance(moves[-1], ExecutionMigrated) or moves[-1].version != definition.version:
+            return None
+        return Migrated(
+            instance_id=record.instance_id,
+            name=record.name,
+            number=definition.number,
+            version=definition.version,
+            before=registry.version(Kind.ORCHESTRATOR, record.name, moves[-2].version).number,
+            status=record.status,
         )
 
     def _check(

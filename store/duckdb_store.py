@@ -262,9 +262,22 @@ class DuckDBStore:
         with self._database.reading() as cursor:
             return read_outputs(cursor, iid, execution_id, task_id)
 
-    def purge(self, iids: Sequence[int]) -> None:
-        """Delete everything about these instances; called by the writer thread."""
-        self._write_pending(purged=frozenset(iids) - {0})
+    def purge(self, iids: Sequence[int], request_id: str = "") -> None:
+        """Delete everything about these instances; called by the writer thread.
+
+        Args:
+            iids: Their numbers.
+            request_id: Who asked for it; noted together with that, unless it is empty.
+
+        Raises:
+            StoreUnwritableError: The disk is full or refuses to be written; nothing was deleted.
+        """
+        self._write_pending(frozenset(iids) - {0}, request_id)
+
+    def purged(self, request_id: str) -> int | None:
+        """Return how many instances `purge` deleted for a request; None if it did not."""
+        with self._database.reading() as cursor:
+            return queries.purged(cursor, request_id)
 
     def sql(
         self,
@@ -363,11 +376,11 @@ class DuckDBStore:
         self._close_writer()
         self._database.reopen()
 
-    def _write_pending(self, purged: frozenset[int] = frozenset()) -> None:
+    def _write_pending(self, purged: frozenset[int] = frozenset(), request_id: str = "") -> None:
         """Write the records kept, without those of `purged`, which are deleted everywhere."""
         with self._projecting:
             records, mark = self._pending.snapshot()
-            if not purged and not records and mark == self._projected:
+            if not (purged or request_id or records) and mark == self._projected:
                 return
             large: dict[str, LargeValue] = {}
             rows = [pack_record(record, large) for record in records if record.iid not in purged]
@@ -379,6 +392,8 @@ class DuckDBStore:
                 if purged:
                     queries.delete_instances(cursor, purged)
                     self._large.drop_unused(cursor)
+                if request_id:
+                    queries.note_purge(cursor, request_id, len(purged))
             self._projected = mark
             self._pending.written(records)
             self._database.protect_wal()

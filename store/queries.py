@@ -11,7 +11,7 @@ from ipydurable.runtime.ports import EntityQuery, InstanceQuery, JournalRow
 from .codec import digests_of, unpack
 from .payloads import LargeValues
 from .projections import decode_refs, unpack_record
-from .schema import JOURNAL_COLUMNS
+from .schema import JOURNAL_COLUMNS, PURGED
 from .text import storable, to_json
 
 if TYPE_CHECKING:
@@ -23,9 +23,14 @@ __all__ = [
     "entity_conditions_of",
     "histories",
     "journal_rows",
+    "note_purge",
+    "purged",
     "record_rows",
     "rows_of",
 ]
+
+# Only who did not hear of it asks, and does so at once.
+_PURGES_KNOWN = 100
 
 
 def journal_rows(
@@ -147,6 +152,22 @@ def delete_instances(cursor: duckdb.DuckDBPyConnection, iids: Collection[int]) -
         cursor.execute(
             f"DELETE FROM {table} WHERE iid IN (SELECT unnest($1::BIGINT[]))", [list(iids)]
         ).fetchall()
+
+
+def note_purge(cursor: duckdb.DuckDBPyConnection, request_id: str, count: int) -> None:
+    """Note how many instances a request has deleted; `cursor` is in that transaction."""
+    cursor.execute("INSERT INTO meta VALUES (?, ?)", [PURGED + request_id, str(count)]).fetchall()
+    cursor.execute(
+        "DELETE FROM meta WHERE starts_with(key, $1) AND rowid NOT IN ("
+        "SELECT rowid FROM meta WHERE starts_with(key, $1) ORDER BY rowid DESC LIMIT $2)",
+        [PURGED, _PURGES_KNOWN],
+    ).fetchall()
+
+
+def purged(cursor: duckdb.DuckDBPyConnection, request_id: str) -> int | None:
+    """Return what `Store.purged` promises."""
+    found = cursor.execute("SELECT value FROM meta WHERE key = ?", [PURGED + request_id]).fetchall()
+    return int(found[0][0]) if found else None
 
 
 def _newest_first(kind: str, given: Iterable[tuple[Any, ...]], limit: int) -> tuple[str, list[Any]]:

@@ -14,6 +14,7 @@ __all__ = [
     "LAST_IID",
     "META_DEFAULTS",
     "OUTPUT_COLUMNS",
+    "PURGED",
     "RECORD_COLUMNS",
     "TABLES",
     "TABLES_V1",
@@ -31,6 +32,9 @@ LAST_IID = "last_iid"
 
 IN_USE = "in_use"
 """Key in `meta`: `1` from the opening of the file until it is closed in good order."""
+
+PURGED = "purged:"
+"""Beginning of keys in `meta`, before a request's id: how many instances it deleted."""
 
 META_DEFAULTS = {APPLIED_GSEQ: 0, LAST_IID: 0}
 

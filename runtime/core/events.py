@@ -205,11 +205,13 @@ class ExecutionRewound(Event, frozen=True, kw_only=True):
         task_ids: Action ids whose failures no longer count.
         unlocks: Action ids of the unlocks that these failures led to, and that no longer count
             either: an `EntityLockRequested` after this one asks for the locks again.
+        request_id: The request that asked for it.
     """
 
     reason: str = ""
     task_ids: tuple[int, ...] = ()
     unlocks: tuple[int, ...] = ()
+    request_id: str = ""
 
 
 class TaskScheduled(Event, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from ipydurable.runtime.dispatch import Dispatcher
 from ipydurable.runtime.engine import Engine
 from ipydurable.runtime.entity_runner import ThreadEntityRunner
 from ipydurable.runtime.executors.processes import ProcessExecutor
+from ipydurable.runtime.outbox import ClientOutbox
 from ipydurable.runtime.server import Server
 from ipydurable.store import duckdb_store
 from ipydurable.store.duckdb_store import DuckDBStore
@@ -162,7 +163,7 @@ def _install(fate: _Fate) -> None:
         (HostPaths, "write", *STARTING[6:]),
         (DuckDBStore, "append", "before an append", "after an append"),
         (Dispatcher, "enqueue", "before an effect", "after an effect"),
-        (Server, "_send", "before an answer", "after an answer"),
+        (ClientOutbox, "_send_all", "before an answer", "after an answer"),
         (DuckDBStore, "keep_outputs", "before output is kept", "after output was kept"),
         (DuckDBStore, "project", "before a projection", "after a projection"),
         (DuckDBStore, "checkpoint", "before a checkpoint", "after a checkpoint"),

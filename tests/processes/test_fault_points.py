@@ -7,7 +7,6 @@ journal is read row by row.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import random
@@ -18,8 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -28,7 +26,7 @@ from ipydurable.runtime import launch
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.connection import HostPaths, is_locked
-from ipydurable.runtime.core.errors import HostStartError, UnknownInstanceError
+from ipydurable.runtime.core.errors import UnknownInstanceError
 from ipydurable.runtime.core.records import Record
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import Definition, Kind
@@ -88,8 +86,6 @@ def speak(n):
     return n
 """
 SPEAKS = "async def speaks(ctx, n):\n    return await ctx.call_activity('speak', n)\n"
-
-Answer = TypeVar("Answer")
 
 
 def definitions() -> list[Definition]:
@@ -160,17 +156,9 @@ class Trial:
         self.died.update(doomed_host.died_at(self._paths)[before:])
 
     def _order_and_restart(self, order: Order) -> None:
-        pid = self._ask(lambda: self.client.host_status().pid)
+        pid = self.client.host_status().pid
         doomed_host.order(self._paths, order)
         os.kill(pid, signal.SIGKILL)
-
-    def _ask(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask; again where the host that was to answer died while it started."""
-        while True:
-            try:
-                return ask()
-            except HostStartError as error:
-                assert "code -9" in str(error), error
 
     def _begin(self) -> Round:
         """Start a round, and note what was acknowledged."""
@@ -180,7 +168,7 @@ class Trial:
             self._days += 1
             orders.append([str(self._effects), self._days, 2, str(source), str(target)])
         # After a stop this starts a host, which may be the one that was ordered to die.
-        days = self._ask(lambda: self.client.start_many("day", orders))
+        days = self.client.start_many("day", orders)
         events = {}
         for one in days:
             # Two, for there are two executions: each takes the first that it has not heard.
@@ -197,27 +185,25 @@ class Trial:
 
     def _finish(self, begun: Round) -> None:
         for one in begun.days:
-            record = self._ask(lambda one=one: self.client.wait(one, timeout_s=TIMEOUT_S))
+            record = self.client.wait(one, timeout_s=TIMEOUT_S)
             assert record.status is RuntimeStatus.COMPLETED, record
             power, moved, heard = self.client.decode(record.output)
             assert (power, heard) == (8, begun.events[one])
             assert moved in ("done", "too little")
-        speaker = self._ask(lambda: self.client.wait(begun.speaker, timeout_s=TIMEOUT_S))
+        speaker = self.client.wait(begun.speaker, timeout_s=TIMEOUT_S)
         assert self.client.decode(speaker.output) == 3
         total = sum(
-            self._ask(lambda n=n: self.client.call_entity(f"Account@{n}", "get", timeout_s=60))
-            for n in range(ACCOUNTS)
+            self.client.call_entity(f"Account@{n}", "get", timeout_s=60) for n in range(ACCOUNTS)
         )
         assert total == ACCOUNTS * START + self._deposited, "money was made or lost"
-        assert self._ask(self.client.locks) == []
+        assert self.client.locks() == []
 
     def _purge(self, begun: Round) -> None:
-        with contextlib.suppress(UnknownInstanceError):  # The first host may have done it.
-            self._ask(lambda: self.client.purge(begun.speaker))
+        assert self.client.purge(begun.speaker) == 1
         self._purged.append(begun.speaker)
 
     def _stop(self) -> None:
-        self._ask(self.client.stop_host)
+        self.client.stop_host()
         wait_until(lambda: not is_locked(self._paths.lock))
 
     def check_all(self) -> None:
@@ -268,12 +254,13 @@ def _check_file(path: Path, *, has_gaps: bool) -> None:
 @pytest.fixture
 def trial(paths: HostPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trial]:
     """Give a trial whose hosts are started as the real ones are, but for the module's name."""
+    start = launch._HostProcess
 
-    def start(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+    def start_doomed(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
         assert command[2] == "ipydurable.host_main"
-        return subprocess.Popen([*command[:2], doomed_host.__name__, *command[3:]], **how)
+        return start([*command[:2], doomed_host.__name__, *command[3:]], **how)
 
-    monkeypatch.setattr(launch, "subprocess", SimpleNamespace(Popen=start, DEVNULL=-3))
+    monkeypatch.setattr(launch, "_HostProcess", start_doomed)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     trial = Trial(paths, tmp_path / "effects", random.Random(SEED))
     yield trial

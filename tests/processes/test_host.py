@@ -15,9 +15,11 @@ import msgspec
 import pytest
 import zmq
 
+from ipydurable.runtime import launch
 from ipydurable.runtime.client import DurableClient
 from ipydurable.runtime.connection import HostPaths, is_locked
 from ipydurable.runtime.core.errors import (
+    HostStartError,
     InstanceExistsError,
     NotAStoreError,
     StoreLockedError,
@@ -251,3 +253,35 @@ def test_the_options_of_an_activity_reach_the_host(
     path = str(Path(client.host_status().store).with_suffix(".attempts"))
     record = client.wait(client.start("once", path), timeout_s=60)
     assert client.decode(record.output) == "at last"
+
+
+def test_a_host_that_is_killed_whenever_it_starts_is_given_up(
+    paths: HostPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at once, since the next one may live; nor is it tried for ever."""
+    start = launch._HostProcess
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_killed(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+        program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+        started.append(start([command[0], "-c", program], **how))
+        return started[-1]
+
+    monkeypatch.setattr(launch, "_HostProcess", start_killed)
+    with pytest.raises(HostStartError, match="code -9"):
+        Link(paths)
+    assert len(started) == 5
+
+
+def test_a_process_that_ends_says_nothing_of_the_host_it_started(paths: HostPaths) -> None:
+    """Python warns of processes that still run, but this one is meant to."""
+    program = (
+        "from pathlib import Path; from ipydurable.runtime.connection import HostPaths; "
+        "from ipydurable.runtime.link import Link; "
+        f"Link(HostPaths(Path({str(paths.store)!r}), Path({str(paths.folder)!r}))).close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "ResourceWarning" not in done.stderr
+    assert is_locked(paths.lock)

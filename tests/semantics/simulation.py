@@ -13,14 +13,20 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from ipydurable.runtime.core.records import Record
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import Kind
 from ipydurable.runtime.instances import Instance
 from ipydurable.runtime.ports import AttemptKey, AttemptRequest, JournalRow
-from ipydurable.runtime.requests import RaiseEvent, Request, Resume, Start, StartMany, Suspend
+from ipydurable.runtime.requests import (
+    RaiseEvent,
+    Request,
+    Resume,
+    Start,
+    StartMany,
+    Suspend,
+    as_repeated,
+)
 from ipydurable.runtime.testing import MemoryStore
 from tests.semantics import language
 from tests.semantics.invariants import Invariants
@@ -218,7 +224,7 @@ class Simulation(World):
         unanswered, self._unanswered = self._unanswered, []
         for request, future in unanswered:
             if not future.done():
-                self._request(_repeated(request))
+                self._request(as_repeated(request))
 
     def _late_answer(self, key: AttemptKey, request: AttemptRequest) -> Callable[[], None]:
         """Return how a worker that was given up, but lives, ends its attempt and tells so."""
@@ -300,10 +306,3 @@ class Simulation(World):
 
 # Three workers that die under an activity fail it; that is no part of the model.
 _MOST_LOST = 2
-
-
-def _repeated(request: Request) -> Request:
-    """Return a request as the link sends it to the next host."""
-    if isinstance(request, RaiseEvent):
-        return msgspec.structs.replace(request, repeated=True)
-    return request

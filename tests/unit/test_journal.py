@@ -80,6 +80,24 @@ def test_a_batch_is_durable_when_it_was_appended_here() -> None:
         assert store.appended == [(1, threading.current_thread().name)]
 
 
+def test_other_work_of_the_writer_is_tried_until_there_is_room() -> None:
+    """Deleting what a start replaces, for instance: the engine must not end over a full disk."""
+    tries: list[str] = []
+    ended: list[Exception] = []
+
+    def purge() -> None:
+        tries.append(journal.trouble)
+        if len(tries) == 1:
+            raise StoreUnwritableError("orders.duckdb", "No space left on device")
+
+    journal = ThreadedJournal(MemoryStore(), lambda _: None, ended.append)
+    journal.run_exclusively(purge)
+    _wait_for(lambda: len(tries) == 2)
+    journal.close()
+    assert "No space left" in tries[1]
+    assert (journal.trouble, ended) == ("", [])
+
+
 def test_the_writer_works_on_after_a_batch_was_appended_here() -> None:
     store, told = _Store(), []
     with _journal(store, told.extend) as journal:

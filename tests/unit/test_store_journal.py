@@ -374,6 +374,22 @@ def test_equal_large_values_are_kept_once(store: DuckDBStore) -> None:
     ]
 
 
+def test_who_purged_is_known_for_a_hundred_requests(path: Path) -> None:
+    """Also after a restart; a request that deleted nothing is known, too."""
+    with closing(open_store(path)) as store:
+        store.recover()
+        one(store, 1, 1, started("a"), done())
+        store.purge([1], "first")
+        assert store.purged("first") == 1
+        assert store.purged("other") is None
+        for number in range(100):
+            store.purge([], f"r{number}")
+    with closing(open_store(path)) as again:
+        assert again.recover().last_gseq == 2
+        assert again.purged("first") is None
+        assert [again.purged(f"r{number}") for number in range(100)] == [0] * 100
+
+
 def test_a_purged_instance_leaves_nothing(path: Path) -> None:
     """Rows, records and large values go; numbers are never used again; others stay."""
     store = open_store(path)
