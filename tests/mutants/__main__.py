@@ -75,7 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--survivors",
         action="store_true",
-        help="do not try again what earlier runs, of the same code, found to be noticed",
+        help="do not try again what earlier runs, of the same functions, found to be noticed",
     )
     return parser.parse_args()
 
@@ -122,7 +122,9 @@ class Run:
         command = f"make mutants ARGS={shlex.quote(shlex.join(sys.argv[1:]))}"
         chosen = f"{options.sample} of each file, seed {options.seed}" if options.sample else "all"
         known = sum(one.known for one in tallies)
-        earlier = f" Earlier runs, of the same code, had noticed {known} of them." if known else ""
+        earlier = (
+            f" Earlier runs, of the same functions, had noticed {known} of them." if known else ""
+        )
         return (
             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}, "
             f"{took / 60:.0f} minutes: `{command}`\n\nMutants tried: {chosen}.{earlier}"

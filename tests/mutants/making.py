@@ -32,6 +32,7 @@ class Mutant(NamedTuple):
         removed: The lines that it replaces, stripped.
         added: What stands there instead.
         source: The whole changed file.
+        text: The changed function, as it stands there.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Mutant(NamedTuple):
     removed: str
     added: str
     source: str
+    text: str
 
 
 class _Changes(cst.CSTVisitor):
@@ -101,7 +103,8 @@ def make_mutants(root: Path, path: str, sample: int = 0, seed: int = 0) -> tuple
     module = cst.parse_module(text)
     changes = _Changes()
     MetadataWrapper(module, unsafe_skip_copy=True).visit(changes)
-    statements = _statements(text)
+    statements, functions = _statements(text), _functions(text)
+    length = text.count("\n")
     parts = [module.code_for_node(node) for node in (*module.header, *module.body, *module.footer)]
     places = {node: place for place, node in enumerate(module.body, len(module.header))}
     chosen = changes.found
@@ -119,7 +122,10 @@ def make_mutants(root: Path, path: str, sample: int = 0, seed: int = 0) -> tuple
             continue
         removed, added = _difference(parts[place], part)
         lines = statements.get(line, range(line, line + 1))
-        made.append(Mutant(path, function, line, lines, removed, added, source))
+        first, last = next(ends for ends in functions if ends[0] <= line <= ends[1])
+        longer = source.count("\n") - length
+        whole = "\n".join(source.splitlines()[first - 1 : last + longer])
+        made.append(Mutant(path, function, line, lines, removed, added, source, whole))
     return made, len(changes.found)
 
 
@@ -163,6 +169,15 @@ def _statements(text: str) -> dict[int, range]:
                 concerned = range(first, node.end_lineno + 1)  # its head runs on import
             found.update(dict.fromkeys(lines, concerned))
     return found
+
+
+def _functions(text: str) -> list[tuple[int, int]]:
+    """Return the first and last lines of all functions, outer ones before inner ones."""
+    return [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def _difference(before: str, after: str) -> tuple[str, str]:

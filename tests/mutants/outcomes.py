@@ -14,7 +14,7 @@ __all__ = ["Outcomes"]
 class Outcomes:
     """Mutants that tests noticed, in a file with a line for each.
 
-    A mutant is known by the whole changed file: any other change of that file makes it a new one.
+    A mutant is known by its changed function: any other change of that makes it a new one.
 
     Args:
         path: The file.
@@ -40,4 +40,5 @@ class Outcomes:
 
 
 def _key(mutant: Mutant) -> str:
-    return hashlib.sha256(f"{mutant.path}\n{mutant.source}".encode()).hexdigest()
+    what = mutant.path, mutant.function, mutant.text
+    return hashlib.sha256("\n".join(what).encode()).hexdigest()

@@ -52,6 +52,9 @@ def test_each_changes_one_place_in_a_function_and_names_it(tmp_path: Path) -> No
         ),
         ("Counter.add", *(16, range(15, 19)), *("self.count + by", "self.count - by")),
     ]
+    assert made[0].text == "    def is_full(self) -> bool:\n        return self.count > LIMIT"
+    assert made[3].text.startswith("    def add(self, by: int = 1)")
+    assert made[3].text.endswith("        change()")
     assert made[0].source == SOURCE.replace(made[0].removed, made[0].added)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.mutants.making import Mutant
 from tests.mutants.outcomes import Outcomes
 
-MUTANT = Mutant("a.py", "f", 7, range(7, 8), "return x > 0", "return x >= 0", "x = 1\n")
+CHANGED = "def f(x):\n    return x >= 0"
+MUTANT = Mutant("a.py", "f", 7, range(7, 8), "return x > 0", "return x >= 0", CHANGED, CHANGED)
 
 
 def test_what_was_noticed_is_known_to_later_runs_and_the_last_one_counts(tmp_path: Path) -> None:
@@ -20,8 +21,9 @@ def test_what_was_noticed_is_known_to_later_runs_and_the_last_one_counts(tmp_pat
     assert Outcomes(path).noticed_by(MUTANT) == ""
 
 
-def test_nothing_is_known_of_a_file_that_has_changed(tmp_path: Path) -> None:
+def test_nothing_is_known_of_a_function_that_has_changed(tmp_path: Path) -> None:
     outcomes = Outcomes(tmp_path / "outcomes.jsonl")
     outcomes.add(MUTANT, "test_a")
-    assert outcomes.noticed_by(MUTANT._replace(source="x = 2\n")) == ""
-    assert outcomes.noticed_by(MUTANT._replace(path="b.py")) == ""
+    assert outcomes.noticed_by(MUTANT._replace(line=70, source="elsewhere")) == "test_a"
+    for other in ({"text": "def f(x, y):"}, {"path": "b.py"}, {"function": "g"}):
+        assert outcomes.noticed_by(MUTANT._replace(**other)) == ""

@@ -6,7 +6,7 @@ from tests.mutants.making import Mutant
 from tests.mutants.reporting import Tally, interval, joined, section, verdict_on
 from tests.mutants.suites import Suite
 
-MUTANT = Mutant("a.py", "f", 7, range(7, 8), "return x > 0", "return x >= 0", "")
+MUTANT = Mutant("a.py", "f", 7, range(7, 8), "return x > 0", "return x >= 0", "", "")
 
 
 def test_a_share_of_few_is_known_less_well_than_one_of_many() -> None:

@@ -63,6 +63,24 @@ def test_followers_are_told_that_an_attempt_runs_and_how_far_it_is_before_rows_a
     assert not any(isinstance(event, AttemptStarted) for event in events)
 
 
+def test_a_mere_sign_of_life_is_told_to_nobody(world: World) -> None:
+    updates: list[InstanceUpdate] = []
+    world.service.subscribe("one", updates.append)
+    key = _attempt(world)
+    world.executor.begin(key)
+    _told(world, updates)
+    assert world.executor.progress is not None
+    world.executor.progress(key, Progress(1.0, 4.0))
+    _told(world, updates)
+    before = len(updates)
+    world.executor.progress(key, Progress())
+    _told(world, updates)
+    assert len(updates) == before
+    world.executor.progress(key, Progress(2.0, 4.0))
+    assert _told(world, updates).running[0].done == 2.0
+    assert len(updates) == before + 1
+
+
 def test_the_history_tells_when_where_and_with_which_version_an_attempt_began(
     world: World,
 ) -> None:
