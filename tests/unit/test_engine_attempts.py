@@ -10,7 +10,7 @@ import pytest
 from ipydurable.runtime.core.events import AttemptStarted
 from ipydurable.runtime.core.output import AttemptOutput, OutputItem
 from ipydurable.runtime.core.status import RuntimeStatus
-from ipydurable.runtime.ports import AttemptKey, InstanceUpdate, Progress
+from ipydurable.runtime.ports import AttemptKey, AttemptOutcome, InstanceUpdate, Progress
 from tests.support.world import START, World
 from tests.unit.test_late_commits import LateCommits
 
@@ -108,6 +108,42 @@ def test_what_an_attempt_printed_is_kept_with_its_activity_and_when_it_ended(wor
     assert kept.written_at == START + timedelta(minutes=1)
     assert kept.output.items == printed.items
     assert world.output() == 7
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["the instance goes on", "it is over"])
+def test_a_second_outcome_of_an_attempt_changes_nothing(world: World, is_over: bool) -> None:
+    """Pools may say so twice; whatever the instance does by then."""
+
+    async def patient(ctx: Any) -> Any:
+        number = await ctx.call_activity("number")
+        return number, await ctx.wait_for_external_event("go")
+
+    world.work()
+    world.orchestrator(patient)
+    world.start("patient", instance_id="two")
+    key = _attempt(world)
+    _, done = world.executor.waiting[key]
+    world.work()
+    if is_over:
+        world.raise_event("go", 1, instance_id="two")
+    before = world.history("two")
+    done(key, AttemptOutcome(result="8"))
+    done(key, AttemptOutcome(lost="it was killed"))
+    world.settle()
+    assert world.history("two") == before
+    if not is_over:
+        world.raise_event("go", 1, instance_id="two")
+    assert world.output("two") == [7, 1]
+
+
+def test_an_attempt_that_was_stopped_says_nothing_of_its_activity(world: World) -> None:
+    key = _attempt(world)
+    _, done = world.executor.waiting.pop(key)
+    before = world.history()
+    done(key, AttemptOutcome(cancelled=True))
+    world.settle()
+    assert world.history() == before
+    assert world.record().status is RuntimeStatus.RUNNING
 
 
 def test_a_timer_of_an_earlier_execution_does_not_fire_in_the_next(world: World) -> None:

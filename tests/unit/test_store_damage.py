@@ -327,7 +327,8 @@ def test_a_failed_checkpoint_is_got_over(store: DuckDBStore, by: str) -> None:
     with pytest.raises(StoreUnwritableError, match="invalidated"):
         store.history(1)
     if by == "append":
-        store.append(commit(2), [RECORD])
+        store.append(commit(2, 70_000), [RECORD])
+        assert store.history(1)[-2:] == commit(2, 70_000)
     store.project()
     assert store.find("a") == RECORD
     assert [row.gseq for row in store.history(1)] == list(range(1, 7 if by == "append" else 5))
