@@ -69,6 +69,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("files", nargs="*", help="patterns, or names of suites; without, all")
     parser.add_argument("--sample", type=int, default=0, help="so many of each file; 0: all")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--whole", nargs="+", default=[], help="patterns of files of which all are tried anyhow"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests a mutant")
     parser.add_argument("--line", type=int, help="only those that begin in this line")
@@ -121,6 +124,8 @@ class Run:
         options = self._options
         command = f"make mutants ARGS={shlex.quote(shlex.join(sys.argv[1:]))}"
         chosen = f"{options.sample} of each file, seed {options.seed}" if options.sample else "all"
+        if options.whole:
+            chosen += f", but all of {', '.join(options.whole)}"
         known = sum(one.known for one in tallies)
         earlier = (
             f" Earlier runs, of the same functions, had noticed {known} of them." if known else ""
@@ -136,7 +141,9 @@ class Run:
 
     def _try_file(self, path: str, tests: Tests, measured: Measured) -> Tally:
         options = self._options
-        chosen, made = make_mutants(ROOT, path, options.sample, options.seed)
+        is_whole = any(fnmatch.fnmatch(path, pattern) for pattern in options.whole)
+        sample = 0 if is_whole else options.sample
+        chosen, made = make_mutants(ROOT, path, sample, options.seed)
         if options.line is not None:
             chosen = [mutant for mutant in chosen if mutant.line == options.line]
         tally = Tally(path, made, len(chosen))
