@@ -54,6 +54,7 @@ _ON_SITE = {
     "](../SECURITY.md)": "](security.md)",
     "](../notebooks/": "](tutorials/",
     "](../docs/": "](../",
+    "[the last report](../tests/reports/mutants.md)": "the last report: `tests/reports/mutants.md`",
 }
 
 _PUBLIC = {*ipydurable.__all__, *ipydurable.errors.__all__}

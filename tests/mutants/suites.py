@@ -78,7 +78,7 @@ SUITES = {
             "tests/unit/test_trust.py",
         ),
         left_out=(
-            # It reads a large file over and over, which takes minutes while coverage is measured.
+            # Reading thousands of rows a hundred times takes minutes while lines are traced.
             "test_nobody_runs_short_while_memory_is_given_back",
         ),
     ),
