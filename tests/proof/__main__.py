@@ -10,15 +10,20 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from tests.processes.doomed_host import ENDING, RUNNING, STARTING
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "tests/reports/proof.md"
+# What came of each part when it was last run: the report is made of these.
+OUTCOMES = ROOT / "tests/reports/proof.json"
 TIMEOUT_S = 7200
 # Of all rounds of kills: so many end hosts at a named point, workers under load, kernels, a bank.
 POINTS, WORKERS, KERNELS = 0.6, 0.2, 0.1
@@ -50,14 +55,34 @@ class Part(NamedTuple):
     runs: list[Run]
 
 
-class Outcome(NamedTuple):
-    """What came of a part."""
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a part.
 
-    part: Part
-    seconds: float
+    Attributes:
+        what: Which part.
+        when: When it was run (UTC).
+        seeds: The first and the last seed.
+        runs: How many runs it had.
+        test: What was run.
+        settings: The settings that make it long.
+        seconds: How long all runs took.
+        tests: How many tests there were in all runs.
+        failed: How many runs failed.
+        figures: What tests recorded.
+        note: What people should know of it.
+    """
+
+    what: str
+    when: str
+    seeds: list[int]
+    runs: int
+    test: str
+    settings: dict[str, str]
+    seconds: int
     tests: int
     failed: int
     figures: dict[str, str]
+    note: str = ""
 
 
 def parts(options: argparse.Namespace) -> list[Part]:
@@ -159,51 +184,87 @@ def prove(part: Part) -> Outcome:
                 root = ET.parse(xml).getroot()
                 tests += sum(1 for _ in root.iter("testcase"))
                 _add(figures, root)
-    return Outcome(part, time.monotonic() - began, tests, failed, figures)
+    settings = dict(part.runs[0].settings)
+    seeds = [int(run.settings["IPYDURABLE_SEED"]) for run in part.runs]
+    del settings["IPYDURABLE_SEED"]
+    return Outcome(
+        what=part.what,
+        when=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+        seeds=[seeds[0], seeds[-1]],
+        runs=len(seeds),
+        test=part.runs[0].test,
+        settings=settings,
+        seconds=round(time.monotonic() - began),
+        tests=tests,
+        failed=failed,
+        figures=figures,
+    )
 
 
 def _add(figures: dict[str, str], root: ET.Element) -> None:
     """Add what tests recorded; counts of the same name are summed, of others the last stays."""
     for one in root.iter("property"):
         name, value = one.attrib["name"], one.attrib["value"]
+        if name.startswith("hypothesis-statistics"):
+            name, value = "what was drawn", b64decode(value).decode()
         before = figures.get(name, "")
         is_count = value.isdigit() and before.isdigit()
         figures[name] = str(int(before) + int(value)) if is_count else value
 
 
-def report(outcomes: list[Outcome], options: argparse.Namespace) -> Iterator[str]:
+def keep(outcome: Outcome) -> list[Outcome]:
+    """Put what came of a part in the place of what came of it before; returns all, in order."""
+    known = {one.what: one for one in kept()}
+    known[outcome.what] = outcome
+    order = [part.what for part in parts(options_of([]))]
+    all_of_them = sorted(known.values(), key=lambda one: order.index(one.what))
+    OUTCOMES.parent.mkdir(exist_ok=True)
+    OUTCOMES.write_bytes(msgspec.json.format(msgspec.json.encode(all_of_them), indent=1) + b"\n")
+    return all_of_them
+
+
+def kept() -> list[Outcome]:
+    """Return what came of the parts that were ever run."""
+    if not OUTCOMES.exists():
+        return []
+    return msgspec.json.decode(OUTCOMES.read_bytes(), type=list[Outcome])
+
+
+def report(outcomes: list[Outcome]) -> Iterator[str]:
     """Yield the lines of the report."""
-    given = ", ".join(f"{name} {value}" for name, value in vars(options).items())
     total = sum(one.seconds for one in outcomes)
     yield "# Report of `make proof`"
     yield ""
-    yield f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.platform()}, {os.cpu_count()} cores,"
-    yield f"Python {platform.python_version()}. Options: {given}."
+    yield f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}."
+    yield "Each row is of the last run of that part; `python -m tests.proof --only WORD` runs some."
     yield ""
-    yield "| what | seeds | tests | seconds | outcome |"
-    yield "|---|---|---|---|---|"
+    yield "| what | when (UTC) | seeds | tests | seconds | outcome |"
+    yield "|---|---|---|---|---|---|"
     for one in outcomes:
-        seeds = [run.settings["IPYDURABLE_SEED"] for run in one.part.runs]
-        span = seeds[0] if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        first, last = one.seeds
+        span = first if first == last else f"{first} to {last}"
         outcome = f"{one.failed} FAILED" if one.failed else "passed"
-        yield f"| {one.part.what} | {span} | {one.tests} | {one.seconds:.0f} | {outcome} |"
+        yield f"| {one.what} | {one.when} | {span} | {one.tests} | {one.seconds} | {outcome} |"
     yield ""
     yield f"{sum(one.failed for one in outcomes)} runs failed; {total / 60:.0f} minutes in all."
     for one in outcomes:
         yield ""
-        yield f"## {one.part.what[0].upper()}{one.part.what[1:]}"
+        yield f"## {one.what[0].upper()}{one.what[1:]}"
         yield ""
-        run = one.part.runs[0]
-        for name, value in run.settings.items():
-            if name != "IPYDURABLE_SEED":
-                yield f"- `{name}={value}`"
-        yield f"- `{run.test}`" + (f", {len(one.part.runs)} times" if one.part.runs[1:] else "")
+        if one.note:
+            yield f"{one.note}\n"
+        for name, value in one.settings.items():
+            yield f"- `{name}={value}`"
+        yield f"- `{one.test}`" + (f", {one.runs} times" if one.runs > 1 else "")
         for name, value in one.figures.items():
-            yield f"- {name}: {value}"
+            lines = [line.rstrip() for line in value.strip().splitlines()]
+            yield f"- {name}:" + (f" {lines[0]}" if len(lines) == 1 else "")
+            if len(lines) > 1:
+                yield from ("", "  ```text", *(f"  {line}".rstrip() for line in lines), "  ```")
 
 
-def main() -> int:
-    """Run everything, write the report; returns 1 where a run failed."""
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """Return what was asked for."""
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__)
     parser.add_argument("--kills", type=int, default=500, help="rounds of kills (500)")
     parser.add_argument("--fuzzed", type=int, default=100_000, help="damaged messages (100,000)")
@@ -214,14 +275,23 @@ def main() -> int:
     parser.add_argument("--megabytes", type=int, default=1_000, help="of huge values (1,000)")
     parser.add_argument("--waiting", type=int, default=100_000, help="that wait (100,000)")
     parser.add_argument("--seed", type=int, default=1, help="the first; others follow it (1)")
-    options = parser.parse_args()
-    outcomes: list[Outcome] = []
+    only = "only parts that have one of these words in their names, such as programs or steady"
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help=only)
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run what was asked for, bring the report up to date; returns 1 where a run failed."""
+    options = options_of(sys.argv[1:])
+    failed = 0
     for part in parts(options):
-        outcomes.append(prove(part))
-        REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text("\n".join([*report(outcomes, options), ""]), encoding="utf-8")
+        if any(word in part.what for word in options.only):
+            outcome = prove(part)
+            failed += outcome.failed
+            lines = report(keep(outcome))
+            REPORT.write_text("\n".join([*lines, ""]), encoding="utf-8")
     sys.stdout.write(REPORT.read_text(encoding="utf-8"))
-    return int(any(one.failed for one in outcomes))
+    return int(failed > 0)
 
 
 if __name__ == "__main__":
