@@ -49,6 +49,7 @@ VALUES: dict[Any, Any] = {
     datetime | None: datetime(2027, 1, 1),
     tuple[int, ...]: (1, 2),
     tuple[str, ...]: ("@a@1", "@b@2"),
+    tuple[tuple[int, int], ...]: ((1, 3), (5, 5)),
     dict[str, str]: {"team": "x"},
     Payload | None: Blob(codec="pickle", data=b"\x00\xff", summary="a Point"),
     FailureDetails: FAILURE,
