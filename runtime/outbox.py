@@ -6,6 +6,7 @@ several times as long as what an answer itself takes.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from itertools import count
@@ -14,11 +15,14 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 import zmq
 
+from .core.errors import DurableInternalError
 from .socket_thread import SocketThread
 from .updates import Update
-from .wire import Answer, Bye, Call, Calls, Hello, Signer, Told
+from .wire import Answer, Bye, Call, Calls, Hello, Signer, Told, encode_error
 
 __all__ = ["ClientOutbox", "HostOutbox", "Receiver"]
+
+_log = logging.getLogger(__name__)
 
 _ENOUGH_BYTES = 1 << 20
 """A message that is as large takes no more calls."""
@@ -93,16 +97,46 @@ class ClientOutbox(_Outbox[tuple[Receiver, Answer | _News]]):
                 continue
             raw: Any = encoded.get(id(item.update))
             if raw is None:
-                raw = msgspec.Raw(msgspec.msgpack.encode(item.update))
-                encoded[id(item.update)] = raw
+                raw = encoded[id(item.update)] = _encoded_news(item.update)
+            if not raw:
+                continue
             last = its[-1] if its else None
             if isinstance(last, Told) and last.update is raw:
                 last.subscription_ids.append(item.subscription_id)
             else:
                 its.append(Told(subscription_ids=[item.subscription_id], update=raw))
         for receiver, its in messages.items():
-            frames = self._signer.sign(msgspec.msgpack.encode(its))
+            frames = self._signer.sign(_encoded(its))
             sock.send_multipart([receiver.identity, *frames], zmq.NOBLOCK, copy=False)
+
+
+def _encoded_news(update: Update) -> msgspec.Raw:
+    """Return an update as it travels; empty where it cannot."""
+    try:
+        return msgspec.Raw(msgspec.msgpack.encode(update))
+    except Exception:  # noqa: BLE001  (what others are told must not be lost with it)
+        _log.exception("followers are not told of something: it cannot be sent")
+        return msgspec.Raw(b"")
+
+
+def _encoded(messages: list[Answer | Told]) -> bytes:
+    """Return messages as they travel; in place of an answer that cannot, the reason."""
+    try:
+        return msgspec.msgpack.encode(messages)
+    except Exception:  # noqa: BLE001  (the other answers must not be lost with it)
+        return msgspec.msgpack.encode([_sendable(one) for one in messages])
+
+
+def _sendable(message: Answer | Told) -> Answer | Told:
+    if isinstance(message, Told):
+        return message
+    try:
+        msgspec.msgpack.encode(message)
+    except Exception as error:  # noqa: BLE001  (whatever it is, its caller must hear of it)
+        _log.exception("an answer cannot be sent")
+        reason = DurableInternalError(f"the answer cannot be sent: {type(error).__name__}")
+        return Answer(number=message.number, error=encode_error(reason))
+    return message
 
 
 class HostOutbox(_Outbox[bytes]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
@@ -11,8 +12,9 @@ import msgspec
 import pytest
 import zmq
 
-from ipydurable.runtime.ports import StoreUpdate
-from ipydurable.runtime.requests import Subscribe
+from ipydurable.runtime.core.errors import DurableError
+from ipydurable.runtime.ports import LaneLoad, StoreUpdate
+from ipydurable.runtime.requests import HostStatusRequest, Request, Subscribe
 from ipydurable.runtime.server import Server
 from ipydurable.runtime.service import Service
 from ipydurable.runtime.updates import Update
@@ -28,6 +30,14 @@ class News:
     def __init__(self) -> None:
         self.clients = 0
         self.tell: list[Callable[[Update], None]] = []
+        self.requests: list[Request] = []
+        self.futures: list[Future[Any]] = []
+
+    def handle(self, request: Request) -> Future[Any]:
+        self.requests.append(request)
+        future: Future[Any] = Future()
+        self.futures.append(future)
+        return future
 
     def subscribe(self, followed: str, tell: Callable[[Update], None]) -> Future[Any]:
         self.tell.append(tell)
@@ -49,12 +59,21 @@ class Peer:
     def follow(self, subscription_id: int) -> None:
         """Follow a store, and wait until that is so."""
         self.number += 1
-        request = Subscribe(followed="", subscription_id=subscription_id)
-        calls = [Call(number=self.number, request=request)]
-        message = Calls(client=self.name, number=self.number, calls=calls)
-        self.socket.send_multipart(Signer(KEY, b"to host").sign(msgspec.msgpack.encode(message)))
+        self.send(
+            [
+                Call(
+                    number=self.number,
+                    request=Subscribe(followed="", subscription_id=subscription_id),
+                )
+            ]
+        )
         (answer,) = self.take()
         assert isinstance(answer, Answer)
+
+    def send(self, calls: list[Call]) -> None:
+        """Send requests together."""
+        message = Calls(client=self.name, number=self.number, calls=calls)
+        self.socket.send_multipart(Signer(KEY, b"to host").sign(msgspec.msgpack.encode(message)))
 
     def take(self) -> ToClient:
         """Return what the next message says."""
@@ -151,3 +170,36 @@ def test_news_that_come_later_are_sent_too(
     for gseq in range(1, 4):
         service.tell[0](update(gseq))
         assert one.told() == [([1], gseq)]
+
+
+def test_what_cannot_be_sent_takes_nothing_else_along(
+    server: Server, service: News, peers: list[Peer]
+) -> None:
+    """A lone surrogate is no text that could travel; whoever waits for the answer hears so."""
+    one, _ = peers
+    one.follow(1)
+    one.number += 1
+    one.send([Call(number=number, request=HostStatusRequest()) for number in (5, 6)])
+    deadline = threading.Event()
+    while len(service.futures) < 2:
+        deadline.wait(0.01)
+    bad = update(1)
+    bad.lanes = [LaneLoad(name="\ud800", capacity=1, in_flight=0, ready=0)]
+    first, second = service.futures
+
+    def answer(_: Update) -> None:
+        first.set_exception(DurableError("\ud800"))
+        second.set_result(7)
+
+    tell = service.tell[0]
+    tell_at_once(server, [(tell, bad), (answer, bad), (tell, update(2))])
+    refused, answered, told = one.take()
+    assert isinstance(refused, Answer)
+    assert refused.number == 5
+    assert refused.error is not None
+    assert "cannot be sent: UnicodeEncodeError" in refused.error.args[0]
+    assert isinstance(answered, Answer)
+    assert (answered.number, bytes(answered.value)) == (6, b"\x07")
+    assert isinstance(told, Told)
+    assert isinstance(told.update, StoreUpdate)
+    assert told.update.gseq == 2
