@@ -7,11 +7,13 @@ import shutil
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ipydurable.runtime.core.errors import StoreUnwritableError
 from ipydurable.runtime.core.events import (
     CustomStatusSet,
     Event,
@@ -70,7 +72,7 @@ class StoreAgreement(RuleBasedStateMachine):
         self.records: dict[int, Record] = {}
         self.consumed: set[int] = set()
         self.gseq = 0
-        self.last_iid = 0
+        self.last_iid = self.purges = 0
 
     @initialize()
     def open(self) -> None:
@@ -200,11 +202,32 @@ class StoreAgreement(RuleBasedStateMachine):
     @rule(data=st.data())
     def purge(self, data: st.DataObject) -> None:
         """Delete instances, known or not."""
-        iids = data.draw(st.lists(st.integers(1, self.last_iid + 1), max_size=2))
+        iids = data.draw(st.lists(st.integers(1, self.last_iid + 1), max_size=2, unique=True))
+        self.purges += 1
+        request_id = f"r{self.purges}"
         for store in self.stores:
-            store.purge(iids)
+            store.purge(iids, request_id)
+            assert store.purged(request_id) == len(set(iids))
+            assert store.purged("other") is None
         self.rows = [row for row in self.rows if row.iid not in iids]
         self.records = {iid: one for iid, one in self.records.items() if iid not in iids}
+
+    @rule()
+    def give_back_memory(self) -> None:
+        """Have DuckDB drop what it keeps of the file."""
+        self.store._database.give_back_memory(-1)
+
+    @rule()
+    def read_on_a_full_disk(self) -> None:
+        """Nothing can be written, and all that was appended is found."""
+        full = StoreUnwritableError(self.store.path, "No space left on device")
+        with patch.object(self.store, "_write_pending", side_effect=full):
+            assert self.store.query(InstanceQuery()) == self.memory.query(InstanceQuery())
+            entities = EntityQuery(include_empty=True)
+            assert self.store.query_entities(entities) == self.memory.query_entities(entities)
+            ids = answer(self.store, "SELECT instance_id FROM instances").to_pylist()
+        found = [one for one in self.records.values() if isinstance(one, InstanceRecord)]
+        assert sorted(one["instance_id"] for one in ids) == sorted(one.instance_id for one in found)
 
     @rule(crash=st.booleans())
     def reopen(self, crash: bool) -> None:
