@@ -86,6 +86,22 @@ def test_a_batch_too_large_for_one_text_is_stored_too(
     assert _stored(connection) == [*rows, (100, *rows[0][1:])]
 
 
+def test_only_a_batch_with_too_much_text_takes_the_appender(
+    connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement is quicker, but its parser makes copies of the text."""
+    monkeypatch.setattr("ipydurable.store.journal_writer._MAX_TEXT", 1_000)
+    short = (1, 1, 1, datetime(2026, 1, 1), "s", "k", None, None, 0, "x", None, None, None)
+    long = (2, *short[1:9], "x" * 1_000, None, None, None)
+    writer = JournalWriter(connection.cursor())
+    writer.append([short])
+    assert writer._appender is None
+    writer.append([long])
+    assert writer._appender is not None
+    writer.close()
+    assert _stored(connection) == [short, long]
+
+
 def test_rows_that_do_not_fit_are_refused_whole(connection: duckdb.DuckDBPyConnection) -> None:
     good = (1, 1, 1, datetime(2026, 1, 1), "s", "k", None, None, 0, None, None, None, None)
     bad = (2, 1, 2**40, *good[3:])
