@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -18,8 +17,7 @@ __all__ = ["Batch", "InlineJournal", "Journal", "ThreadedJournal"]
 
 _log = logging.getLogger(__name__)
 
-# A commit that comes meanwhile waits some milliseconds. Who reads has it done first anyway.
-_PROJECT_EVERY_S = 1.0
+_PROJECT_EVERY_S = 0.25
 _CHECKPOINT_EVERY_S = 5.0
 _RETRY_AFTER_S = 1.0
 
@@ -147,13 +145,18 @@ class ThreadedJournal(Journal):
         self._turn = threading.Lock()
         self._put_count = 0  # by the engine's thread
         self._taken_count = 0  # by the writer
-        self._has_unprojected = False
+        self._is_unprojected = threading.Event()
         self._writer = threading.Thread(target=self._write, name="ipydurable-writer", daemon=True)
         self._closing = threading.Event()
         self._checkpointer = threading.Thread(
             target=self._checkpoint, name="ipydurable-checkpoint", daemon=True
         )
+        # No commit waits for the tables: bringing them up to date may take many milliseconds.
+        self._projector = threading.Thread(
+            target=self._keep_projecting, name="ipydurable-tables", daemon=True
+        )
         self._writer.start()
+        self._projector.start()
         self._checkpointer.start()
 
     def submit(self, batch: Batch) -> None:
@@ -177,9 +180,7 @@ class ThreadedJournal(Journal):
         finally:
             self._turn.release()
         self._on_durable([batch])
-        if not self._has_unprojected:
-            self._has_unprojected = True
-            self._put(_nothing)
+        self._note_unprojected()
         return True
 
     def run_exclusively(self, work: Callable[[], None]) -> None:
@@ -187,11 +188,17 @@ class ThreadedJournal(Journal):
         self._put(work)
 
     def close(self) -> None:
-        """Write what was submitted, and end both threads."""
+        """Write what was submitted, and end the threads."""
         self._closing.set()
         self._queue.put(None)
-        self._writer.join()
-        self._checkpointer.join()
+        self._is_unprojected.set()
+        for thread in (self._writer, self._projector, self._checkpointer):
+            thread.join()
+        self._project()
+
+    def _note_unprojected(self) -> None:
+        if not self._is_unprojected.is_set():
+            self._is_unprojected.set()
 
     def _put(self, item: Batch | Callable[[], None]) -> None:
         self._put_count += 1
@@ -205,34 +212,24 @@ class ThreadedJournal(Journal):
             self._on_broken(error)
 
     def _write_all(self) -> None:
-        project_at: float | None = None
         is_open = True
         while is_open:
-            batches, works, is_open = self._take(project_at)
+            batches, works, is_open = self._take()
             with self._turn:
                 if batches:
                     self._do_until_it_works(partial(self._append, batches))
                     self._on_durable(batches)
-                    self._has_unprojected = True
+                    self._note_unprojected()
                 for work in works:
                     self._do_until_it_works(work)
                 self._taken_count += len(batches) + len(works)
-                if project_at is None and self._has_unprojected:
-                    project_at = time.monotonic() + _PROJECT_EVERY_S
-                if project_at is not None and (time.monotonic() >= project_at or not is_open):
-                    project_at = None
-                    self._has_unprojected = False
-                    self._project()
 
-    def _take(self, project_at: float | None) -> tuple[list[Batch], list[Callable[[], None]], bool]:
+    def _take(self) -> tuple[list[Batch], list[Callable[[], None]], bool]:
         """Wait for something to do; return batches, other work, and whether more can come."""
         batches: list[Batch] = []
         works: list[Callable[[], None]] = []
+        item = self._queue.get()
         try:
-            if project_at is None:
-                item = self._queue.get()
-            else:
-                item = self._queue.get(timeout=max(0.0, project_at - time.monotonic()))
             while True:
                 if item is None:
                     return batches, works, False
@@ -259,11 +256,17 @@ class ThreadedJournal(Journal):
                 self.trouble = ""
                 return
 
+    def _keep_projecting(self) -> None:
+        while self._is_unprojected.wait() and not self._closing.wait(_PROJECT_EVERY_S):
+            self._is_unprojected.clear()
+            self._project()
+
     def _project(self) -> None:
         try:
             self._store.project()
         except StoreError as error:
             _log.warning("cannot update the tables, trying again later: %s", error)
+            self._is_unprojected.set()
 
     def _checkpoint(self) -> None:
         while not self._closing.wait(_CHECKPOINT_EVERY_S):
@@ -271,7 +274,3 @@ class ThreadedJournal(Journal):
                 self._store.checkpoint()
             except StoreError as error:
                 _log.warning("cannot checkpoint, trying again later: %s", error)
-
-
-def _nothing() -> None:
-    """Wakes the writer."""

@@ -81,6 +81,7 @@ class DuckDBStore:
         self._pending = PendingRecords(self._projected)
         self._large = LargeValues()
         self._projecting = threading.Lock()
+        self._appending = threading.Lock()
         self._writer: JournalWriter | None = None
         self._in_doubt = False
         self._closed = False
@@ -118,6 +119,10 @@ class DuckDBStore:
         Raises:
             StoreUnwritableError: The disk is full or refuses to be written; nothing was stored.
         """
+        with self._appending:
+            self._append(rows, records)
+
+    def _append(self, rows: Sequence[JournalRow], records: Sequence[Record]) -> None:
         mark = self._pending.mark
         if rows:
             self._database.check_place()
@@ -135,13 +140,12 @@ class DuckDBStore:
         self._keep(records, mark)
 
     def project(self) -> None:
-        """Write the records kept since the last call; cheap when there are none.
+        """Write the records kept since the last call; cheap when there are none; any thread.
 
         Raises:
             StoreUnwritableError: The disk is full or refuses to be written; nothing is lost.
         """
-        if self._database.broken:
-            self._reopen()
+        self._mend()
         self._write_pending()
 
     def checkpoint(self, *, force: bool = False) -> None:
@@ -251,8 +255,7 @@ class DuckDBStore:
         Raises:
             StoreUnwritableError: The disk is full or refuses to be written; nothing was stored.
         """
-        if self._database.broken:
-            self._reopen()
+        self._mend()
         with self._database.reading() as cursor:
             write_outputs(cursor, outputs)
         self._database.protect_wal()
@@ -371,6 +374,13 @@ class DuckDBStore:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close()
+
+    def _mend(self) -> None:
+        """Open a database anew that DuckDB has given up, but not under rows being appended."""
+        if self._database.broken:
+            with self._appending:
+                if self._database.broken:
+                    self._reopen()
 
     def _reopen(self) -> None:
         self._close_writer()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -253,8 +252,8 @@ def test_batches_that_are_committed_together_write_each_record_as_it_is_in_the_e
 
 def test_a_process_that_ends_without_closing_it_is_not_held_up() -> None:
     with _journal(_Store()) as journal:
-        threads = journal._writer, journal._checkpointer
-        assert [one.daemon for one in threads] == [True, True]
+        threads = journal._writer, journal._projector, journal._checkpointer
+        assert [one.daemon for one in threads] == [True, True, True]
         assert all(one.is_alive() for one in threads)
 
 
@@ -272,62 +271,55 @@ class _Projecting(_Store):
 def test_tables_are_brought_up_to_date_also_where_there_is_always_more_to_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So long after the first commit that they do not show, whatever came since."""
-
-    class Clock:
-        now = 0.0
-
-        def monotonic(self) -> float:
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(journal_module, "time", clock)
-    monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 3600.0)
-    store, told = _Projecting(), []
-    with _journal(store, told.extend) as journal:
-        for gseq, now in enumerate((0.0, 3599.0, 3600.0), start=1):
-            assert store.projected == []
-            _wait_for(lambda: journal._put_count == journal._taken_count)
-            clock.now = now
-            journal.submit(_batch(gseq))
-            _wait_for(lambda: len(told) == gseq)  # noqa: B023  (waited for at once)
-        _wait_for(lambda: store.projected == [3])
-
-
-def test_the_writer_sleeps_until_tables_are_to_be_brought_up_to_date(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    waits: list[float | None] = []
-
-    class Queue(SimpleQueue[Any]):
-        def get(self, block: bool = True, timeout: float | None = None) -> Any:
-            waits.append(timeout)
-            return super().get(block, timeout)
-
-    monkeypatch.setattr(journal_module, "SimpleQueue", Queue)
     monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.001)
-    store = _Projecting()
-    with _journal(store) as journal:
+    store, is_enough = _Projecting(), threading.Event()
+
+    def submit_next(batches: list[Batch]) -> None:
+        if not is_enough.is_set():
+            journal.submit(_batch(batches[-1].rows[-1].gseq + 1))
+
+    with _journal(store, submit_next) as journal:
         journal.submit(_batch(1))
-        _wait_for(lambda: store.projected == [1])
-        _wait_for(lambda: len(waits) > 2 or waits[-1] is None)
-    assert waits[0] is None
-    assert all(0 <= wait <= 0.001 for wait in waits if wait is not None)
+        _wait_for(lambda: len(store.projected) > 2)
+        is_enough.set()
+        assert len(store.appended) >= store.projected[2] > store.projected[0] > 0
 
 
-def test_tables_are_brought_up_to_date_after_each_batch_that_was_appended_here_and_not_else(
+def test_no_commit_waits_for_tables_that_are_being_brought_up_to_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.0)
+    is_projecting, may_go_on = threading.Event(), threading.Event()
+
+    class Slow(_Store):
+        def project(self) -> None:
+            is_projecting.set()
+            may_go_on.wait(10)
+
+    store, told = Slow(), []
+    with _journal(store, told.extend) as journal:
+        try:
+            journal.submit(_batch(1))
+            assert is_projecting.wait(10)
+            journal.submit(_batch(2))
+            _wait_for(lambda: len(told) == 2)
+            _wait_for(lambda: journal.append_here(_batch(3)))
+            assert not may_go_on.is_set()
+        finally:
+            may_go_on.set()
+
+
+def test_tables_are_left_alone_while_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.0)
     store = _Projecting()
     with _journal(store) as journal:
+        journal.submit(_batch(1))
+        _wait_for(lambda: bool(store.projected))
+        before = len(store.projected)
         done = threading.Event()
         journal.run_exclusively(done.set)
         assert done.wait(10)
-        for gseq in (1, 2):
-            _wait_for(lambda gseq=gseq: journal.append_here(_batch(gseq)))
-            _wait_for(lambda gseq=gseq: gseq in store.projected)
-    assert store.projected == [1, 2]
+        assert len(store.projected) == before == 1
 
 
 def test_tables_are_brought_up_to_date_when_there_is_time_and_at_the_end(
