@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from ipydurable.runtime.core.events import EventRaised
 from ipydurable.runtime.ports import JournalRow, Stream
 from ipydurable.store import open_store, repair
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+COMMITS = 4
 # Commits one row after the other, and makes checkpoints of a large table beside that.
 PROGRAM = """
 import sys, threading
@@ -35,7 +36,7 @@ def make_checkpoints():
         cursor.execute("CREATE TABLE others AS SELECT '' AS text LIMIT 0").fetchall()
         while True:
             cursor.execute(
-                "INSERT INTO others SELECT md5(range::VARCHAR) FROM range(100000)"
+                "INSERT INTO others SELECT md5(range::VARCHAR) FROM range($1)", [int(sys.argv[2])]
             ).fetchall()
             store._database.checkpoint()
 
@@ -65,30 +66,34 @@ class Interrupted:
         self.path = self._folder / "s.duckdb"
         self.first, self.second = Path(f"{self.path}.wal"), Path(f"{self.path}.wal.checkpoint")
         deadline = time.monotonic() + PATIENCE_S
-        while not self._die(folder / "dying"):
+        rows = 100_000
+        while not self._die(folder / "dying", rows):
             assert time.monotonic() < deadline, "no commit came while a checkpoint was being made"
+            rows = min(2 * rows, 400_000)  # a slow disk takes longer for a commit
         self.log = (self._kept / self.first.name).read_bytes()
         self.later = (self._kept / self.second.name).read_bytes()
         self.commits = int((self._kept / "out").read_text().split()[-1])
 
-    def _die(self, folder: Path) -> bool:
-        """Have a process die; False where it was between two checkpoints."""
+    def _die(self, folder: Path, rows: int) -> bool:
+        """Have a process die; False where it was between two checkpoints, of so many rows."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         second = folder / self.second.name
         with (folder / "out").open("w") as out:
-            command = [sys.executable, "-c", PROGRAM, str(folder / self.path.name)]
+            command = [sys.executable, "-c", PROGRAM, str(folder / self.path.name), str(rows)]
             process = subprocess.Popen(command, stdout=out)
             try:
                 deadline = time.monotonic() + PATIENCE_S / 2
                 while time.monotonic() < deadline:
-                    if second.exists() and second.stat().st_size > 1_000:
-                        break
+                    with suppress(FileNotFoundError):  # it may go at any moment
+                        if len(ends(second.read_bytes())) >= COMMITS:
+                            break
+                    time.sleep(0.0005)
             finally:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
         # Some more than were said to be durable may be.
-        if not second.exists() or len(ends(second.read_bytes())) < 4:
+        if not second.exists() or len(ends(second.read_bytes())) < COMMITS:
             return False
         shutil.copytree(folder, self._kept)
         return True
