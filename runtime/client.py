@@ -6,32 +6,29 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from .client_base import as_utc
 from .core.context import NO_INPUT
-from .core.entity_ids import check_operation_name, entity_id_of
-from .core.errors import EntityCallError, OrchestrationParkedError, WaitTimeoutError
-from .core.events import OperationDone
+from .core.errors import OrchestrationParkedError, WaitTimeoutError
 from .core.ids import check_event_name, check_instance_id
 from .core.output import AttemptOutput
-from .core.payload import Converter, Payload
-from .core.records import EntityRecord, InstanceRecord
+from .core.payload import Payload
+from .core.records import InstanceRecord
 from .core.status import RuntimeStatus
 from .definitions import Definition, Kind
+from .entity_client import EntityClient
 from .form_client import FormClient
-from .ports import EntityQuery, InstanceQuery, InstanceUpdate
+from .ports import InstanceQuery, InstanceUpdate
 from .requests import (
     Adopt,
     Adopted,
-    CallEntity,
-    CleanEntities,
     CountInFlight,
     Define,
     Defined,
     DescribeOpen,
     FindDefinition,
-    GetEntity,
     GetExecution,
     GetInstance,
     GetOutput,
@@ -39,21 +36,15 @@ from .requests import (
     HostStatus,
     HostStatusRequest,
     ListDefinitions,
-    ListLocks,
     ListUntrusted,
-    LockInfo,
     Migrate,
     Migrated,
     Purge,
-    QueryEntities,
     QueryInstances,
     RaiseEvent,
-    Request,
     Restart,
     Resume,
     Rewind,
-    Signal,
-    SignalMany,
     Start,
     StartMany,
     StopHost,
@@ -65,7 +56,7 @@ from .requests import (
     WaitForStart,
 )
 from .sql_client import SQL_TIMEOUT_S, ask_sql
-from .transport import ANSWER_TIMEOUT_S, InProcess, Transport
+from .transport import InProcess, Transport
 from .waits import OpenTask
 
 if TYPE_CHECKING:
@@ -76,7 +67,7 @@ __all__ = ["SQL_TIMEOUT_S", "DurableClient", "InProcess", "Transport"]
 _MAX_NAME_IN_ID = 80
 
 
-class DurableClient(FormClient):
+class DurableClient(EntityClient, FormClient):
     """Starts, asks about and steers orchestrations.
 
     All methods may be called from any thread. Those that change something return once the
@@ -87,11 +78,6 @@ class DurableClient(FormClient):
         converter: Encodes inputs and decodes results, in the caller's namespace.
         by: From where it asks, in words, e.g. the notebook: who answered a form is shown so.
     """
-
-    def __init__(self, transport: Transport, converter: Converter, by: str = "") -> None:
-        self.transport = transport
-        self.converter = converter
-        self.by = by
 
     def define(self, definitions: Iterable[Definition]) -> list[Defined]:
         """Add definitions; the same content again adds nothing."""
@@ -137,7 +123,7 @@ class DurableClient(FormClient):
             instance_id=_new_id(name) if instance_id is None else check_instance_id(instance_id),
             input=self.encode(input, f"input of {name}"),
             tags=dict(tags or {}),
-            start_at=_utc(start_at),
+            start_at=as_utc(start_at),
             timeout_s=None if timeout is None else timeout.total_seconds(),
             replace=tuple(replace),
             request_id=secrets.token_hex(8),
@@ -370,115 +356,6 @@ class DurableClient(FormClient):
         answer: int = self._ask(Purge(query=query, recurse=recursive))
         return answer
 
-    def call_entity(
-        self,
-        entity: Any,
-        operation: str,
-        input: Any = NO_INPUT,
-        *,
-        timeout_s: float | None = None,
-    ) -> Any:
-        """Have an entity do an operation, and return its result.
-
-        Args:
-            entity: An `EntityInstanceId`, its text, or a handle.
-            operation: The operation's name.
-            input: Its argument; leave out for none.
-            timeout_s: Seconds to wait at most; None for no limit. It is done all the same.
-
-        Raises:
-            EntityCallError: The operation failed; carries the failure.
-            UnknownDefinitionError: There is no such entity definition.
-            WaitTimeoutError: It was not done by then.
-        """
-        future = self.entity_call(entity, operation, input)
-        try:
-            return self.call_outcome(entity, future.result(timeout_s))
-        except FutureTimeoutError:
-            what = f"{operation} on {entity_id_of(entity)}"
-            raise WaitTimeoutError(what, timeout_s or 0.0) from None
-
-    def entity_call(
-        self, entity: Any, operation: str, input: Any = NO_INPUT
-    ) -> Future[OperationDone]:
-        """Return the future of what comes of an operation; see `call_outcome`."""
-        return self.transport.request(
-            CallEntity(
-                entity_id=str(entity_id_of(entity)),
-                operation=check_operation_name(operation),
-                input=self.encode(input, f"input of {operation}"),
-                request_id=secrets.token_hex(8),
-            )
-        )
-
-    def call_outcome(self, entity: Any, done: OperationDone) -> Any:
-        """Return the result of an operation, or raise why it failed."""
-        if done.failure is not None:
-            raise EntityCallError(str(entity_id_of(entity)), done.operation, done.failure)
-        return self.decode(done.result)
-
-    def signal_entity(
-        self,
-        entity: Any,
-        operation: str,
-        input: Any = NO_INPUT,
-        *,
-        signal_time: datetime | None = None,
-    ) -> None:
-        """Have an entity do an operation; returns once the signal is durable.
-
-        Args:
-            entity: An `EntityInstanceId`, its text, or a handle.
-            operation: The operation's name.
-            input: Its argument; leave out for none.
-            signal_time: When to deliver it (naive means UTC); by default at once.
-        """
-        signal = self._signal(entity, operation, input, signal_time)
-        self._ask(SignalMany(signals=[signal]))
-
-    def signal_many(self, operation: str, inputs: Iterable[tuple[Any, Any]]) -> None:
-        """Have entities do an operation, all or none in one commit, in the order given.
-
-        Args:
-            operation: The operation's name.
-            inputs: An entity (an `EntityInstanceId`, its text, or a handle) and its input, each
-                time; NO_INPUT for none. An entity may come several times.
-        """
-        self._ask(
-            SignalMany(signals=[self._signal(one, operation, value) for one, value in inputs])
-        )
-
-    def _signal(
-        self, entity: Any, operation: str, input: Any, signal_time: datetime | None = None
-    ) -> Signal:
-        return Signal(
-            entity_id=str(entity_id_of(entity)),
-            operation=check_operation_name(operation),
-            input=self.encode(input, f"input of {operation}"),
-            scheduled_at=_utc(signal_time),
-            request_id=secrets.token_hex(8),
-        )
-
-    def get_entity(self, entity: Any) -> EntityRecord | None:
-        """Return an entity's record; None where nothing ever reached it."""
-        answer: EntityRecord | None = self._ask(GetEntity(entity_id=str(entity_id_of(entity))))
-        return answer
-
-    def query_entities(self, query: EntityQuery) -> list[EntityRecord]:
-        """Return the records of the entities that match, newest first."""
-        answer: list[EntityRecord] = self._ask(QueryEntities(query=query))
-        return answer
-
-    def clean_entities(self) -> int:
-        """Delete entities that have no state and nothing to do; returns how many."""
-        answer: int = self._ask(CleanEntities())
-        return answer
-
-    def locks(self) -> list[LockInfo]:
-        """Return all locks that are held or asked for, with owner, age and queue."""
-        answer: list[LockInfo] = self._ask(ListLocks())
-        return answer
-
     def definitions(self) -> list[Definition]:
         """Return the newest version of every definition."""
         answer: list[Definition] = self._ask(ListDefinitions())
@@ -569,31 +446,6 @@ class DurableClient(FormClient):
         """End the host; what runs goes on when the next one starts."""
         self._ask(StopHost())
 
-    def encode(self, value: Any, where: str) -> Payload | None:
-        """Return the payload of a value; None for NO_INPUT."""
-        return None if value is NO_INPUT else self.converter.encode(value, where)
-
-    def decode(self, payload: Payload | None) -> Any:
-        """Return the value of a payload; None for none."""
-        return None if payload is None else self.converter.decode(payload)
-
-    def close(self) -> None:
-        """Leave; what runs goes on."""
-        self.transport.close()
-
-    def _ask(self, request: Request) -> Any:
-        try:
-            return self.transport.request(request).result(ANSWER_TIMEOUT_S)
-        except FutureTimeoutError:
-            what = f"the answer to {type(request).__name__}"
-            raise WaitTimeoutError(what, ANSWER_TIMEOUT_S) from None
-
 
 def _new_id(name: str) -> str:
     return f"{name[:_MAX_NAME_IN_ID]}-{secrets.token_hex(6)}"
-
-
-def _utc(when: datetime | None) -> datetime | None:
-    if when is None or when.tzinfo is None:
-        return when
-    return when.astimezone(UTC).replace(tzinfo=None)

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from .core.payload import Payload
+from .client_base import ClientBase
 from .form_requests import AnswerForm, DescribeForms
 from .waits import OpenForm
 
 __all__ = ["FormClient"]
 
 
-class FormClient(ABC):
+class FormClient(ClientBase):
     """Lists the forms that instances wait for, and answers them."""
-
-    by: str
-
-    @abstractmethod
-    def encode(self, value: Any, where: str) -> Payload | None:
-        """Return the payload of a value."""
-
-    @abstractmethod
-    def _ask(self, request: AnswerForm | DescribeForms) -> Any:
-        """Return the answer to a request."""
 
     def forms(self, instance_ids: Iterable[str] = ()) -> list[OpenForm]:
         """Return the open forms of some instances; of all where no ids are given."""
