@@ -36,12 +36,9 @@ class Driver(Task[Any]):
         description: What it is, for people.
         code: The coroutine or generator, not started yet.
         wake: Called with the driver and the task it waited for when it can go on.
-
-    Attributes:
-        waits_for: What it waited for last; None before that.
     """
 
-    __slots__ = ("_code", "_sends_results", "_wake", "waits_for")
+    __slots__ = ("_code", "_sends_results", "_waits_for", "_wake")
 
     def __init__(
         self, description: str, code: Code, wake: Callable[[Driver, Task[Any]], None]
@@ -50,7 +47,12 @@ class Driver(Task[Any]):
         self._code = code
         self._sends_results = not isinstance(code, Coroutine)
         self._wake = wake
-        self.waits_for: Task[Any] | None = None
+        self._waits_for: tuple[Task[Any], ...] = ()
+
+    @property
+    def waits_for(self) -> tuple[Task[Any], ...]:
+        """What its code has waited for last; empty before that."""
+        return self._waits_for
 
     def resume(self, awaited: Task[Any] | None) -> None:
         """Run the code to its next wait or its end.
@@ -74,7 +76,7 @@ class Driver(Task[Any]):
                 return
             if isinstance(yielded, Task):
                 if not yielded.is_complete:
-                    self.waits_for = yielded
+                    self._waits_for = (yielded,)
                     yielded.watch(self._on_settled)
                     return
                 awaited = yielded
@@ -93,7 +95,7 @@ class Driver(Task[Any]):
         """Wake nobody and tell nobody: the execution has ended."""
         super().let_go()
         self._wake = _wake_nobody
-        self.waits_for = None
+        self._waits_for = ()
         forget_frames(self._error)
 
     def waiting_line(self) -> str:

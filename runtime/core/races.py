@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from .driver import Driver
 from .events import Event, RaceDecided, Spans
 from .tasks import CancellableTask, CompletableTask, LostMark, Task, WhenAllTask, WhenAnyTask
 
@@ -103,12 +102,9 @@ def _ids(tasks: Iterable[Task[Any]], *, open_only: bool = False) -> set[int]:
         if isinstance(task, CancellableTask) or (open_only and task.is_complete):
             continue
         if isinstance(task, CompletableTask):
-            if task.task_id:
-                found.add(task.task_id)
-        elif isinstance(task, WhenAllTask | WhenAnyTask):
-            left.extend(one for one in task.tasks if one.is_awaited_only_by(task))
-        elif isinstance(task, Driver) and task.waits_for is not None:
-            left.extend(one for one in [task.waits_for] if one.is_awaited_only_by(task))
+            found.add(task.task_id)
+        else:
+            left.extend(one for one in task.waits_for if one.is_awaited_only_by(task))
     return found
 
 
@@ -119,9 +115,9 @@ def _won_ids(race: WhenAnyTask) -> set[int]:
     while left:
         task = left.pop()
         if isinstance(task, WhenAllTask):
-            left.extend(task.tasks)
+            left.extend(task.waits_for)
         elif isinstance(task, WhenAnyTask):
             left.append(task.winner)
         elif isinstance(task, CompletableTask) and not isinstance(task, CancellableTask):
             found.add(task.task_id)
-    return found - {0}
+    return found

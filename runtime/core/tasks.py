@@ -50,7 +50,6 @@ class LostMark:
 
     def taken_up(self, task: Task[Any]) -> None:
         """Take note that something waits for the task again, or asks for its result."""
-        raise NotImplementedError
 
 
 class Task(Generic[T]):
@@ -117,6 +116,11 @@ class Task(Generic[T]):
             raise ValueError(f"{self.description} is not complete: await it first")
         return self._error
 
+    @property
+    def waits_for(self) -> Iterable[Task[Any]]:
+        """What it waits for, or has waited for last, itself."""
+        return ()
+
     def watch(self, watcher: _Watcher) -> None:
         """Have `watcher` called when it settles; at once if it is settled already."""
         if self._watchers is not None:
@@ -161,12 +165,10 @@ class Task(Generic[T]):
 
     def _take_up(self) -> None:
         """Have whoever marked it as lost know that it is wanted."""
-        mark: Any = self._watchers
-        if isinstance(mark, list):
-            if isinstance(mark[0], LostMark):
-                mark.pop(0).taken_up(self)
-        elif isinstance(mark, LostMark):
-            self._watchers = None
+        watchers: Any = self._watchers
+        mark = watchers[0] if isinstance(watchers, list) else watchers
+        if isinstance(mark, LostMark):
+            self._watchers = watchers[1:] or None if isinstance(watchers, list) else None
             mark.taken_up(self)
 
     def _several(self) -> list[Any]:
@@ -376,8 +378,8 @@ class WhenAllTask(Task[list[Any]]):
             self._settle([], None)
 
     @property
-    def tasks(self) -> list[Task[Any]]:
-        """What it waits for."""
+    def waits_for(self) -> list[Task[Any]]:
+        """All its tasks."""
         return self._tasks
 
     def _on_settled(self, task: Task[Any]) -> None:
@@ -424,8 +426,8 @@ class WhenAnyTask(Task[Task[Any]]):
             self._leave()
 
     @property
-    def tasks(self) -> list[Task[Any]]:
-        """What it waits for."""
+    def waits_for(self) -> list[Task[Any]]:
+        """All its tasks."""
         return self._tasks
 
     @property

@@ -19,7 +19,7 @@ from ipydurable.runtime.core.events import (
     HistoryEvent,
     RaceDecided,
 )
-from ipydurable.runtime.core.races import spans_of
+from ipydurable.runtime.core.races import Races, spans_of
 from ipydurable.runtime.core.retry import RetryPolicy
 from ipydurable.runtime.core.tasks import CompletableTask, Task, WhenAnyTask
 from tests.support.core import at, completed, failed, fired, kinds, make, raised, run, started
@@ -166,6 +166,41 @@ def test_groups_win_and_lose_as_a_whole(first: tuple[int, ...], then: Any) -> No
     _, history = run(program, started(), *map(completed, first))
     won = ((1, 2),) if first == (1, 2) else then[0]
     assert told(history) == [(won, then[1], ())]
+
+
+def test_a_loser_of_two_races_at_once_is_named_once() -> None:
+    """Both were decided by the same event; what it had lost is taken up as a whole."""
+
+    async def program(ctx: Context) -> Any:
+        a, b = ctx.call_activity("a"), ctx.call_activity("b")
+        await ctx.when_all([ctx.when_any([a, b]), ctx.when_any([b, a])])
+        await ctx.call_activity("between")
+        await b
+
+    _, history = run(program, started(), completed(1), completed(3))
+    assert told(history) == [lost((2, 2)), ((), (), ((2, 2),))]
+
+
+def test_entity_calls_lose_with_their_group_unless_something_else_waits_for_them() -> None:
+    """What keeps books of a call waits for nothing."""
+
+    async def program(ctx: Context, shares: bool) -> Any:
+        call = ctx.call_entity("@counter@one", "add", 1)
+        other = ctx.when_all([call]) if shares else None
+        group = ctx.when_all([call, ctx.call_activity("a")])
+        await ctx.when_any([ctx.call_activity("b"), group])
+        await (other or ctx.call_activity("after"))
+
+    assert told(run(program, started(False), completed(3))[1]) == [lost((1, 2), won=3)]
+    assert told(run(program, started(True), completed(3))[1]) == [lost((2, 2), won=3)]
+
+
+def test_tasks_that_are_no_action_are_not_named() -> None:
+    races, notes, quick = Races(), list[Event](), CompletableTask[Any]("quick", task_id=1)
+    WhenAnyTask([quick, Task("plain")], races.decided)
+    quick.complete(None)
+    races.tell(at(0), notes.append)
+    assert notes == []
 
 
 def test_a_race_inside_a_when_all_is_told_when_it_is_decided() -> None:
