@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ipydurable.runtime.core.events import ExecutionRewound
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.history_rows import dump_history
 from ipydurable.runtime.requests import Rewind
@@ -76,11 +77,13 @@ def main(names: list[str]) -> None:
 def last_execution(world: World) -> list[Any]:
     """Return the history events of the present execution of a world's first instance."""
     rows = world.store.history(world.record().iid, world.record().first_seq)
-    return [without_traces(row.event) for row in rows if row.seq]
+    return [recorded(row.event) for row in rows if row.seq]
 
 
-def without_traces(event: Any) -> Any:
-    """Return an event without what depends on where the code stands."""
+def recorded(event: Any) -> Any:
+    """Return an event without what depends on where the code stands, and when somebody asked."""
+    if isinstance(event, ExecutionRewound):
+        return replace(event, request_id="")
     failure = getattr(event, "failure", None)
     return event if failure is None else replace(event, failure=_plain(failure))
 
