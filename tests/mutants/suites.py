@@ -50,6 +50,7 @@ SUITES = {
     "commits": Suite(
         "The engine and what commits",
         (
+            "runtime/deliveries.py",
             "runtime/engine.py",
             "runtime/journal.py",
             "store/codec.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -94,3 +94,23 @@ def test_histories_of_many_are_read_together_also_where_a_batch_is_full(world: W
     world.settle()
     assert {world.output(one) for one in ids} == {1}
     assert len(reads) <= COUNT * 3 / FULL
+
+
+def test_what_a_batch_has_no_room_for_waits_in_inboxes_where_many_wake_at_once(
+    world: World,
+) -> None:
+    ids = _start_all(world)
+    world.settle()
+    sizes: list[int] = []
+    append = world.store.append
+
+    def noted(rows: Sequence[JournalRow], records: Sequence[Record]) -> None:
+        sizes.append(len(rows))
+        append(rows, records)
+
+    world.store.append = noted  # type: ignore[method-assign]
+    for one in ids:
+        world.send(RaiseEvent(instance_id=one, name="go", data="1"))
+    world.settle()
+    assert {world.output(one) for one in ids} == {1}
+    assert max(sizes) <= FULL + COUNT  # an event that is taken and its result are two rows

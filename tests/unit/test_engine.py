@@ -351,22 +351,6 @@ def test_results_and_failures_of_children_reach_the_parent(world: World) -> None
     assert world.output() == [8, "bad (task 2) failed: ValueError: no"]
 
 
-def test_continue_as_new_keeps_id_and_untaken_events(world: World) -> None:
-    async def eternal(ctx: Any, total: int) -> Any:
-        if total >= 6:
-            return total
-        ctx.continue_as_new(total + await ctx.wait_for_external_event("add"))
-
-    world.orchestrator(eternal)
-    world.start("eternal", 0)
-    for n in (1, 2, 3):
-        world.raise_event("add", n)
-        world.crash()
-        world.settle()
-    assert world.output() == 6
-    assert world.record().generation == 3
-
-
 def test_a_delayed_start_waits_for_its_time_also_over_a_crash(world: World) -> None:
     world.start("chain", 1, start_at=world.clock.now() + timedelta(hours=1))
     world.work()
