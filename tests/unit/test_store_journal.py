@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -30,7 +31,7 @@ from ipydurable.runtime.core.records import InstanceRecord, fold
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.definitions import CodePackage, Definition, DefinitionAdded, Kind
 from ipydurable.runtime.ports import InstanceQuery, JournalRow, Stream
-from ipydurable.store import open_store
+from ipydurable.store import open_store, queries
 from ipydurable.store.duckdb_store import DuckDBStore
 from ipydurable.store.projections import PendingRecords, Watermark
 from tests.support.answers import answer
@@ -183,6 +184,27 @@ def test_unprojected_records_are_found_and_are_copies(store: DuckDBStore) -> Non
     found.name = "changed by a reader"
     assert store.find_many(["a", "nope"])["a"].name == "report"
     assert [record.name for record in store.query(InstanceQuery())] == ["report"]
+
+
+def test_ids_that_are_not_in_the_table_are_not_looked_for_there(
+    store: DuckDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start asks whether its id is taken, and mostly it is new."""
+    one(store, 1, 1, started("projected"))
+    store.project()
+    fresh = one(store, 2, 2, started("fresh"))
+    asked: list[list[str]] = []
+    record_rows = queries.record_rows
+
+    def noted(cursor: Any, tail: str, parameters: Any) -> Any:
+        asked.append(parameters[0])
+        return record_rows(cursor, tail, parameters)
+
+    monkeypatch.setattr(queries, "record_rows", noted)
+    assert store.find_many(["fresh", "new"]) == {"fresh": fresh}
+    assert asked == []
+    assert set(store.find_many(["fresh", "new", "projected"])) == {"fresh", "projected"}
+    assert asked == [["projected"]]
 
 
 def test_an_instance_id_used_again_means_the_newest(store: DuckDBStore) -> None:
