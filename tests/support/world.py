@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from ipydurable.runtime.ports import (
     AttemptKey,
     AttemptOutcome,
     AttemptRequest,
+    InstanceUpdate,
     JournalRow,
     ProgressSink,
     Stream,
@@ -326,6 +328,23 @@ class World:
         """Work until nothing is left to do without time or activities."""
         while self.engine.step(0.0) or self.engine.deliveries.has_work:
             pass
+
+    def follow(self, instance_id: str = "one") -> list[InstanceUpdate]:
+        """Follow an instance; returns what its follower is told, once there is the first of it.
+
+        A thread of its own reads that.
+        """
+        is_told = threading.Event()
+        updates: list[InstanceUpdate] = []
+
+        def tell(update: InstanceUpdate) -> None:
+            updates.append(update)
+            is_told.set()
+
+        self.service.subscribe(instance_id, tell)
+        self.settle()
+        assert is_told.wait(5)
+        return updates
 
     def work(self) -> None:
         """Work and run activities, oldest first, until nothing is left to do without time."""

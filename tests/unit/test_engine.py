@@ -110,9 +110,7 @@ def test_nothing_is_visible_before_it_is_durable() -> None:
     world.define(double)
     world.orchestrator(doubles)
     world.start("doubles")
-    updates: list[InstanceUpdate] = []
-    world.service.subscribe("one", updates.append)
-    world.settle()
+    updates = world.follow()
     before, held = len(updates), list[Any]()
     world.engine.journal.submit = held.append  # type: ignore[method-assign]
     answers = [
@@ -196,9 +194,7 @@ def test_only_attempts_that_had_begun_count_as_lost_in_a_crash(
 def test_an_attempt_says_when_it_began_and_when_it_was_found_lost(world: World) -> None:
     world.start("fan", 1)
     (key,) = world.executor.waiting
-    updates: list[InstanceUpdate] = []
-    world.service.subscribe("one", updates.append)
-    world.settle()
+    updates = world.follow()
     world.clock.advance(timedelta(seconds=5))
     before = len(updates)
     world.executor.begin(key)

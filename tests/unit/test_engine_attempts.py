@@ -45,8 +45,7 @@ def test_followers_are_told_that_an_attempt_runs_and_how_far_it_is_before_rows_a
     world: World,
 ) -> None:
     """How things are now is told at once; what is told as history is durable."""
-    updates: list[InstanceUpdate] = []
-    world.service.subscribe("one", updates.append)
+    updates = world.follow()
     _told(world, updates)
     LateCommits(world)
     world.engine.journal.append_here = lambda batch: False  # type: ignore[method-assign]
@@ -64,8 +63,7 @@ def test_followers_are_told_that_an_attempt_runs_and_how_far_it_is_before_rows_a
 
 
 def test_a_mere_sign_of_life_is_told_to_nobody(world: World) -> None:
-    updates: list[InstanceUpdate] = []
-    world.service.subscribe("one", updates.append)
+    updates = world.follow()
     key = _attempt(world)
     world.executor.begin(key)
     _told(world, updates)
