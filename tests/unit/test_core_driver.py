@@ -144,6 +144,21 @@ class TestForeignAwaitables:
         assert (error.type_name, error.remedy) == (name, remedy)
         assert HERE in error.line
 
+    def test_it_is_refused_at_the_line_also_where_it_counts_as_false(self) -> None:
+        class Empty(list[Any]):
+            def __await__(self) -> Any:
+                return self
+
+            def __next__(self) -> object:
+                return object()
+
+        async def code() -> None:
+            await Empty()
+
+        error = drive(code())[0].get_exception()
+        assert isinstance(error, ForeignAwaitableError)
+        assert HERE in error.line
+
     def test_a_future_of_another_name_is_known_by_how_asyncio_marks_its_own(self) -> None:
         class Promise:
             _asyncio_future_blocking = True

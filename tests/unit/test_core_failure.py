@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 import urllib.error
 from types import ModuleType
 from typing import Any, Self
@@ -70,6 +71,11 @@ class TestDescribing:
         assert 'raise AppError("outer") from error' in found.stack_trace
         assert found.stack_trace.endswith("AppError: outer\n")
         assert not found.non_retriable
+
+    def test_the_stack_reads_as_python_prints_it(self) -> None:
+        error = caught(raise_inner)
+        printed = traceback.format_exception(error)
+        assert f"{printed[0]}{FailureDetails.from_exception(error).stack_trace}" == "".join(printed)
 
     def test_frames_of_hidden_files_are_left_out(self) -> None:
         found = FailureDetails.from_exception(

@@ -337,6 +337,12 @@ class TestAnswers:
         assert answer_of(form, "yes")[1] == {"": "one of 'approve', 'reject' is wanted, not 'yes'"}
         assert answer_of(asked_form(bool), False) == (False, {})
 
+    def test_an_empty_text_is_an_answer_where_it_is_one_of_the_choices(self) -> None:
+        assert answer_of(asked_form({"suffix": ["", ".bak"]}), {"suffix": ""}) == (
+            {"suffix": ""},
+            {},
+        )
+
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

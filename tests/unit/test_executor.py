@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -297,6 +297,25 @@ class TestFanOut:
         )
         assert decisions(history) == ["first", "first", "second", "second"]
         assert result(executor) == [100, 200]
+
+    def test_a_coroutine_without_a_name_is_called_just_that(self) -> None:
+        class Compiled(Coroutine[Any, Any, int]):
+            """As compilers of Python make them."""
+
+            def send(self, value: Any) -> Any:
+                raise StopIteration(7)
+
+            def throw(self, *error: Any) -> Any:
+                raise AssertionError(error)
+
+            def __await__(self) -> Any:
+                raise AssertionError("it is driven")
+
+        async def program(ctx: OrchestrationContext) -> Any:
+            first = await ctx.when_any([Compiled()])
+            return [first.description, first.result]
+
+        assert result(run(program, started())[0]) == ["coroutine coroutine", 7]
 
     @pytest.mark.parametrize("wrong", [7, None, "text"])
     def test_what_is_no_task_is_refused_with_its_position(self, wrong: object) -> None:

@@ -84,6 +84,7 @@ JSON = [
     ((1, (2,)), '{"$tuple":[1,{"$tuple":[2]}]}'),
     ({3, 1, 2}, '{"$set":[1,2,3]}'),
     (frozenset("ba"), '{"$frozenset":["a","b"]}'),
+    ({frozenset({2}), frozenset({1})}, '{"$set":[{"$frozenset":[1]},{"$frozenset":[2]}]}'),
     (b"\x00\xff", '{"$bytes":"AP8="}'),
     (bytearray(b"x"), '{"$bytearray":"eA=="}'),
     (NOW, '{"$datetime":"2026-11-21T09:30:00.123456"}'),
