@@ -153,7 +153,7 @@ def test_the_table_of_records_can_be_rebuilt_from_the_journal(path: Path) -> Non
 
 
 def test_a_missing_journal_row_is_damage(path: Path) -> None:
-    """A hole behind the projection is refused with the missing row's number."""
+    """A hole behind the projection is refused with the file's name and the missing row's number."""
     with closing(open_store(path)) as store:
         store.recover()
         one(store, 1, 1, started("a"), done())
@@ -162,7 +162,7 @@ def test_a_missing_journal_row_is_damage(path: Path) -> None:
         raw.execute("UPDATE meta SET value = '0' WHERE key = 'applied_gseq'").fetchall()
     with (
         closing(open_store(path)) as store,
-        pytest.raises(StoreDamagedError, match="row 1 of its journal is missing"),
+        pytest.raises(StoreDamagedError, match=f"{path.name} .* row 1 of its journal is missing"),
     ):
         store.recover()
 
@@ -286,7 +286,7 @@ def test_messages_for_nobody_are_kept_and_make_no_record(path: Path) -> None:
 def test_queries_select_by_every_condition(
     store: DuckDBStore, query: InstanceQuery, expected: list[str]
 ) -> None:
-    """Every condition narrows the list; the newest come first."""
+    """Every condition narrows the list, before and after the table shows it; newest come first."""
     one(store, 1, 1, started("a"))
     later = started("b1", timestamp=NOW + timedelta(days=1), tags={"team": "x"})
     one(store, 2, 2, later)
@@ -296,6 +296,8 @@ def test_queries_select_by_every_condition(
     record = record_of(child)
     record.parent_instance_id = "a"
     store.append(child, [record])
+    assert [record.instance_id for record in store.query(query)] == expected
+    store.project()
     assert [record.instance_id for record in store.query(query)] == expected
 
 
