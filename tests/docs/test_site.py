@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,6 +14,7 @@ import pytest
 from tests.docs.pages import PAGES, ROOT, blocks
 
 _TUTORIALS = 8
+_LONG = 120
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)=\"(?:https?:)?//")
 
@@ -63,6 +65,16 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         assert target.exists(), f"{page}: {link}"
         if anchor:
             assert anchor in _anchors(target), f"{page}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_says_nothing_twice(page: Path) -> None:
+    """No picture and no long paragraph stands on a page a second time, as after a bad merge."""
+    text = page.read_text(encoding="utf-8")
+    for block in blocks(page):
+        text = text.replace(block.text, "") if block.text else text
+    parts = [one for one in re.split(r"\n\s*\n", text) if len(one) > _LONG or one[:2] == "!["]
+    assert [one for one, times in Counter(parts).items() if times > 1] == []
 
 
 def _anchors(page: Path) -> set[str]:
