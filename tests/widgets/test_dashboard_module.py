@@ -49,6 +49,9 @@ def test_what_there_is_waits_and_works_is_shown(page: Page) -> None:
     second = waits.locator(".ipd-wait-row").nth(1)
     expect(second).to_contain_text("2 d 4 h")
     expect(second).to_contain_text(re.compile(r"since Nov \d+, \d\d:\d\d"))
+    # What waits has not failed, whatever is odd about it.
+    held = waits.locator(".ipd-wait-row", has_text="it goes on when audit-77f1 is resumed")
+    expect(held.locator(".ipd-icon").first).to_have_attribute("data-state", "waiting")
     assert "UTC" in (second.locator(".ipd-wait-time").get_attribute("title") or "")
     workers = page.get_by_role("region", name="Workers")
     expect(workers).to_contain_text("4 of 4 busy, 145 waiting")

@@ -10,7 +10,7 @@ const WORK_SHOWN = 8;
 const WAITS_SHOWN = 8;
 
 /** @param {Wait} wait */
-const stateOf = (wait) => (wait.status === "Suspended" ? "waiting" : wait.hint ? "failed" : "queued");
+const stateOf = (wait) => (wait.status === "Suspended" || wait.hint ? "waiting" : "queued");
 
 /** The instances that have waited longest. */
 export class Waits {
