@@ -31,7 +31,7 @@ from .text import (
     row_title,
     waiting_words,
 )
-from .view_models import TimelineModel
+from .view_models import LOST, TimelineModel
 from .views import AwaitedEvent, Header, Outcome, RowKind, RowState, RowView, Span, shorten
 
 __all__ = ["STATE_COLOURS", "STATUS_COLOURS", "heading", "static_html"]
@@ -138,7 +138,7 @@ def heading(header: Header) -> list[str]:
     words = " · ".join(filter(None, [_counts(header.counts), _generation(header)]))
     lines = [("", words)] if words else []
     if header.message is not None:
-        what = f'<b style="color:{colour}">{header.message.kind.capitalize()}</b>'
+        what = f"<b>{header.message.kind.capitalize()}</b>"
         lines.append((what, escape(shorten(header.message.text, 500))))
     if header.waiting:
         waits = " and ".join(waiting_words(one, header.now, header.start) for one in header.waiting)
@@ -292,11 +292,15 @@ def _row(row: RowView, header: Header, scale: TimeScale, now: float, y: int) -> 
         if hint.startswith(f"{header.instance_id}:"):
             hint = "…" + hint.removeprefix(header.instance_id)
         title, hint = group.name, " · ".join(filter(None, (hint, kind)))
+    is_outrun = row.note == LOST
+    if is_outrun:
+        hint = " · ".join(filter(None, (LOST, hint)))
     parts.append(_label(sign, colour, title, hint, y + 15))
     if point:
         x = _x(scale, row.spans[0].scheduled)
         parts.append(f'<path d="M{x:.1f} {y + 5}l5 6l-5 6l-5 -6z" fill="{BLUE}"/></g>')
         return parts
+    parts.append('<g opacity=".45">' if is_outrun else "<g>")
     before: Span | None = None
     for span in row.spans:
         if before is not None and before.ended is not None:
@@ -308,6 +312,7 @@ def _row(row: RowView, header: Header, scale: TimeScale, now: float, y: int) -> 
         before = span
     if row.due is not None and before is not None and before.ended is not None:
         parts.append(_gap(scale, before.ended, now, y))
+    parts.append("</g>")
     taken = duration_ms(row, now)
     if taken is not None:
         parts.append(_took(duration_words(taken), y))

@@ -17,7 +17,7 @@ from .layout import (
     quantiles,
     total_ms,
 )
-from .view_models import TimelineModel
+from .view_models import LOST, TimelineModel
 from .views import AwaitedEvent, Header, Outcome, RowKind, RowState, RowView, Span, Waiting, shorten
 
 __all__ = [
@@ -195,7 +195,8 @@ def _row_line(
 ) -> str:
     title = row_title(row, header)
     point = header.groups[row.group].kind.is_point
-    label = f"{POINT_SIGN if point else STATE_SIGNS[row.state]} {title} {row.hint}".rstrip()
+    hint = " · ".join(filter(None, (LOST if row.note == LOST else "", row.hint)))
+    label = f"{POINT_SIGN if point else STATE_SIGNS[row.state]} {title} {hint}".rstrip()
     bar = [" "] * bar_width
     _draw_breaks(bar, scale)
     for before, span in zip((None, *row.spans), row.spans, strict=False):

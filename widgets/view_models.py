@@ -286,7 +286,7 @@ class TimelineModel:
         elif progress is not None and attempt.outcome is Outcome.OPEN:
             note = progress.note
             share = min(1.0, progress.done / progress.total) if progress.total else None
-        if row.has_lost and not note:
+        if row.has_lost and attempt.failure is None and not attempt.lost:
             note = LOST
         return RowView(
             row.index,

@@ -10,6 +10,7 @@ from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.widgets import TimelineModel, static_html
 from tests.pictures.picture import Picture
+from tests.widgets.graph_stories import suppliers
 from tests.widgets.harness import Kernel
 from tests.widgets.scenarios import (
     Backstage,
@@ -137,6 +138,9 @@ PICTURES = [
     Picture("timeline-running", "timeline", told(small, 3)),
     Picture("timeline-running-dark", "timeline", told(small, 3), dark=True),
     Picture("timeline-done", "timeline", told(small, 20)),
+    Picture("timeline-race", "timeline", told(suppliers, 2.5)),
+    Picture("timeline-race-dark", "timeline", told(suppliers, 2.5), dark=True),
+    Picture("timeline-race-stored", "timeline", stored(suppliers, 2.5)),
     Picture("timeline-narrow", "timeline", told(small, 3), width=420),
     Picture("timeline-failed", "timeline", told(failed, 20)),
     Picture("timeline-detail", "timeline", told(failed, 20, clicked)),

@@ -250,6 +250,18 @@ def test_timelines_say_who_lost_a_race():
     assert notes == ["", "lost the race", "lost the race", ""]
 
 
+def test_a_loser_at_work_is_told_as_a_loser():
+    """What it says of its progress matters less than that nobody waits for it; its share stays."""
+    story = suppliers()
+    story.tell(
+        ev.ActivityProgressed(
+            timestamp=at(2.2), task_id=2, attempt=1, done=2, total=5, note="page 2"
+        )
+    )
+    loser = model_of(story, 2.5).timeline.rows()[1]
+    assert (loser.note, loser.progress) == ("lost the race", 0.4)
+
+
 def test_retries_are_one_operation():
     """Further attempts are counted; the delay between them is no node."""
     nodes = _names(model_of(failed()))

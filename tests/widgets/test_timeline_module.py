@@ -12,6 +12,8 @@ from playwright.sync_api import Page
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.widgets import layout
+from tests.widgets.contrast import least_contrast
+from tests.widgets.graph_stories import suppliers
 from tests.widgets.harness import Kernel, make_dark
 from tests.widgets.scenarios import BOOM, Story, at, failed, fan_out, small, waiting
 
@@ -202,6 +204,23 @@ def test_hovering_tells_times_and_the_failure(page: Page, kernel: Kernel) -> Non
     assert "failed · 2.5 s · 2 attempts" in tip
     assert str(BOOM) in tip
     assert re.search(r"3\.\d s after the start, .*\d\d:\d\d", tip)
+
+
+@pytest.mark.parametrize("moment", [2.5, 20])
+def test_the_loser_of_a_race_is_dimmed_and_says_so(
+    page: Page, kernel: Kernel, moment: float
+) -> None:
+    """In a row that fills the axis, too, and also once it has ended; its words stay readable."""
+    kernel.tell_until(suppliers(), moment)
+    kernel.mount()
+    outrun = page.locator(".ipd-outrun")
+    assert sorted(outrun.locator(".ipd-op").all_inner_texts()) == ["ask_abroad", "ask_bolts"]
+    for hint in outrun.locator(".ipd-hint").all_inner_texts():
+        assert hint.startswith("lost the race · ")
+    faint = "all => all.map(one => getComputedStyle(one).opacity)"
+    assert outrun.locator(".ipd-bars").evaluate_all(faint) == ["0.45", "0.45"]
+    assert least_contrast(page, ".ipd-canvas") >= (4.5, "")
+    assert sum(label.endswith(", lost the race") for label in labels(page)) == 2
 
 
 def test_a_failed_run_says_why(page: Page, kernel: Kernel) -> None:

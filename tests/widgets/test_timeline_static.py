@@ -11,6 +11,7 @@ import pytest
 from ipydurable.runtime.core.failure import FailureDetails
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.widgets import TimelineModel, static_html, text
+from tests.widgets.graph_stories import suppliers
 from tests.widgets.scenarios import Story, failed, fan_out, small, waiting
 
 STORIES = {
@@ -97,6 +98,14 @@ def test_the_table_says_what_the_drawing_says() -> None:
     assert "convert {&quot;unit&quot;: &quot;°C&quot;}" in cells
     assert "✓ completed (3 attempts)" in cells
     assert "entity budget.spend team-a" in cells
+
+
+def test_losers_of_a_race_are_dimmed_and_say_so() -> None:
+    """In the drawing and in a terminal, as in the live form."""
+    model = folded(suppliers(), 2.5)
+    html = static_html(model)
+    assert html.count("> lost the race") == html.count('<g opacity=".45">') == 2
+    assert "▶ ask_bolts lost the race" in text(model, 120)
 
 
 def test_a_failed_run_shows_the_failure_and_its_traceback() -> None:

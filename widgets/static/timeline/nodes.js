@@ -6,12 +6,14 @@ import { COUNT_ORDER, FAILED, OUTCOMES, RUNNING, STATES, WAITING } from "../shar
 import { durationWords, number } from "../shared/words.js";
 import { durationMs } from "./rows.js";
 import { TimeScale, density } from "./scale.js";
-import { POINTS, title } from "./words.js";
+import { LOST, POINTS, title } from "./words.js";
 
 /** @import { Awaited, Band, Item, Row } from "./types.js" */
 
 const STRIP_PX = 30;
 const BIN_PX = 3;
+/** How far words keep from the edge of the plot. */
+const EDGE_PX = 5;
 
 /** What tells a child from its siblings comes first, and is not the parent's id. @param {string} hint @param {string} parent @param {string} kind */
 function childHint(hint, parent, kind) {
@@ -46,7 +48,11 @@ export class RowNode {
     // What tells siblings apart stands before what they have in common.
     const isChild = group.kind === "orchestration";
     setText(this.name, isChild ? group.name : title(group));
-    setText(this.hint, isChild ? childHint(row.hint, item.header.instance_id, title({ ...group, name: "" })) : row.hint);
+    const hint = isChild ? childHint(row.hint, item.header.instance_id, title({ ...group, name: "" })) : row.hint;
+    const isOutrun = row.note === LOST;
+    this.element.classList.toggle("ipd-outrun", isOutrun);
+    // Beside a bar that reaches to the present there is no room for words.
+    setText(this.hint, isOutrun ? [LOST, hint].filter(Boolean).join(" · ") : hint);
     const bars = point ? [] : rowBars(row, scale, now);
     const at = row.spans[0][0];
     if (point && at >= scale.start && at <= scale.end) bars.push({ name: "ipd-point", x0: scale.x(at), x1: 0, share: null });
@@ -63,7 +69,7 @@ export class RowNode {
     const taken = point ? null : durationMs(row, now);
     setText(this.time, taken === null ? "" : durationWords(taken));
     this.drawNote(row, scale, now);
-    const what = point ? "" : `, ${STATES[row.state]}${taken === null ? "" : `, ${durationWords(taken)}`}`;
+    const what = point ? "" : `, ${STATES[row.state]}${taken === null ? "" : `, ${durationWords(taken)}`}${isOutrun ? `, ${LOST}` : ""}`;
     this.element.setAttribute("aria-label", `${title(group)} ${row.hint}${what}`);
   }
 
@@ -75,9 +81,9 @@ export class RowNode {
       this.note.hidden = false;
       setText(this.note, outside);
       this.note.classList.remove("ipd-failed-text");
-      return lay(this.note, outside.startsWith("later") ? null : 0, scale.width, scale);
+      return lay(this.note, outside.startsWith("later") ? null : EDGE_PX, scale.width - EDGE_PX, scale);
     }
-    const shown = row.note && (row.state === FAILED || row.state === WAITING || row.state === RUNNING);
+    const shown = row.note && row.note !== LOST && (row.state === FAILED || row.state === WAITING || row.state === RUNNING);
     const end = scale.x(over) + 8;
     // It may stand over the time in which the row was queued, but not over its work.
     const start = scale.x(row.spans.length === 1 ? last[1] ?? last[0] : row.spans[0][0]) - 8;

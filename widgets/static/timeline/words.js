@@ -7,6 +7,8 @@ import { durationWords, zonedWords } from "../shared/words.js";
 
 /** Kinds of rows that happen at one moment. */
 export const POINTS = new Set(["event", "send", "signal"]);
+/** What the row of an operation says that another one of a `when_any` outran. */
+export const LOST = "lost the race";
 const KIND_WORDS = /** @type {Record<string, string>} */ ({
   orchestration: "sub-orchestration", call: "entity", event: "event", operation: "operation", send: "event to", signal: "signal",
 });
