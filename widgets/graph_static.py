@@ -24,6 +24,8 @@ _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif)"
 _PAPER = "var(--jp-layout-color1,Canvas)"
 _MARGIN = 12
 _RADIUS = {"pill": 17.0, "node": 6.0, "wait": 17.0, "cell": 4.0}
+# White words can be read on it; the red of bars is lighter, for dark pages.
+_BADGE = "#c23434"
 _DONUT = 13.0
 _ORDER = (
     RowState.COMPLETED,
@@ -168,19 +170,19 @@ def _plain_counts(box: Box) -> str:
 
 
 def _box(box: Box) -> str:
-    dim = ' opacity=".65"' if box.is_dimmed else ""
-    parts = [f"<g{dim}><title>{escape(box.tip or box.title)}</title>"]
+    parts = [f"<g><title>{escape(box.tip or box.title)}</title>"]
+    seen = 0.75 if box.is_dimmed else 1.0
     if box.shape == "gap":
         parts.append(
             f'<text x="{box.x + box.width / 2}" y="{box.y + 13}" text-anchor="middle" '
             f'font-style="italic" fill-opacity=".75">{escape(box.title)}</text></g>'
         )
         return "".join(parts)
-    parts.append(_outline(box))
+    parts.append(_faded(box, _outline(box)))
     middle = box.y + box.height / 2
     if box.shape == "cell":
-        parts.append(_sign(box, box.x + 13, middle, 11))
-        parts.append(_text(box.x + 24, middle + 4, box.title, "11"))
+        parts.append(_faded(box, _sign(box, box.x + 13, middle, 11)))
+        parts.append(_text(box.x + 24, middle + 4, box.title, "11", opacity=seen))
     elif box.shape == "pill":
         place = box.x + (16 if box.state >= 0 else box.width / 2)
         if box.state >= 0:
@@ -190,13 +192,18 @@ def _box(box: Box) -> str:
             parts.append(_text(place, middle + 4, box.title, "12", bold=True, anchor="middle"))
     else:
         inset = 10 if box.shape == "entity" else 0
-        parts.append(_donut(box, box.x + 26 + inset, middle))
-        x = box.x + 48 + inset
-        parts.append(_text(x, middle - 3 if box.line else middle + 4, box.title, "12.5", bold=True))
+        parts.append(_faded(box, _donut(box, box.x + 26 + inset, middle)))
+        x, y = box.x + 48 + inset, middle - 3 if box.line else middle + 4
+        parts.append(_text(x, y, box.title, "12.5", bold=True, opacity=seen))
         parts.append(_text(x, middle + 14, box.line, "11", opacity=0.75))
         parts.append(_badge(box))
     parts.append("</g>")
     return "".join(parts)
+
+
+def _faded(box: Box, drawing: str) -> str:
+    """Dim the drawing of a box that lost a race; its words are to be read."""
+    return f'<g opacity=".5">{drawing}</g>' if box.is_dimmed else drawing
 
 
 def _outline(box: Box) -> str:
@@ -255,9 +262,9 @@ def _badge(box: Box) -> str:
     width = 12 + 6.6 * len(words)
     x, y = box.x + box.width - width + 6, box.y - 9
     return (
-        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="18" rx="9" '
-        f'fill="{STATE_COLOURS[RowState.FAILED]}"/><text x="{x + width / 2:.1f}" y="{y + 13}" '
-        f'text-anchor="middle" font-size="11" font-weight="600" fill="#fff">{words}</text>'
+        f'<g><rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="18" rx="9" '
+        f'fill="{_BADGE}"/><text x="{x + width / 2:.1f}" y="{y + 13}" '
+        f'text-anchor="middle" font-size="11" font-weight="600" fill="#fff">{words}</text></g>'
     )
 
 

@@ -6,7 +6,8 @@ from playwright.sync_api import Page
 
 __all__ = ["least_contrast"]
 
-_MEASURE = """selector => {
+_MEASURE = """([selector, wanted]) => {
+  const written = new RegExp(wanted, "u");
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (color) => {
     canvas.clearRect(0, 0, 1, 1);
@@ -22,7 +23,9 @@ _MEASURE = """selector => {
       const inDrawing = at.matches("svg *");
       const shape = inDrawing && at.querySelector(":scope > :is(rect, .ipd-outline)");
       const style = getComputedStyle(shape || at);
-      layers.push(rgba(shape ? style.fill : style.backgroundColor));
+      const layer = rgba(shape ? style.fill : style.backgroundColor);
+      if (shape) layer[3] *= Number(style.fillOpacity);
+      layers.push(layer);
     }
     return layers.reverse().reduce((under, layer) => over(layer, under), [255, 255, 255]);
   };
@@ -35,11 +38,13 @@ _MEASURE = """selector => {
   };
   let least = 21, where = "";
   for (const node of document.querySelector(selector).querySelectorAll("*")) {
-    const own = [...node.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim());
+    const texts = [...node.childNodes].filter((one) => one.nodeType === 3);
+    const own = texts.some((one) => written.test(one.textContent));
     if (!own || !node.getClientRects().length) continue;
     const under = ground(node);
-    const { color, fill } = getComputedStyle(node);
-    const drawn = rgba(node.matches("text") ? fill : color);
+    const { color, fill, fillOpacity } = getComputedStyle(node);
+    const isDrawn = node.matches("text, tspan"), drawn = rgba(isDrawn ? fill : color);
+    if (isDrawn) drawn[3] *= Number(fillOpacity);
     for (let at = node; at; at = at.parentElement) drawn[3] *= Number(getComputedStyle(at).opacity);
     const ink = light(over(drawn, under)), paper = light(under);
     const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
@@ -52,7 +57,13 @@ _MEASURE = """selector => {
 }"""
 
 
-def least_contrast(page: Page, selector: str) -> tuple[float, str]:
-    """Return the least contrast of all text inside the first element that matches, and where."""
-    ratio, where = page.evaluate(_MEASURE, selector)
+def least_contrast(page: Page, selector: str, *, words_only: bool = False) -> tuple[float, str]:
+    """Return the least contrast of all text inside the first element that matches, and where.
+
+    Args:
+        page: Where it is.
+        selector: What it is.
+        words_only: Leave out signs that are drawn as text; drawings need less contrast than words.
+    """
+    ratio, where = page.evaluate(_MEASURE, [selector, r"[\p{L}\p{N}]" if words_only else r"\S"])
     return float(ratio), str(where)

@@ -13,11 +13,15 @@ from playwright.sync_api import Page, Route, expect
 from ipydurable.display import take_away
 from ipydurable.widgets import TimelineModel, graph_html, graph_text, static_html, text
 from ipydurable.widgets.figures import FIGURES, figure
+from tests.widgets.contrast import least_contrast
 from tests.widgets.github import as_github_shows
-from tests.widgets.graph_stories import model_of
-from tests.widgets.scenarios import Story, failed, fan_out, small
+from tests.widgets.graph_stories import model_of, suppliers
+from tests.widgets.harness import make_dark
+from tests.widgets.scenarios import Story, failed, fan_out, small, waiting
 
 Bundle = dict[str, object]
+PAPER = """body { background: var(--jp-layout-color1, #fff);
+  color: var(--jp-ui-font-color1, #212121); }"""
 _PLOTLY = "application/vnd.plotly.v1+json"
 
 
@@ -83,6 +87,18 @@ def test_an_exported_notebook_shows_every_view_without_network(page: Page) -> No
     assert names[:2] == ["Timeline of report", "Graph of report"]
     expect(drawings.first).to_contain_text("convert")
     other.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_can_be_read_on_light_and_dark_pages(page: Page, dark: bool) -> None:
+    """One drawing serves both, also where it dims what lost a race or marks what failed."""
+    if dark:
+        make_dark(page)
+    page.add_style_tag(content=PAPER)
+    for story in (failed(), suppliers(), fan_out(200, fail=0.05), waiting()):
+        html = "".join(str(VIEWS[name](story)["text/html"]) for name in ("timeline", "graph"))
+        page.evaluate("html => { document.getElementById('host').innerHTML = html; }", html)
+        assert least_contrast(page, "#host", words_only=True) >= (4.5, "")
 
 
 def test_what_was_taken_away_leaves_no_place_in_an_exported_notebook(page: Page) -> None:
