@@ -382,7 +382,7 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
             if node.counts[state]
         ]
         if node.raced:
-            is_all = node.won + node.raced == node.total
+            is_all = node.won > 0 and node.won + node.raced == node.total
             signs = [
                 f"{node.won:,} of {node.total:,} {WON}" if is_all else f"{node.raced:,} {LOST}"
             ]

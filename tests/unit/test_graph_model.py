@@ -141,6 +141,15 @@ def test_a_race_of_equals_is_one_node_that_counts_who_lost():
     assert "1 of 4 won the race" in _lines(model).values()
 
 
+def test_equals_that_all_lost_are_not_said_to_have_won():
+    """Another one won: how many lost is what there is to say."""
+    story = Story("quote", "quote-10")
+    for n, ended in enumerate((6.0, 7.0, 2.0)):
+        story.activity("ask" if n < 2 else "look_up", 0.0, 0.1, ended)
+    story.tell(ev.RaceDecided(timestamp=at(2.0), won=((3, 3),), lost=((1, 2),)))
+    assert "2 lost the race" in _lines(model_of(story, 2.5)).values()
+
+
 def test_without_a_note_activities_do_not_race():
     """Histories of before there were notes show branches, and what the end gave up as that."""
     story = suppliers()

@@ -199,6 +199,8 @@ def test_earlier_generations_are_pages(page: Page) -> None:
     assert page.inner_text(".ipd-pager") == "generation 1 of 2"
     assert [label.split()[0] for label in labels(page)] == ["old"]
     assert page.inner_text(".ipd-chip") == "Continued as new"
+    # That execution is over, and nothing of it failed.
+    assert page.get_attribute(".ipd-chip .ipd-icon", "data-state") == "completed"
     assert page.inner_text(".ipd-elapsed") == "2.0 s"
     page.click("[aria-label='The next generation']")
     kernel.settle()

@@ -17,7 +17,7 @@ export const COUNT_ORDER = [COMPLETED, RUNNING, FAILED, WAITING, QUEUED, ABANDON
 /** The state that the status of an instance looks like. */
 export const STATUS_STATE = /** @type {Record<string, string>} */ ({
   Pending: "queued", Running: "running", Suspended: "waiting", Completed: "completed",
-  Failed: "failed", Terminated: "abandoned", ContinuedAsNew: "running",
+  Failed: "failed", Terminated: "abandoned", ContinuedAsNew: "completed",
 });
 
 /** The status of an instance in words. */
