@@ -39,7 +39,7 @@ def board(
                 kernel.widget.last_beat = beat
                 kernel.widget._rates.add(beat)
         kernel.flush()
-        kernel.mount_at(NOW_MS + (0 if work else 60_000))
+        kernel.mount_at(NOW_MS + (0 if work else 60_000), still=True)
         kernel.settle()
         kernel.serve()
         if then is not None:

@@ -19,12 +19,12 @@ pytestmark = pytest.mark.parametrize("page", [{"view": "dashboard"}], indirect=T
 class Board(ViewKernel):
     """The dashboard of a store, shown."""
 
-    def __init__(self, page: Page, store: FakeStore) -> None:
+    def __init__(self, page: Page, store: FakeStore, *, still: bool = False) -> None:
         self.store = store
         super().__init__(page, store.dashboard)
         self.beat(2, 1000)
         self.beat(1, 1400)
-        self.mount_at(NOW_MS)
+        self.mount_at(NOW_MS, still=still)
         self.serve()
 
     def serve(self) -> None:
@@ -38,7 +38,7 @@ class Board(ViewKernel):
 
 
 def test_what_there_is_waits_and_works_is_shown(page: Page) -> None:
-    Board(page, busy())
+    Board(page, busy(), still=True)
     root = page.locator(".ipd-dashboard")
     expect(root).to_contain_text("durable.duckdb")
     expect(root).to_contain_text("400 events/s")

@@ -42,15 +42,20 @@ class ViewKernel(Kernel):
             self.widget._stop_timer()
         self.flush()
 
-    def mount_at(self, now_ms: float) -> None:
-        """Show the view as if it were that moment, in milliseconds since 1970."""
+    def mount_at(self, now_ms: float, *, still: bool = False) -> None:
+        """Show the view as if it were that moment, in milliseconds since 1970.
+
+        Args:
+            now_ms: The moment.
+            still: Let the page's clock stand, however slow the machine is.
+        """
         self.page.evaluate(
-            """now => {
+            """([now, still]) => {
               const real = window.realNow ??= Date.now.bind(Date), ahead = now - real();
-              Date.now = () => real() + ahead;
+              Date.now = () => still ? now : real() + ahead;
               mount();
             }""",
-            now_ms,
+            [now_ms, still],
         )
         self.settle()
 
