@@ -35,6 +35,8 @@ MAX_NODES = 200
 _PER_ROW = 4
 _WIDTH, _HEIGHT, _CELL_WIDTH, _CELL_HEIGHT = 212, 50, 132, 26
 _GAP_X, _GAP_Y, _LAYER_GAP, _CELL_GAP, _PAD, _TITLE = 28, 16, 44, 6, 14, 24
+# Below a frame's title there is room for the tips of edges that lead into it.
+_FRAME_TITLE = 36
 _CHAR_WIDTH, _TITLE_ROOM = 6.3, 36
 _CELLS_PER_ROW = 6
 _PILL_WIDTH, _PILL_HEIGHT = 212, 34
@@ -189,7 +191,7 @@ def _stack(
         # What stands in one frame stands side by side.
         layer.sort(key=lambda part: section.get(part.key, ""))
         inside = {section.get(part.key, "") for part in layer}
-        room = _TITLE if (inside | before) - {""} and inside != before else 0
+        room = _FRAME_TITLE if (inside | before) - {""} and inside != before else 0
         for number, line in enumerate(_wrapped(layer)):
             lines.append(line)
             gaps.append(_GAP_Y if number else _LAYER_GAP + room)
@@ -243,7 +245,7 @@ def _frame(frame: GraphFrame, placed: Mapping[str, Box], path: str, depth: int) 
     inside = [placed[one] for one in members if one in placed]
     if not inside:
         return None
-    x, y = min(one.x for one in inside) - _PAD, min(one.y for one in inside) - _TITLE
+    x, y = min(one.x for one in inside) - _PAD, min(one.y for one in inside) - _FRAME_TITLE
     right = max(one.x + one.width for one in inside) + _PAD
     bottom = max(one.y + one.height for one in inside) + _PAD
     words = f"locked: {title}"

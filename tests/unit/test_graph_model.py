@@ -306,6 +306,15 @@ def test_a_critical_section_is_a_frame():
     assert frame.title == "account alice, account bob"
 
 
+def test_an_edge_into_a_frame_shows_its_tip_below_the_title():
+    """The words, whose paper hides the edge behind them, end above the tip."""
+    scene = lay_out(model_of(critical_section()))
+    (frame,) = [box for box in scene.boxes if box.shape == "frame"]
+    inside = min(box.y for box in scene.boxes if box is not frame and box.y > frame.y)
+    below_title, tip = 23, 12
+    assert inside - frame.y >= below_title + tip
+
+
 def test_calls_and_signals_have_edges_of_their_own():
     """A signal is not waited for: it leads nowhere."""
     graph = model_of(critical_section()).graph()
