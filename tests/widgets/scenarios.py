@@ -324,6 +324,7 @@ class Backstage:
 
     Attributes:
         done: The commands that were carried out, with their arguments.
+        printed: What attempts printed, by their numbers.
         followed: The instances that are followed now.
     """
 
@@ -336,6 +337,7 @@ class Backstage:
         self.others = others or {}
         self.moment = moment
         self.past = past or []
+        self.printed = {2: "asking api.weather.example\n"}
         self.done: list[tuple[str, dict[str, object]]] = []
         self.followed: dict[str, Callable[[InstanceUpdate], None]] = {}
 
@@ -373,7 +375,10 @@ class Backstage:
             "place": "Cell In[3], line 2",
             "source": "def load(city):\n    return client.get(city)\n",
         }
-        printed = {"kind": "stdout", "text": "asking api.weather.example\n"}
+        outputs = [
+            {"attempt": number, "items": [{"kind": "stdout", "text": text}]}
+            for number, text in self.printed.items()
+        ]
         if kind == "orchestration":
             return {"code": code}
-        return {"code": code, "output": [{"attempt": 2, "items": [printed]}]}
+        return {"code": code, "output": outputs}

@@ -5,13 +5,23 @@ from __future__ import annotations
 import msgspec
 import pandas as pd
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from ipydurable.runtime.codecs import NamespaceConverter
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.status import RuntimeStatus
 from tests.widgets.harness import Kernel
-from tests.widgets.scenarios import Backstage, Story, at, fan_out, nested, parked, small, waiting
+from tests.widgets.scenarios import (
+    Backstage,
+    Story,
+    at,
+    failed,
+    fan_out,
+    nested,
+    parked,
+    small,
+    waiting,
+)
 from tests.widgets.test_timeline_module import ROWS, labels
 
 
@@ -224,6 +234,21 @@ def test_a_wait_for_an_event_is_a_row_and_offers_to_raise_it(page: Page) -> None
     kernel.serve()
     assert backstage.done[-1] == ("raise_event", {"name": "approve", "data": "true"})
     assert page.is_hidden(".ipd-ask")
+
+
+def test_what_each_attempt_printed_stands_by_itself(page: Page) -> None:
+    """In the order of the attempts; only the last one's is open."""
+    backstage = Backstage()
+    backstage.printed = {1: "asking\n", 3: "asking again\n"}
+    kernel = shown(page, failed(), 20, backstage)
+    page.locator(ROWS, has_text="load").last.click()
+    kernel.serve()
+    blocks = page.locator(".ipd-detail details", has_text="Printed")
+    expect(blocks.locator("summary")).to_have_text(["Printed by attempt 1", "Printed by attempt 3"])
+    assert [blocks.nth(n).get_attribute("open") is None for n in (0, 1)] == [True, False]
+    assert blocks.nth(1).locator("pre").inner_text() == "asking again\n"
+    blocks.nth(0).locator("summary").click()
+    assert blocks.nth(0).locator("pre").inner_text() == "asking\n"
 
 
 def test_what_destroys_asks_first(page: Page) -> None:
