@@ -381,6 +381,13 @@ class TestOtherWordings:
                 ),
             ),
             (
+                errors.StoreUnwritableError("a.duckdb", "Out of Memory Error: failed to allocate"),
+                (
+                    "a.duckdb cannot be written: Out of Memory Error: failed to allocate. "
+                    "Work goes on by itself once there is memory; nothing was lost."
+                ),
+            ),
+            (
                 errors.StoreVersionError("a.duckdb", 1, 3),
                 (
                     "a.duckdb has schema 1, which this ipydurable (schema 3) cannot migrate. "
