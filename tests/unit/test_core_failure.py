@@ -338,3 +338,10 @@ class TestClassesOfPackages:
     def test_a_module_that_is_not_there_finds_nothing(self) -> None:
         failure = FailureDetails(error_type="shop.returns.late.MissingError", message="")
         assert resolve_exception_class(failure, {"shop": ModuleType("shop")}) is None
+
+
+def test_a_failure_shows_in_a_line_what_it_is_and_what_caused_it() -> None:
+    cause = FailureDetails(error_type="builtins.OSError", message="no route")
+    found = FailureDetails(error_type="jobs.FetchError", message="gave up", cause=cause)
+    assert repr(found) == "<failure FetchError: gave up, caused by OSError>"
+    assert repr(cause) == "<failure OSError: no route>"

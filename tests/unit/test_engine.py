@@ -707,6 +707,25 @@ def test_an_outcome_that_came_while_suspended_is_not_worked_for_again(world: Wor
     assert world.history().count("TaskCompleted") == 3
 
 
+def test_what_came_while_suspended_happens_to_the_code_when_it_is_resumed(world: World) -> None:
+    """What it asks for then is timed from there."""
+
+    async def patient(ctx: Any) -> str:
+        await ctx.wait_for_external_event("go")
+        await ctx.create_timer(timedelta(minutes=1))
+        return ctx.current_utc_datetime.isoformat()
+
+    world.orchestrator(patient)
+    world.start("patient")
+    world.ask(Suspend(instance_id="one"))
+    world.raise_event("go")
+    world.advance(timedelta(hours=1))
+    resumed_at = world.clock.now()
+    world.ask(Resume(instance_id="one"))
+    world.advance(timedelta(minutes=1))
+    assert world.output() == (resumed_at + timedelta(minutes=1)).isoformat()
+
+
 def test_an_outcome_of_an_earlier_execution_does_not_reach_the_next(world: World) -> None:
     async def loop(ctx: Any, n: int) -> Any:
         if n:

@@ -14,10 +14,11 @@ import pytest
 from ipydurable.runtime import journal as journal_module
 from ipydurable.runtime.core.errors import StoreUnwritableError
 from ipydurable.runtime.core.events import EventRaised, ExecutionStarted
+from ipydurable.runtime.core.output import AttemptOutput
 from ipydurable.runtime.core.records import Record, fold
 from ipydurable.runtime.core.status import RuntimeStatus
 from ipydurable.runtime.journal import Batch, ThreadedJournal
-from ipydurable.runtime.ports import JournalRow, Stream
+from ipydurable.runtime.ports import AttemptKey, JournalRow, KeptOutput, Stream
 from ipydurable.runtime.testing import MemoryStore
 from tests.support.world import World
 
@@ -248,6 +249,27 @@ def test_batches_that_are_committed_together_write_each_record_as_it_is_in_the_e
         journal.submit(_batch(3, _record(1, "third")))
         store.may_append.set()
     assert written == [[(1, "first")], [(1, "third"), (2, "other")]]
+
+
+def test_what_attempts_printed_is_kept_once_where_the_rows_are_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "_RETRY_AFTER_S", 0.0)
+    kept: list[Any] = []
+
+    class Keeping(_Store):
+        def keep_outputs(self, outputs: Any) -> None:
+            kept.extend(outputs)
+
+    printed = KeptOutput(AttemptKey(1, "x", 1, 1), "one", datetime(2026, 1, 1), AttemptOutput())
+    store, told = Keeping(), []
+    store.refusals = 2
+    with _journal(store, told.extend) as journal:
+        batch = _batch(1)
+        batch.outputs = [printed]
+        journal.submit(batch)
+        _wait_for(lambda: bool(told))
+    assert kept == [printed]
 
 
 def test_a_process_that_ends_without_closing_it_is_not_held_up() -> None:

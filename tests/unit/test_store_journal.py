@@ -227,6 +227,15 @@ def test_a_late_change_of_an_older_instance_does_not_hide_the_newest(store: Duck
     assert store.find("a") == newer
 
 
+def test_a_large_value_that_was_purged_is_stored_again_with_who_has_it_next(
+    store: DuckDBStore,
+) -> None:
+    one(store, 1, 1, started("a", input=LARGE), done())
+    store.purge([1])
+    one(store, 2, 3, started("b", input=LARGE))
+    assert [row.event.input for row in store.history(2)] == [LARGE]  # type: ignore[union-attr]
+
+
 def test_records_alone_can_be_appended(store: DuckDBStore) -> None:
     """Without rows a record is kept and projected all the same."""
     record = one(store, 1, 1, started("a"))
