@@ -65,8 +65,9 @@ def test_ten_notebooks_share_a_host(connect: Callable[[], DurableClient], paths:
     assert counted.to_pylist() == [{"n": 200}]
 
 
-def test_a_follower_that_does_not_read_slows_nobody(
-    connect: Callable[[], DurableClient], paths: HostPaths
+@pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_follower_that_does_not_read_or_is_dead_slows_nobody(
+    connect: Callable[[], DurableClient], paths: HostPaths, sent: signal.Signals
 ) -> None:
     """It is stopped in the middle; the host neither waits for it nor keeps all for it."""
     client = connect()
@@ -74,7 +75,7 @@ def test_a_follower_that_does_not_read_slows_nobody(
     follower = _python(_FOLLOWER, paths, "followed")
     assert follower.stdout is not None
     assert follower.stdout.readline() == "told\n"
-    os.kill(follower.pid, signal.SIGSTOP)
+    os.kill(follower.pid, sent)
     try:
         host = psutil.Process(client.host_status().pid)
         before = host.memory_info().rss
