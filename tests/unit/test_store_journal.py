@@ -260,6 +260,15 @@ def test_a_record_that_changed_while_it_was_written_waits_on() -> None:
     assert pending.mark == (2, 1)
 
 
+def test_an_older_record_that_changes_does_not_hide_the_newest_of_its_id() -> None:
+    older = InstanceRecord(iid=1, instance_id="a", name="o", created_at=NOW, updated_at=NOW)
+    newest = msgspec.structs.replace(older, iid=2)
+    pending = PendingRecords(Watermark(0, 0))
+    pending.put([newest], Watermark(1, 2))
+    pending.put([older], Watermark(2, 2))
+    assert pending.find("a") == newest
+
+
 def test_messages_for_nobody_are_kept_and_make_no_record(path: Path) -> None:
     """An inbox row of an instance that was never created comes back as it is."""
     message = JournalRow(1, 4, 0, Stream.INBOX, EventRaised(timestamp=NOW, name="e"))
