@@ -395,13 +395,13 @@ def _second_line(node: GraphNode, model: GraphModel) -> str:
     if node.raced:
         return LOST
     if node.state is RowState.WAITING and node.due is not None:
-        left = duration_words(max(0, node.due - model.timeline.header().now))
+        left = duration_words(max(0, node.due - model.timeline.now))
         return f"{'retry' if node.kind is RowKind.ACTIVITY else 'due'} in {left}"
     if node.state is RowState.WAITING and node.kind is RowKind.EVENT:
         return "waits for this event"
     taken = ""
     if node.row >= 0:
-        found = duration_ms(model.row(node.row), model.timeline.header().now)
+        found = duration_ms(model.row(node.row), model.timeline.now)
         still = node.kind in (RowKind.EVENT, RowKind.EVENT_SENT, RowKind.SIGNAL)
         live = node.state <= RowState.WAITING
         taken = "" if found is None or still or live else duration_words(found)

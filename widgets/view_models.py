@@ -115,6 +115,11 @@ class TimelineModel:
             self._forms_shown = (*self._forms.forms, *self._child_forms)
         self._recount()
 
+    @property
+    def now(self) -> int:
+        """The moment of the last update, in milliseconds after the start."""
+        return self._ms(self._now)
+
     def header(self) -> Header:
         """Return what stands above the rows.
 
@@ -137,7 +142,7 @@ class TimelineModel:
             finished=self._has_closed,
             generation=record.generation,
             start=round(self._zero.replace(tzinfo=UTC).timestamp() * 1000),
-            now=self._ms(self._now),
+            now=self.now,
             end=None if ended is None else self._ms(ended),
             groups=tuple(GroupView(g.kind, g.name, tuple(g.counts)) for g in self._fold.groups),
             counts=tuple(counts),

@@ -69,7 +69,7 @@ def test_ten_notebooks_share_a_host(connect: Callable[[], DurableClient], paths:
 def test_a_follower_that_does_not_read_or_is_dead_slows_nobody(
     connect: Callable[[], DurableClient], paths: HostPaths, sent: signal.Signals
 ) -> None:
-    """It is stopped in the middle; the host neither waits for it nor keeps all for it."""
+    """It is stopped or killed in the middle; the host neither waits for it nor keeps all for it."""
     client = connect()
     client.start("listener", instance_id="followed")
     follower = _python(_FOLLOWER, paths, "followed")

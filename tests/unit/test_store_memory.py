@@ -99,7 +99,7 @@ def test_nobody_runs_short_while_memory_is_given_back(store: DuckDBStore) -> Non
     thread = threading.Thread(target=give_back)
     thread.start()
     try:
-        for number in range(30):
+        for number in range(100):
             store.append(rows(5_001 + number, 1), [])
             assert len(store.history(1)) == 5_001 + number
             ids = answer(store, "SELECT gseq, md5(name) AS m FROM journal ORDER BY m")
