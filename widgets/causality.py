@@ -116,8 +116,10 @@ class Causality:
     def last(self) -> tuple[int, frozenset[NodeKey]]:
         """The layer and parents of what the code asks for, or waits for, now."""
         turn = self._turns[-1]
+        if self._open:
+            return turn.layer, turn.parents
         parents = frozenset(one.node for one in self._pool if not one.is_out)
-        if self._open or not parents:
+        if not parents:
             return turn.layer, turn.parents
         return 1 + max(one.layer for one in parents), parents
 

@@ -12,6 +12,7 @@ from ipydurable.runtime.ports import InstanceUpdate
 
 from .backstage import Backstage, more_of
 from .form_model import FormView
+from .graph_boxes import Drawn
 from .graph_layout import MAX_NODES, lay_out
 from .graph_model import GraphModel
 from .graph_scene import Box, Scene
@@ -33,7 +34,8 @@ class Graph(LiveView, view="graph"):
 
     Places are decided here, so that the live graph is drawn as its static form; the browser gets
     the parts that changed, and draws, zooms and pans. A view that is mounted later is complete:
-    `boxes_0` to `boxes_15` and `links` hold all there is to draw.
+    `boxes_0` to `boxes_15` and `links` hold all there is to draw. They are JSON in text, because
+    ipywidgets goes through all lists of a message one by one, in search of bytes.
 
     Args:
         model: What to show; by default a new, empty one. Feed it through `update` only.
@@ -42,7 +44,7 @@ class Graph(LiveView, view="graph"):
     """
 
     head = traitlets.Dict().tag(sync=True)
-    links: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    links = traitlets.Unicode("[]").tag(sync=True)
     detail = traitlets.Dict().tag(sync=True)
 
     forms: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
@@ -54,11 +56,12 @@ class Graph(LiveView, view="graph"):
         self._children: dict[str, GraphModel] = {}
         self._unsubscribe: list[Callable[[], None]] = []
         self._opened: set[str] = set()
-        self._places: dict[str, list[int]] = {}
+        self._drawn = Drawn()
         self._limit = MAX_NODES
         self._asked: tuple[str, int] | None = None
         # Before the base class opens the comm, so that its first message holds them.
-        self.add_traits(**{f"boxes_{n}": traitlets.List().tag(sync=True) for n in range(PARTS)})
+        parts = {f"boxes_{n}": traitlets.Unicode("[]").tag(sync=True) for n in range(PARTS)}
+        self.add_traits(**parts)
         if self.model.timeline.record is not None:
             self._draw()
         commands: dict[str, Command] = {}
@@ -88,7 +91,7 @@ class Graph(LiveView, view="graph"):
             self.model.apply(update)
             if self.model.epoch != epoch:
                 self._opened.clear()
-                self._places.clear()
+                self._drawn = Drawn()
                 self._asked = None
             self.send_soon(at_once=self.finished)
 
@@ -136,7 +139,7 @@ class Graph(LiveView, view="graph"):
     def _toggle(self, key: str) -> None:
         if key in self._opened:
             self._opened.discard(key)
-            self._places.pop(key, None)
+            self._drawn.places.pop(key, None)
             return
         self._opened.add(key)
         models = {"": self.model, **self._children}
@@ -169,11 +172,11 @@ class Graph(LiveView, view="graph"):
         return more_of(self._backstage, None if model is None else model.timeline, index)
 
     def _draw(self) -> None:
-        scene = lay_out(self.model, self._opened, self._children, self._limit, self._places)
+        scene = lay_out(self.model, self._opened, self._children, self._limit, self._drawn)
         for number, part in enumerate(parts_of(scene.boxes)):
             # A trait that is set to what it is already is not sent.
             self.set_trait(f"boxes_{number}", part)
-        self.links = msgspec.to_builtins(scene.links)
+        self.links = _json(scene.links)
         if self._forms_sent is not self.model.timeline.forms:
             self._forms_sent = self.model.timeline.forms
             self.forms = msgspec.to_builtins(list(self._forms_sent))
@@ -207,7 +210,11 @@ class Graph(LiveView, view="graph"):
         }
 
 
-def parts_of(boxes: Sequence[Box]) -> list[list[Any]]:
-    """Return boxes as `PARTS` lists for the browser; one box that changes changes one of them."""
+def parts_of(boxes: Sequence[Box]) -> list[str]:
+    """Return boxes as `PARTS` JSON arrays for the browser; one that changes changes one of them."""
     size = max(_PART_BOXES, -(-len(boxes) // PARTS))
-    return [msgspec.to_builtins(boxes[n * size : (n + 1) * size]) for n in range(PARTS)]
+    return [_json(boxes[n * size : (n + 1) * size]) for n in range(PARTS)]
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -81,14 +81,17 @@ class GraphNode(NamedTuple):
     @property
     def state(self) -> RowState:
         """The state that matters most among its operations."""
-        return next((state for state in _URGENT if self.counts[state]), RowState.QUEUED)
+        for state in _URGENT:
+            if self.counts[state]:
+                return state
+        return RowState.QUEUED
 
     @property
     def look(self) -> RowState:
         """The state it is drawn in: a few failures among many are marked, no more."""
-        counts = self.counts
-        if self.state is not RowState.FAILED or counts[RowState.FAILED] * 2 >= self.total:
-            return self.state
+        counts, state = self.counts, self.state
+        if state is not RowState.FAILED or counts[RowState.FAILED] * 2 >= self.total:
+            return state
         return next(state for state in _URGENT[1:] if counts[state])
 
     @property
@@ -345,20 +348,16 @@ class GraphModel:
 
     def node(self, of: Tally | Run) -> GraphNode:
         """Return a node as it is shown: of one name at one step, or a run of such."""
+        is_chain = isinstance(of, Run)
         tally = of.tallies[0] if isinstance(of, Run) else of
         layer, kind, name, _ = tally.key
-        node = GraphNode(
-            tally.name, layer, kind, name, of.counts, of.won, of.lost, of.raced, of.attempts
-        )
-        if isinstance(of, Run):
-            return node._replace(is_chain=True)
-        if tally.only < 0:
-            return node
-        row = self._rows[tally.only]
-        target = self._operations[row.index].target if kind is RowKind.ORCHESTRATION else ""
-        return node._replace(
-            hint=row.hint, note=row.note, due=row.due, row=row.index, target=target
-        )
+        counted = tally.name, layer, kind, name, of.counts, of.won, of.lost, of.raced, of.attempts
+        only = -1 if is_chain else tally.only
+        if only < 0:
+            return GraphNode(*counted, is_chain=is_chain)
+        row = self._rows[only]
+        target = self._operations[only].target if kind is RowKind.ORCHESTRATION else ""
+        return GraphNode(*counted, row.hint, row.note, row.due, only, target)
 
     def _edges(self, tally: Tally) -> list[GraphEdge]:
         kind, lost = edge_kind(tally.key.kind), 0 < sum(tally.counts) == tally.lost

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 from .causality import NodeKey
@@ -87,7 +87,8 @@ class Tally(Counted):
     @property
     def only(self) -> int:
         """The row of a node that stands for one operation; -1 where it stands for several."""
-        return next(chain.from_iterable(self.rows)) if sum(self.counts) == 1 else -1
+        found = tuple(islice(chain.from_iterable(self.rows), 2))
+        return found[0] if len(found) == 1 else -1
 
 
 class Run(Counted):

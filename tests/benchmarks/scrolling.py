@@ -32,7 +32,7 @@ _FRAME_TIMES = """async ([move, frames]) => {
   return found.sort((a, b) => a - b);
 }"""
 _SCROLL = "document.querySelector('.ipd-body').scrollTop = 90 * n"
-_SENT = "[...Array(16).keys()].flatMap((n) => model.state[`boxes_${n}`]).length"
+_SENT = "[...Array(16).keys()].flatMap((n) => JSON.parse(model.state[`boxes_${n}`])).length"
 _DRAG = """const stage = document.querySelector('.ipd-stage');
   const at = {pointerId: 1, bubbles: true, clientX: 500, clientY: 400 - 3 * n};
   if (!n) stage.setPointerCapture = () => {};

@@ -8,10 +8,13 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from ipydurable.widgets import figure_data as data
+from ipydurable.widgets.graph_boxes import Drawn
 from ipydurable.widgets.graph_layout import MAX_NODES, lay_out
 from ipydurable.widgets.graph_model import START, Graph, GraphModel, GraphNode
+from ipydurable.widgets.graph_scene import Box
 from ipydurable.widgets.graph_shortening import drawn_nodes, shortened
 from ipydurable.widgets.graph_static import graph_html, graph_text
 from tests.property.test_view_models_properties import CUTS, RUNNING, histories, updates
@@ -60,6 +63,28 @@ def test_folding_bit_by_bit_is_folding_at_once(
         set(b.edges),
         set(b.frames),
     )
+
+
+@given(histories(), CUTS, RUNNING)
+def test_what_is_kept_between_two_drawings_changes_nothing_but_the_places_of_operations(
+    events: list[Any], cuts: list[int], running: list[set[int]]
+) -> None:
+    """Boxes that are drawn as before are those that would be made anew."""
+    model, drawn = GraphModel(), Drawn()
+    for update in updates(events, cuts, running):
+        model.apply(update)
+        opened = {f"/{node.key}" for node in model.graph().nodes}
+        kept, new = lay_out(model, opened, drawn=drawn), lay_out(model, opened)
+        assert sorted(map(_words, kept.boxes)) == sorted(map(_words, new.boxes))
+        assert kept.links == new.links
+        closed = lay_out(model, drawn=drawn)
+        assert closed == lay_out(model)
+
+
+def _words(box: Box) -> tuple[Any, ...]:
+    """Return all that a box says; an operation of an opened node may stand anywhere in it."""
+    at = None if box.shape == "cell" else (box.x, box.y)
+    return (box.key, at, *astuple(box)[4:])
 
 
 @given(histories(), CUTS, RUNNING)

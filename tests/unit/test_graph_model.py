@@ -6,6 +6,7 @@ import pytest
 
 from ipydurable.runtime.core import events as ev
 from ipydurable.runtime.core.status import RuntimeStatus
+from ipydurable.widgets.graph_boxes import Drawn
 from ipydurable.widgets.graph_layout import MAX_NODES, lay_out
 from ipydurable.widgets.graph_model import END, START, GraphModel, GraphNode
 from ipydurable.widgets.graph_static import graph_html, graph_text
@@ -107,6 +108,19 @@ def test_a_timer_that_wins_dims_what_it_outran():
 
 def _lines(model: GraphModel) -> dict[str, str]:
     return {box.title: box.line for box in lay_out(model).boxes}
+
+
+def test_a_timer_counts_down_though_nothing_of_it_changes():
+    """Drawn again, it says how long it still takes by then."""
+    story = Story()
+    story.timer(0, 60)
+    story.activity("beside", 0, 1, 9)
+    model, drawn = GraphModel(), Drawn()
+    lines = []
+    for update in story.updates(10, 20):
+        model.apply(update)
+        lines += [box.line for box in lay_out(model, drawn=drawn).boxes if box.title == "timer"]
+    assert lines == ["due in 50.0 s", "due in 40.0 s"]
 
 
 def test_what_raced_besides_timers_is_told_by_a_note():

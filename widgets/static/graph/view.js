@@ -46,8 +46,8 @@ export class GraphView extends View {
     this.boxes = new Map();
     /** @type {Map<string, {node: SVGElement, box: GraphBox}>} those that are in the page */
     this.nodes = new Map();
-    /** @type {{sent: any[][], boxes: GraphBox[]}[]} */
-    this.parts = Array.from({ length: PARTS }, () => ({ sent: [], boxes: [] }));
+    /** @type {{sent: string, boxes: GraphBox[]}[]} what came last, and what it says */
+    this.parts = Array.from({ length: PARTS }, () => ({ sent: "[]", boxes: [] }));
     /** @type {Map<string, {node: SVGElement, sent: string}>} */
     this.edges = new Map();
     /** Whether the whole graph is kept in view as it grows. */
@@ -196,10 +196,10 @@ export class GraphView extends View {
     this.stale = false;
     this.boxes.clear();
     for (const [n, part] of this.parts.entries()) {
-      const sent = this.model.get(`boxes_${n}`) ?? [];
+      const sent = this.model.get(`boxes_${n}`) ?? "[]";
       if (sent !== part.sent) {
         const before = new Map(part.boxes.map((box) => [box.key, box]));
-        part.boxes = sent.map((/** @type {any[]} */ one) => {
+        part.boxes = JSON.parse(sent).map((/** @type {any[]} */ one) => {
           const known = before.get(one[0]);
           return known && known.written === JSON.stringify(one) ? known : readBox(one);
         });
@@ -212,7 +212,7 @@ export class GraphView extends View {
 
   readEdges() {
     const gone = new Set(this.edges.keys());
-    for (const sent of this.model.get("links") ?? []) {
+    for (const sent of JSON.parse(this.model.get("links") ?? "[]")) {
       const [key, path, kind, isDimmed, depth, isStrong] = sent, written = JSON.stringify(sent);
       gone.delete(key);
       const known = this.edges.get(key);
