@@ -62,6 +62,7 @@ _MAX_NOTICES = 10
 _MAX_ROWS_PER_BATCH = 10_000
 _MAX_ROWS_ALONE = 100
 _MAX_BATCHES_AHEAD = 2
+_MAX_SURPLUS = 2_500
 # A signal that comes just before the main thread waits would be looked at only after the wait.
 _MAX_WAIT_S = 1.0
 
@@ -342,8 +343,11 @@ class Engine:
 
     @property
     def is_behind(self) -> bool:
-        """Whether batches are being made faster than the disk takes them."""
-        return len(self._submitted) > _MAX_BATCHES_AHEAD
+        """Whether batches, or code to keep in memory, come faster than the disk takes them."""
+        if not self._submitted and not self._rows:
+            return False
+        surplus = self.orchestrations.resident - self.options.resident
+        return len(self._submitted) > _MAX_BATCHES_AHEAD or surplus > _MAX_SURPLUS
 
     @property
     def batch_is_full(self) -> bool:

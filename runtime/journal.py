@@ -18,6 +18,7 @@ __all__ = ["Batch", "InlineJournal", "Journal", "ThreadedJournal"]
 _log = logging.getLogger(__name__)
 
 _PROJECT_EVERY_S = 0.25
+_AT_REST_AFTER_S = 1.0
 _CHECKPOINT_EVERY_S = 5.0
 _RETRY_AFTER_S = 1.0
 
@@ -260,6 +261,8 @@ class ThreadedJournal(Journal):
         while self._is_unprojected.wait() and not self._closing.wait(_PROJECT_EVERY_S):
             self._is_unprojected.clear()
             self._project()
+            if not self._is_unprojected.wait(_AT_REST_AFTER_S):
+                self._store.give_back_memory()
 
     def _project(self) -> None:
         try:

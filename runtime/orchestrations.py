@@ -358,6 +358,11 @@ class Orchestrations:
             return None
         return executor if replayed and instance.executor is executor else None
 
+    @property
+    def resident(self) -> int:
+        """How many instances have their code in memory."""
+        return len(self._resident)
+
     def evict(self) -> None:
         """Have the longest idle instances leave memory, as far as their rows are durable."""
         surplus = len(self._resident) - self._options.resident

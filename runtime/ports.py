@@ -232,6 +232,10 @@ class Store(Protocol):
         """Do what keeps the files small and opening fast; may be called by another thread."""
         ...
 
+    def give_back_memory(self) -> None:
+        """Return to the system what is free; called by any thread once nothing is written."""
+        ...
+
     def find(self, instance_id: str) -> Record | None:
         """Return the record of an instance, or of an entity by its id as text; or None."""
         ...

@@ -151,6 +151,9 @@ class MemoryStore:
     def checkpoint(self) -> None:
         """Nothing to do."""
 
+    def give_back_memory(self) -> None:
+        """Nothing to do."""
+
     def find(self, instance_id: str) -> Record | None:
         """Return the newest instance of that id."""
         return self.find_many([instance_id]).get(instance_id)

@@ -168,6 +168,12 @@ class DuckDBStore:
         if not self._database.broken:
             self._database.give_back_memory()
 
+    def give_back_memory(self) -> None:
+        """Return to the system what DuckDB has freed and keeps for itself; any thread."""
+        with contextlib.suppress(StoreError):  # another will come
+            if not self._database.broken:
+                self._database.give_back_freed()
+
     def find(self, instance_id: str) -> Record | None:
         """Return the newest record of an instance, or of an entity by its id as text; or None."""
         return self.find_many([instance_id]).get(instance_id)

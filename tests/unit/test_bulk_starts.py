@@ -73,6 +73,25 @@ def test_the_last_of_them_takes_what_is_asked_before_its_turn_has_come(world: Wo
     assert world.output(ids[-3]) == 1
 
 
+def test_no_more_start_than_memory_holds_until_those_before_them_are_durable(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_MAX_SURPLUS", 5)
+    orchestrations = world.engine.orchestrations
+    in_memory: list[int] = []
+    evict = orchestrations.evict
+
+    def noted() -> None:
+        in_memory.append(orchestrations.resident)
+        evict()
+
+    monkeypatch.setattr(orchestrations, "evict", noted)
+    ids = _start_all(world)
+    world.settle()
+    assert set(_statuses(world, ids)) == {RuntimeStatus.RUNNING}
+    assert max(in_memory[1:]) == 6  # the first batch is that of the request itself
+
+
 def test_histories_of_many_are_read_together_also_where_a_batch_is_full(world: World) -> None:
     reads: list[int] = []
     history = world.store.history

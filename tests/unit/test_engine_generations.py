@@ -52,3 +52,24 @@ def test_what_waits_behind_events_carried_over_is_taken_once_also_over_a_crash()
     world.settle()
     raised = [row.event.name for row in world.rows() if isinstance(row.event, EventRaised)]
     assert raised == ["early", "go", "early", "late", "end"]
+
+
+def test_an_event_sent_by_another_orchestration_reaches_whichever_execution_there_is() -> None:
+    async def waits(ctx: Any, is_first: bool) -> Any:
+        found = await ctx.wait_for_external_event("news")
+        if is_first:
+            ctx.continue_as_new(False)
+            return None
+        return found
+
+    async def tells(ctx: Any, text: str) -> None:
+        ctx.send_event("one", "news", text)
+
+    world = World()
+    world.orchestrator(waits)
+    world.orchestrator(tells)
+    world.start("waits", True)
+    for text in ("first", "second"):
+        world.start("tells", text, instance_id=text)
+        world.settle()
+    assert world.output() == "second"

@@ -331,6 +331,46 @@ def test_no_commit_waits_for_tables_that_are_being_brought_up_to_date(
             may_go_on.set()
 
 
+def test_memory_is_given_back_once_when_nothing_has_been_written_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.0)
+    monkeypatch.setattr(journal_module, "_AT_REST_AFTER_S", 0.0)
+    given_after: list[int] = []
+
+    class Giving(_Projecting):
+        def give_back_memory(self) -> None:
+            given_after.append(len(self.projected))
+
+    store = Giving()
+    with _journal(store) as journal:
+        journal.submit(_batch(1))
+        _wait_for(lambda: len(given_after) == 1)
+        journal.submit(_batch(2))
+        _wait_for(lambda: len(given_after) == 2)
+    assert given_after == [1, 2]
+
+
+def test_no_memory_is_given_back_while_there_is_more_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.0)
+    monkeypatch.setattr(journal_module, "_AT_REST_AFTER_S", 60.0)
+
+    given_after: list[int] = []
+
+    class Giving(_Projecting):
+        def give_back_memory(self) -> None:
+            given_after.append(len(self.projected))
+
+    store = Giving()
+    with _journal(store) as journal:
+        for number in range(1, 4):
+            journal.submit(_batch(number))
+            _wait_for(lambda number=number: len(store.projected) >= number)
+    assert not given_after
+
+
 def test_tables_are_left_alone_while_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_PROJECT_EVERY_S", 0.0)
     store = _Projecting()

@@ -300,6 +300,7 @@ def test_stores_keep_output_until_its_instance_is_purged(kind: str, tmp_path: Pa
         (second.key, "fetch", at),
     ]
     assert [one.output.items[0].text for one in found] == ["a", "b"]
+    assert [one.output.dropped for one in found] == [3, 3]
     assert found[0].output.items[1].data == display.data
     assert store.outputs(1, "f", 1) == store.outputs(1, "e", 2) == []
     store.purge([1])

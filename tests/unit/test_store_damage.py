@@ -318,6 +318,15 @@ def test_rows_that_are_there_after_an_error_are_not_stored_twice(store: DuckDBSt
     assert [row.gseq for row in store.history(1)] == [1, 2, 3, 4]
 
 
+def test_the_first_rows_of_all_are_stored_though_the_disk_was_full(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path / "new.duckdb")) as store:
+        store.recover()
+        with files_limited_to(1), pytest.raises(StoreUnwritableError):
+            store.append(commit(0), [])
+        store.append(commit(0), [])
+        assert store.history(1) == commit(0)
+
+
 @pytest.mark.parametrize("by", ["append", "project"])
 def test_a_failed_checkpoint_is_got_over(store: DuckDBStore, by: str) -> None:
     """DuckDB gives the file up when a checkpoint runs out of space; the writer opens it anew."""

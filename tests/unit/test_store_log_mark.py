@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ipydurable.runtime.core.errors import StoreDamagedError
@@ -186,8 +187,22 @@ def test_a_file_that_was_copied_without_its_log_says_so(store: DuckDBStore, tmp_
     count, report = rows_in(copied)
     assert count == 2
     assert len(report) == 1
-    assert "without its write-ahead log" in report[0]
+    assert report[0] == (
+        f"{copied} was copied or moved without its write-ahead log while it was in use: what was "
+        "done after its last checkpoint is not in it. If the file that it was copied from is still "
+        "there, with its log, stop its host (%durable stop) and copy it anew."
+    )
     assert rows_in(copied) == (2, [])
+
+
+def test_a_file_says_by_itself_whether_it_is_in_use(store: DuckDBStore) -> None:
+    """For whoever reads it without us: 1 while it is, 0 once it was closed in good order."""
+    found = "SELECT value FROM meta WHERE key = 'in_use'"
+    with closing(store._database.cursor()) as cursor:
+        assert cursor.execute(found).fetchall() == [("1",)]
+    store.close()
+    with duckdb.connect(store.path, read_only=True) as connection:
+        assert connection.execute(found).fetchall() == [("0",)]
 
 
 def test_a_file_that_was_copied_when_nobody_used_it_is_whole(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -85,6 +87,43 @@ def test_notes_of_transactions_are_dropped_after_so_many(
         store.project()
     assert store._database.give_back_memory()
     assert not store._database.give_back_memory()
+
+
+WRITES_MUCH = """
+import sys
+from datetime import datetime
+import psutil
+from ipydurable.runtime.core.records import InstanceRecord
+from ipydurable.runtime.core.events import EventRaised
+from ipydurable.runtime.ports import JournalRow, Stream
+from ipydurable.store import open_store
+
+now = datetime(2026, 1, 1)
+event = EventRaised(timestamp=now, name="e")
+store = open_store(sys.argv[1])
+store.recover()
+for first in range(1, 40_001, 10_000):
+    numbers = range(first, first + 10_000)
+    store.append(
+        [JournalRow(n, n, 1, Stream.HISTORY, event) for n in numbers],
+        [
+            InstanceRecord(iid=n, instance_id=f"i{n}", name="o", created_at=now, updated_at=now)
+            for n in numbers
+        ],
+    )
+    store.project()
+full = psutil.Process().memory_full_info().uss
+store.give_back_memory()
+print((full - psutil.Process().memory_full_info().uss) / 1e6)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems return it by themselves")
+def test_what_duckdb_has_freed_goes_back_to_the_system(tmp_path: Path) -> None:
+    """In a process of its own, whose memory nobody else grows."""
+    command = [sys.executable, "-c", WRITES_MUCH, str(tmp_path / "s.duckdb")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 10
 
 
 def test_nobody_runs_short_while_memory_is_given_back(store: DuckDBStore) -> None:

@@ -24,10 +24,12 @@ from ipydurable.runtime.core.errors import (
 )
 from ipydurable.runtime.core.events import EventRaised
 from ipydurable.runtime.core.output import AttemptOutput, OutputItem
+from ipydurable.runtime.definitions import CodePackage, Definition, DefinitionAdded, Kind
 from ipydurable.runtime.ports import AttemptKey, JournalRow, KeptOutput, Store, Stream
 from ipydurable.store import open_store
 from ipydurable.store.database import store_error
 from ipydurable.store.migrations import MIGRATIONS, Migration, migrate, schema_version
+from ipydurable.store.recovery import read_definitions
 
 ROW = JournalRow(1, 1, 1, Stream.HISTORY, EventRaised(timestamp=datetime(2026, 1, 1), name="e"))
 
@@ -61,6 +63,20 @@ def test_the_store_is_what_the_engine_asks_for(path: Path) -> None:
     with closing(open_store(path)) as store:
         as_port: Store = store
         assert as_port.path == str(path)
+
+
+def test_definitions_are_read_without_the_rest_of_the_journal(path: Path) -> None:
+    """However much there is, and whatever it is."""
+    definition = Definition(
+        kind=Kind.ACTIVITY, name="fetch", version="v1", package=CodePackage(entry="fetch"), epoch=3
+    )
+    added = DefinitionAdded(timestamp=datetime(2026, 1, 1), definition=definition)
+    with closing(open_store(path)) as store:
+        store.recover()
+        store.append([JournalRow(1, 0, 0, Stream.DEFINITION, added), ROW._replace(gseq=2)], [])
+        with store._database.reading() as cursor:
+            cursor.execute("UPDATE journal SET kind = 'Unheard' WHERE gseq = 2").fetchall()
+            assert read_definitions(cursor) == [definition]
 
 
 def test_new_files_are_private(path: Path) -> None:
