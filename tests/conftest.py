@@ -1,5 +1,6 @@
 """What all tests share: Hypothesis profiles, and a Jupyter and a home folder of the tests' own."""
 
+import faulthandler
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,16 @@ hypothesis.settings.register_profile("dev", deadline=None)
 # CI must give the same answer for the same commit.
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Have a crash show the thread it happened in, and no other.
+
+    Pytest has asked for all threads. That is so long that of a kept log's end only a thread that
+    waited can be read.
+    """
+    faulthandler.enable(os.dup(2), all_threads=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
