@@ -56,6 +56,9 @@ class Server:
         sock = self._context.socket(zmq.ROUTER)
         sock.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         sock.setsockopt(zmq.SNDHWM, 0)
+        # A socket with a domain hears version 3 of the protocol only. Nonsense passes for an older
+        # one, for which libzmq 4.3.5 ends the process if the socket is closed just then.
+        sock.setsockopt(zmq.ZAP_DOMAIN, b"ipydurable")
         self.port = sock.bind_to_random_port("tcp://127.0.0.1")
         self._thread = SocketThread(sock, self._on_message, "ipydurable-server", self._on_tick)
         self._outbox = ClientOutbox(self._thread, Signer(key, b"to client"))

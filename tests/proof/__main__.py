@@ -246,7 +246,9 @@ def report(outcomes: list[Outcome]) -> Iterator[str]:
         outcome = f"{one.failed} FAILED" if one.failed else "passed"
         yield f"| {one.what} | {one.when} | {span} | {one.tests} | {one.seconds} | {outcome} |"
     yield ""
-    yield f"{sum(one.failed for one in outcomes)} runs failed; {total / 60:.0f} minutes in all."
+    failed = sum(one.failed for one in outcomes)
+    verdict = f"{failed} failed" if failed else "All passed"
+    yield f"{verdict}; {total / 60:.0f} minutes in all."
     for one in outcomes:
         yield ""
         yield f"## {one.what[0].upper()}{one.what[1:]}"
